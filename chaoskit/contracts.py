@@ -1,0 +1,276 @@
+"""Every protocol that a third party may implement. Read this first.
+
+An experiment breaks a running failover system on purpose, clients keep asking, and every number
+is computed afterwards from one recorded history. What *acts* meets the engine only through the
+protocols of this file; what *measures* never sees them.
+
+Times are ``CLOCK_MONOTONIC`` nanoseconds, ``*_ns``. Durations in models are seconds, ``*_s``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "CAPABILITIES",
+    "CLIENT",
+    "OBSERVER",
+    "Action",
+    "Child",
+    "Cut",
+    "Cuts",
+    "Dial",
+    "Direction",
+    "Fault",
+    "FaultModel",
+    "Hold",
+    "Kills",
+    "Lab",
+    "Node",
+    "Probe",
+    "Targets",
+]
+
+CLIENT = "client"
+"""The node that the load runs on: part of every lab, and it can be cut off like any other."""
+OBSERVER = "observer"
+"""The node that probes run on: no partition includes it unless an experiment names it."""
+
+
+# ---------------------------------------------------------------- nodes and labs
+
+
+@dataclass(frozen=True)
+class Node:
+    """A running service of the stack, or one of the lab's own two (client, observer)."""
+
+    name: str
+    address: str  # IPv4 inside the lab; on its first network where it has several
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    addresses: tuple[str, ...] = ()  # all of them; empty means just ``address``
+
+    def all_addresses(self) -> tuple[str, ...]:
+        """Every IPv4 address of the node, the first one first."""
+        return self.addresses or (self.address,)
+
+
+class Child(Protocol):
+    """A process of ours that runs inside the lab and speaks JSON lines.
+
+    It ends by itself when its standard input closes, however that comes about: a dead harness
+    cannot leave it behind.
+    """
+
+    def send(self, message: Mapping[str, object]) -> None:
+        """Write one JSON line to its standard input. Raises ``LabError`` if it has died."""
+
+    def receive(self, timeout_s: float) -> dict[str, object] | None:
+        """The next JSON line of its standard output; None if there was none in time.
+
+        Raises ``LabError``, with its last standard error, once it has died and all is read.
+        """
+
+    def alive(self) -> bool: ...
+
+    def close(self, grace_s: float = 1.0) -> None:
+        """Close its input, wait, kill what is left. Never raises; closing twice is silent."""
+
+
+@runtime_checkable
+class Lab(Protocol):
+    """Somewhere a stack can run. ``up`` and ``down`` are the pair that the guardian knows."""
+
+    name: str
+
+    def up(self) -> None:
+        """Start everything and return when every service is running and healthy.
+
+        Raises ``LabError`` naming the service and the cause; what was begun is then undone.
+        """
+
+    def down(self) -> None:
+        """Remove everything that ``up`` made. Idempotent. Raises ``HealFailed``."""
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The services of the stack; without client and observer."""
+
+    def node(self, name: str) -> Node:
+        """A service, the client or the observer by name. Raises ``LabError`` if unknown."""
+
+    def identity(self, node: Node) -> str | None:
+        """Which incarnation of the service runs now; None if none does.
+
+        The same string means the same process that was never restarted in between.
+        """
+
+    def spawn(self, place: Node, argv: Sequence[str]) -> Child:
+        """Run a process of ours in the network namespace of ``place``.
+
+        ``argv`` starts with ``python`` for the interpreter that can import chaoskit there.
+        """
+
+    def inside(self, path: str) -> str:
+        """The path by which a spawned child sees a file of the run's directory."""
+
+    def facts(self) -> dict[str, str]:
+        """What a reader of the report should know: engine, kernel, images."""
+
+    def save_logs(self, folder: str) -> None:
+        """Write ``<folder>/<node>.log`` for every service. Never raises."""
+
+
+# ---------------------------------------------------------------- capabilities: do and undo
+# A lab has a capability by having its methods. Each pair writes its undo to the run's journal
+# before it acts, so whoever writes a fault gets crash safety for free.
+
+
+@runtime_checkable
+class Kills(Protocol):
+    """``kill``: the whole node, every process of it, at once."""
+
+    def kill(self, node: Node, signal: int) -> None:
+        """Returns when the signal is delivered and, for SIGKILL, no process is left."""
+
+    def start(self, node: Node) -> None:
+        """Start it again as it was. Returns when its process runs (not: is healthy)."""
+
+
+class Direction(StrEnum):
+    """Which way the target's packets are cut, seen from the target."""
+
+    BOTH = "both"
+    RECEIVE = "receive"  # it hears nothing, its own packets leave
+    SEND = "send"  # it hears everything, nothing leaves
+
+
+class Action(StrEnum):
+    """What happens to a packet that is cut."""
+
+    DROP = "drop"  # silence
+    REJECT = "reject"  # TCP reset, ICMP administratively prohibited
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Packets between ``node`` and every address of ``peers``; applied in node's namespace."""
+
+    node: Node
+    peers: tuple[Node, ...]
+    direction: Direction = Direction.BOTH
+    action: Action = Action.DROP
+
+
+@runtime_checkable
+class Cuts(Protocol):
+    """``cut`` and ``join``: partitions."""
+
+    def cut(self, cuts: Sequence[Cut]) -> str:
+        """Put all cuts in force, read them back, return a handle. All or nothing."""
+
+    def in_force(self, handle: str) -> bool:
+        """Ask the kernel whether every cut of the handle is there now."""
+
+    def join(self, handle: str) -> None:
+        """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
+
+
+CAPABILITIES: Mapping[str, type] = {"kill": Kills, "cut": Cuts}
+"""Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""
+
+
+# ---------------------------------------------------------------- faults
+
+
+@dataclass(frozen=True)
+class Dial:
+    """A TCP connection that an independent observer tries while the fault is on.
+
+    It must work before the fault, fail while it is on (the fault *bites*) and work again when
+    it is healed. ``source`` names the node in whose namespace it is tried.
+    """
+
+    source: str
+    target: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the selectors of a step came to, at the moment of injection."""
+
+    nodes: tuple[Node, ...]
+    others: Mapping[str, tuple[Node, ...]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> tuple[Node, ...]:
+        return self.others[name]
+
+
+@dataclass
+class Hold:
+    """A fault in force: what the engine writes into the history about it."""
+
+    commanded_ns: int
+    acknowledged_ns: int
+    verified_ns: int | None  # read back from kernel or engine; None: could not be verified
+    dials: tuple[Dial, ...] = ()  # empty: nothing is supposed to bite (noop)
+    detail: str = ""  # one phrase for the report: "a (198.18.0.2) cut from b, witness, client"
+    heal_commanded_ns: int | None = None  # set by the fault while it heals
+    healed_ns: int | None = None  # undo read back from kernel or engine
+
+
+class FaultModel(BaseModel):
+    """Base of every fault: its fields are the parameters an experiment may set, no others.
+
+    A fault is plain frozen data. Give each field a description and examples: they become the
+    JSON Schema and ``chaoskit explain``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    kind: ClassVar[str]
+    needs: ClassVar[frozenset[str]] = frozenset()
+    summary: ClassVar[str] = ""
+
+    def selectors(self) -> Mapping[str, tuple[str, ...]]:
+        """Further selectors to resolve at injection, by field name."""
+        return {}
+
+
+class Fault(Protocol):
+    """One thing that goes wrong. One file each; one method.
+
+    Leaving the context heals, also when the trial failed or was interrupted, and returns when
+    the heal has been read back. An undo that fails raises ``HealFailed``.
+    """
+
+    kind: ClassVar[str]
+    needs: ClassVar[frozenset[str]]
+
+    def inject(self, lab: Lab, targets: Targets) -> AbstractContextManager[Hold]: ...
+
+
+# ---------------------------------------------------------------- probes
+
+
+class Probe(Protocol):
+    """Asks one node one thing, many times a second, from inside the lab.
+
+    It runs in the probe child (standard library only, asyncio). The URL comes from a label such
+    as ``chaoskit.probe.role: http://:8080/role``, with the node's address filled in.
+    """
+
+    schemes: ClassVar[tuple[str, ...]]
+
+    async def ask(
+        self, url: str, question: Literal["role", "health"], timeout_s: float
+    ) -> Mapping[str, object]:
+        """``{"value": "primary", "epoch": 3}``; raises ``OSError`` or ``TimeoutError``."""
+
+

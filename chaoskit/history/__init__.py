@@ -1,0 +1,1 @@
+"""The frozen record of a trial: requests, observations, marks."""

@@ -1,0 +1,82 @@
+"""The system under test: a Compose file, parsed. Nothing of our own invention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Detector", "Healthcheck", "Mount", "Service", "Stack"]
+
+
+@dataclass(frozen=True)
+class Healthcheck:
+    """``test`` is an argument list to run inside the node; exit status 0 means healthy."""
+
+    test: tuple[str, ...]
+    interval_s: float = 1.0
+    timeout_s: float = 5.0
+    retries: int = 3
+    start_period_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Mount:
+    """``source`` is an absolute host path for a bind, a name for a volume, None for tmpfs."""
+
+    target: str
+    source: str | None = None
+    kind: str = "bind"  # bind, volume, tmpfs
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Detector:
+    """The declared constants of a failure detector, seconds (label ``chaoskit.detector``)."""
+
+    interval_s: float
+    misses: int = 1
+    timeout_s: float = 0.0
+    promotion_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the Compose file, with what the sandbox lab honours."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()  # entrypoint + command, ready to execute
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str | None = None
+    user: str | None = None
+    healthcheck: Healthcheck | None = None
+    depends_on: Mapping[str, str] = field(default_factory=dict)  # service → condition
+    networks: Mapping[str, str | None] = field(default_factory=dict)  # network → static address
+    mounts: tuple[Mount, ...] = ()
+    stop_signal: str = "SIGTERM"
+    stop_grace_period_s: float = 10.0
+    init: bool = False
+    image: str | None = None
+    has_build: bool = False
+    line: int = 0  # where it stands in the file
+
+    def role(self) -> str | None:
+        """The role that the label declares; a role probe may say otherwise later."""
+        return self.labels.get("chaoskit.role")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A parsed Compose file. ``notes`` are keys accepted without effect, to be said once."""
+
+    name: str  # the folder's name
+    file: Path
+    services: Mapping[str, Service]
+    networks: tuple[str, ...] = ("default",)
+    volumes: tuple[str, ...] = ()
+    sandbox_refusals: tuple[str, ...] = ()  # file:line:column sentences; empty: sandbox can run it
+    notes: tuple[str, ...] = ()
+
+    def service(self, name: str) -> Service:
+        return self.services[name]
