@@ -1,0 +1,170 @@
+"""Undo operations: a closed list of typed data, never code.
+
+The run's journal holds these; harness, guardian and ``chaoskit heal`` know how to carry them out
+(``undo.py``). A journal is read by a process with more rights than whoever might have written to
+it, so every field is checked here and an unknown operation is an error, not a guess.
+
+Every process that a run starts, inside or outside its lab, carries ``CHAOSKIT_RUN=<run id>`` in
+its environment: the harness sets it in its own before it starts anything. Leaks are counted by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import PurePosixPath
+from typing import ClassVar
+
+__all__ = [
+    "RUN_MARK",
+    "DockerStart",
+    "KillProcess",
+    "Op",
+    "RemoveDockerRun",
+    "RemoveTree",
+    "check_run_id",
+    "describe",
+    "from_data",
+    "to_data",
+]
+
+RUN_MARK = "CHAOSKIT_RUN"
+"""Environment variable that marks every process of a run."""
+
+_RUN_ID = re.compile(r"[a-z0-9_]{1,15}")
+_BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CONTAINER = re.compile(r"[0-9a-f]{64}")
+_PRINTABLE = re.compile(r"[ -~]{0,200}")
+_PID_MAX = 4_194_304  # the kernel's own ceiling, PID_MAX_LIMIT
+
+
+def check_run_id(run_id: str) -> str:
+    """The run id itself; ``ValueError`` unless it is 1 to 15 of ``a-z 0-9 _``.
+
+    It becomes part of table, network and folder names, so nothing else may be in it.
+    """
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
+        raise ValueError(f"a run id is 1 to 15 of a-z, 0-9 and _, not {run_id!r}")
+    return run_id
+
+
+@dataclass(frozen=True)
+class KillProcess:
+    """End one process: a sandbox's init (its whole lab goes with it), an nft holder, a child.
+
+    ``starttime`` is field 22 of ``/proc/<pid>/stat`` (clock ticks since boot); with the boot id
+    it tells the process from a later one that was given the same number.
+    """
+
+    kind: ClassVar[str] = "kill-process"
+    pid: int
+    starttime: int
+    boot_id: str
+    what: str
+
+    def __post_init__(self) -> None:
+        _check(_is_int(self.pid) and 1 < self.pid <= _PID_MAX, "pid", self.pid)
+        _check(_is_int(self.starttime) and self.starttime >= 0, "starttime", self.starttime)
+        _check(_matches(_BOOT_ID, self.boot_id), "boot_id", self.boot_id)
+        _check(_matches(_PRINTABLE, self.what), "what", self.what)
+
+
+@dataclass(frozen=True)
+class RemoveDockerRun:
+    """Remove every container, network and volume that carries the label of this run."""
+
+    kind: ClassVar[str] = "remove-docker-run"
+    run_id: str
+
+    def __post_init__(self) -> None:
+        _check(_matches(_RUN_ID, self.run_id), "run_id", self.run_id)
+
+
+@dataclass(frozen=True)
+class DockerStart:
+    """Start a container again that a fault has stopped. The id is the full one."""
+
+    kind: ClassVar[str] = "docker-start"
+    container_id: str
+
+    def __post_init__(self) -> None:
+        _check(_matches(_CONTAINER, self.container_id), "container_id", self.container_id)
+
+
+@dataclass(frozen=True)
+class RemoveTree:
+    """Remove a folder inside the run's private state folder.
+
+    ``path`` is relative to that folder, so a journal cannot name anything outside it.
+    """
+
+    kind: ClassVar[str] = "remove-tree"
+    path: str
+
+    def __post_init__(self) -> None:
+        _check(isinstance(self.path, str) and self._inside(), "path", self.path)
+
+    def _inside(self) -> bool:
+        parts = PurePosixPath(self.path).parts
+        plain = "\0" not in self.path and len(self.path) <= 1000
+        return plain and bool(parts) and parts[0] != "/" and ".." not in parts
+
+
+Op = KillProcess | RemoveDockerRun | DockerStart | RemoveTree
+
+_KINDS: Mapping[str, Callable[..., Op]] = {
+    KillProcess.kind: KillProcess,
+    RemoveDockerRun.kind: RemoveDockerRun,
+    DockerStart.kind: DockerStart,
+    RemoveTree.kind: RemoveTree,
+}
+
+
+def to_data(op: Op) -> dict[str, object]:
+    """Plain JSON data: the operation's kind and its fields."""
+    return {"kind": op.kind, **{f.name: getattr(op, f.name) for f in fields(op)}}
+
+
+def from_data(data: object) -> Op:
+    """The operation that ``to_data`` wrote; ``ValueError`` for anything else.
+
+    Unknown kinds, missing or additional fields and values of another type are all refused.
+    """
+    if not isinstance(data, dict):
+        raise ValueError("an undo operation is an object")  # noqa: TRY004 - one error for callers
+    kind = data.get("kind")
+    make = _KINDS.get(kind) if isinstance(kind, str) else None
+    if make is None:
+        raise ValueError(f"unknown undo operation {kind!r}")
+    values = {key: value for key, value in data.items() if key != "kind"}
+    try:
+        return make(**values)
+    except TypeError:
+        raise ValueError(f"undo operation {kind} has other fields than it should") from None
+
+
+def describe(op: Op) -> str:
+    """The operation in words, for a report or an error message."""
+    match op:
+        case KillProcess():
+            return f"end process {op.pid} ({op.what})"
+        case RemoveDockerRun():
+            return f"remove the containers, networks and volumes of run {op.run_id}"
+        case DockerStart():
+            return f"start container {op.container_id[:12]} again"
+        case RemoveTree():
+            return f"remove the folder {op.path} of the run"
+
+
+def _check(good: bool, name: str, value: object) -> None:
+    if not good:
+        raise ValueError(f"undo operation: bad {name} {value!r}")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _matches(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
