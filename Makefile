@@ -1,0 +1,47 @@
+# chaoskit: the commands of a checkout. `make help` lists them.
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+BASE_PYTHON ?= python3
+
+.PHONY: help demo test check engine venv dev-venv reports-example bench
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+
+$(VENV)/.installed: pyproject.toml
+	@test -d $(VENV) || $(BASE_PYTHON) -m venv $(VENV)
+	@echo "installing chaoskit into $(VENV)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[redis]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "installing what the tests need"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+venv: $(VENV)/.installed  ## .venv with chaoskit in it
+
+dev-venv: $(VENV)/.installed-dev  ## .venv with what the tests need as well
+
+demo: venv  ## the main job in the sandbox lab: no Docker, no root
+	@scripts/install-sandbox-tools
+	@$(VENV)/bin/chaoskit run --lab sandbox experiments/active-passive-kill.yaml experiments/active-passive-partition.yaml
+
+engine:  ## install and start a Docker engine and make the base image (root, Debian or Ubuntu)
+	@scripts/engine && scripts/base-image
+
+test: dev-venv  ## install what the tests need and run them
+	@scripts/run-tests
+
+check: dev-venv  ## formatting, lint, types
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+reports-example: venv  ## make reports/example/ anew from a real run
+	@scripts/make-example
+
+bench: dev-venv  ## figures of docs/performance.md
+	@for b in benchmarks/bench_*.py; do echo "== $$b"; $(PY) $$b; done

@@ -1,0 +1,184 @@
+"""N trials of an experiment: seeds, phases, repeats of invalid ones, and the way out."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaoskit import __version__
+from chaoskit.choosing import Choice, build_lab, choose_lab
+from chaoskit.clock import NS, now_ns, utc_label
+from chaoskit.contracts import Lab
+from chaoskit.errors import ChaoskitError, HealFailed, Interrupted
+from chaoskit.experiment.model import Experiment
+from chaoskit.judging import Outcome, judge_dir
+from chaoskit.lab.guardian import Guardian
+from chaoskit.lab.journal import Journal
+from chaoskit.phases import longest_period_s, phases_s
+from chaoskit.rundir import create_run_dir, trial_folder, write_atomically
+from chaoskit.runfile import RunFile, write_run_file
+from chaoskit.signals import Signals
+from chaoskit.stack.compose import load_stack
+from chaoskit.stack.model import Stack
+from chaoskit.trial import TrialSetup, run_trial
+
+__all__ = ["RunRequest", "run_experiment"]
+
+Say = Callable[[str, Mapping[str, object]], None]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the command line asked for, on top of the experiment."""
+
+    experiment: Experiment
+    lab: str = "auto"
+    trials: int | None = None
+    seed: int | None = None
+    out: Path = Path("reports")
+    argv: tuple[str, ...] = ()
+    say: Say = lambda _event, _facts: None
+
+
+@dataclass
+class _Campaign:
+    request: RunRequest
+    stack: Stack
+    choice: Choice
+    seed: int
+    trials: int
+    run_id: str
+    run_dir: Path
+    journal: Journal
+    signals: Signals
+    facts: dict[str, str] = field(default_factory=dict)
+    began_ns: int = field(default_factory=now_ns)
+
+    def run(self) -> None:
+        """All trials, and as many again for those that came out invalid."""
+        period_s = longest_period_s(self.stack)
+        phases = phases_s(period_s, self.trials, self.seed)
+        waiting = list(enumerate(phases, start=1))
+        spare = self.trials
+        while waiting:
+            n, phase_s = waiting.pop(0)
+            self.request.say("trial", {"n": n, "of": self.trials + self.trials - spare})
+            self._trial(n, phase_s)
+            if self._invalid(n) and spare:
+                spare -= 1
+                waiting.append((self.trials + self.trials - spare, phase_s))
+
+    def _trial(self, n: int, phase_s: float) -> None:
+        lab = build_lab(self.choice, self.stack, self.run_id, self.run_dir, self.journal)
+        experiment = self.request.experiment
+        folder = trial_folder(self.run_dir, n)
+        setup = TrialSetup(
+            n, folder, experiment, self.stack, phase_s, self.seed, self.request.say
+        )
+        if not self.facts:
+            self._prepare(lab)
+        run_trial(setup, lab, self.signals)
+
+    def _prepare(self, lab: Lab) -> None:
+        """What may take long and must not be timed: images are built, facts are gathered."""
+        prepare = getattr(lab, "prepare", None)
+        if prepare is not None:
+            self.request.say("phase", {"name": "preparing images"})
+            prepare()
+        self.facts = lab.facts()
+        self.write_run_file()
+
+    def write_run_file(self) -> None:
+        """``run.json``: everything needed to judge the run again without the lab."""
+        experiment = self.request.experiment
+        write_run_file(
+            self.run_dir,
+            RunFile.of(
+                experiment,
+                self.stack,
+                lab=self.choice.name,
+                lab_why=self.choice.why,
+                lab_facts=self.facts,
+                seed=self.seed,
+                trials=self.trials,
+                argv=self.request.argv,
+                version=__version__,
+                host={"kernel": platform.release(), "cpus": str(os.cpu_count() or 1)},
+                took_s=(now_ns() - self.began_ns) / NS,
+            ),
+        )
+
+    def _invalid(self, n: int) -> bool:
+        """Is the trial just run invalid? Judged from its folder, as it will be at the end."""
+        verdict = judge_dir(self.run_dir, only_trial=n)
+        self.request.say("judged", {"n": n, "trial": verdict.result.trials[0]})
+        return verdict.result.trials[0].verdict == "INVALID"
+
+
+def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
+    """Run an experiment and judge it; the reports stand in the run's directory.
+
+    Raises ``BadInput`` or ``Refused`` with nothing started, ``LabError`` where the lab broke and
+    everything is healed, ``HealFailed`` where something may still be broken. After a signal the
+    outcome says INTERRUPTED and holds the trials that were finished.
+    """
+    experiment = request.experiment
+    stack = load_stack(experiment.stack)
+    choice = choose_lab(request.lab, stack)
+    seed = request.seed if request.seed is not None else experiment.seed
+    seed = seed if seed is not None else secrets.randbelow(1_000_000)
+    trials = request.trials or experiment.repeat.trials
+    run_dir = create_run_dir(request.out, experiment.name, f"{utc_label()}-{seed}")
+    run_id = secrets.token_hex(4)
+    os.environ["CHAOSKIT_RUN"] = run_id  # every process of the run carries its mark
+    journal = Journal.create(run_id)
+    request.say(
+        "start",
+        {
+            "experiment": experiment.name,
+            "question": experiment.question,
+            "lab": choice.name,
+            "why": choice.why,
+            "seed": seed,
+            "trials": trials,
+            "folder": str(run_dir),
+        },
+    )
+    guardian = Guardian.start(journal)
+    campaign = _Campaign(
+        request, stack, choice, seed, trials, run_id, run_dir, journal, signals
+    )
+    interrupted: Interrupted | None = None
+    try:
+        campaign.write_run_file()
+        campaign.run()
+    except Interrupted as error:
+        interrupted = error
+    finally:
+        with signals.shield():
+            _close(journal, guardian, run_dir)
+    campaign.write_run_file()
+    if interrupted is not None and signals.skip_report:
+        raise interrupted
+    return judge_dir(run_dir, interrupted=interrupted, write=True)
+
+
+def _close(journal: Journal, guardian: Guardian, run_dir: Path) -> None:
+    """Say goodbye to the guardian only when the journal holds nothing that is still broken."""
+    left = journal.open_entries()
+    if left:
+        raise HealFailed(
+            f"{len(left)} undo(s) of this run are still open (journal {journal.path}); "
+            "the guardian goes on trying; then run: chaoskit heal"
+        )
+    guardian.goodbye()
+    journal.archive(run_dir / "journal.jsonl")
+
+
+def note_failure(run_dir: Path, error: ChaoskitError) -> None:
+    """Leave the reason of an aborted run beside its records."""
+    write_atomically(run_dir / "error.txt", f"{error}\n")

@@ -1,0 +1,100 @@
+"""The first line that each of our child processes inside the lab is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from chaoskit.clock import NS
+from chaoskit.contracts import CLIENT, Lab
+from chaoskit.errors import Refused
+from chaoskit.experiment.model import Experiment
+from chaoskit.stack.labels import endpoint, health_probe, holds_data, role_probe, role_words
+from chaoskit.stack.model import Service, Stack
+
+__all__ = ["load_config", "probe_config", "streams"]
+
+_PROBE_TIMEOUT_S = 0.2
+
+
+def streams(experiment: Experiment) -> list[dict[str, object]]:
+    """The combs: one per operation and way to connect (``docs/measurement`` terms in the report).
+
+    A stream with rate 0 is left out.
+    """
+    load = experiment.load
+    rates = {"write": load.rate, "read": load.read_rate()}
+    found: list[dict[str, object]] = []
+    for connections, share in (("kept", 1.0), ("new", load.new_connections)):
+        for op, rate in rates.items():
+            if rate * share <= 0:
+                continue
+            found.append(
+                {
+                    "name": op if connections == "kept" else f"{op}/new",
+                    "op": op,
+                    "rate": rate * share,
+                    "connections": connections,
+                    "deadline_ns": int(load.deadline_s * NS),
+                    "timeout_ns": int(load.timeout_s * NS),
+                }
+            )
+    return found
+
+
+def load_config(
+    experiment: Experiment, stack: Stack, lab: Lab, folder: Path, n: int, seed: int
+) -> dict[str, object]:
+    """What the load child is told: where to ask, how often, and where to write."""
+    fronts = [s for s in stack.services.values() if endpoint(s) and s.role() == "frontdoor"]
+    asked = fronts or [s for s in stack.services.values() if endpoint(s)]
+    if not asked:
+        raise Refused(
+            f"{stack.file}: no service has the label chaoskit.endpoint, so the load would not "
+            "know whom to ask"
+        )
+    owed = [s for s in stack.services.values() if holds_data(s) and endpoint(s)]
+    (folder / "final").mkdir(parents=True, exist_ok=True)
+    return {
+        "user": experiment.load.user,
+        "options": dict(experiment.load.options),
+        "endpoints": [_place(service, lab) for service in asked],
+        "nodes": [_place(service, lab) for service in owed],
+        "streams": streams(experiment),
+        "requests": lab.inside(str(folder / "requests.raw")),
+        "strings": lab.inside(str(folder / "strings.json")),
+        "final": lab.inside(str(folder / "final")),
+        "trial": n,
+        "seed": seed,
+        "client": CLIENT,
+    }
+
+
+def _place(service: Service, lab: Lab) -> dict[str, object]:
+    url = endpoint(service)
+    assert url is not None  # noqa: S101 - only asked of services that have one
+    return {"node": service.name, "url": url.at(lab.node(service.name).address)}
+
+
+def probe_config(
+    stack: Stack, lab: Lab, every_s: float, out: str
+) -> Mapping[str, object] | None:
+    """What the probe child is told; None where no service has a probe."""
+    probes: list[dict[str, object]] = []
+    for service in stack.services.values():
+        address = lab.node(service.name).address
+        for question, url in (("role", role_probe(service)), ("health", health_probe(service))):
+            if url is not None:
+                probes.append(
+                    {
+                        "node": service.name,
+                        "question": question,
+                        "url": url.at(address),
+                        "words": dict(role_words(service)),
+                    }
+                )
+    if not probes:
+        return None
+    timeout_ns = int(_PROBE_TIMEOUT_S * NS)
+    every_ns = int(every_s * NS)
+    return {"every_ns": every_ns, "timeout_ns": timeout_ns, "probes": probes, "out": out}

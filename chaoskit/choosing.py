@@ -1,0 +1,67 @@
+"""Which lab a run uses, and why: said in the header of every run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from chaoskit.contracts import Lab
+from chaoskit.errors import Refused
+from chaoskit.stack.model import Stack
+
+if TYPE_CHECKING:
+    from chaoskit.lab.journal import Journal
+
+__all__ = ["LAB_NAMES", "Choice", "build_lab", "choose_lab"]
+
+LabName = Literal["auto", "docker", "sandbox"]
+LAB_NAMES: tuple[LabName, ...] = ("auto", "docker", "sandbox")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """``why`` is a phrase that completes 'the sandbox lab, because …'."""
+
+    name: Literal["docker", "sandbox"]
+    why: str
+
+
+def choose_lab(asked: str, stack: Stack) -> Choice:
+    """Resolve ``auto``: docker if an engine answers on a local socket, else sandbox.
+
+    Raises ``Refused`` where the lab asked for, or any lab at all, cannot run this stack here.
+    """
+    from chaoskit.lab.docker_probe import docker_available
+    from chaoskit.lab.sandbox_probe import sandbox_available
+
+    no_docker = docker_available() if asked in ("auto", "docker") else "not asked for"
+    if asked == "docker":
+        if no_docker:
+            raise Refused(f"the docker lab cannot run here: {no_docker}; or use --lab sandbox")
+        return Choice("docker", "it was asked for")
+    no_sandbox = _no_sandbox(stack) or sandbox_available()
+    if asked == "sandbox":
+        if no_sandbox:
+            raise Refused(f"the sandbox lab cannot run this here: {no_sandbox}")
+        return Choice("sandbox", "it was asked for")
+    if no_docker is None:
+        return Choice("docker", "a Docker engine answers on a local socket")
+    if no_sandbox is None:
+        return Choice("sandbox", f"no Docker here: {no_docker}")
+    raise Refused(f"no lab can run this here. docker: {no_docker}. sandbox: {no_sandbox}")
+
+
+def _no_sandbox(stack: Stack) -> str | None:
+    return "\n".join(stack.sandbox_refusals) or None
+
+
+def build_lab(choice: Choice, stack: Stack, run_id: str, run_dir: Path, journal: Journal) -> Lab:
+    """The lab of a trial, not yet up."""
+    if choice.name == "docker":
+        from chaoskit.lab.docker import DockerLab
+
+        return DockerLab(stack, run_id, run_dir, journal)
+    from chaoskit.lab.sandbox import SandboxLab
+
+    return SandboxLab(stack, run_id, run_dir, journal)

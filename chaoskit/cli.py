@@ -1,0 +1,279 @@
+"""The command line: arguments, printing, exit codes. The only place that exits.
+
+Exit codes: 0 PASS; 1 FAIL; 2 usage or a bad file, nothing was started; 3 INVALID or INCONCLUSIVE;
+4 the environment or chaoskit itself failed, everything is healed; 5 something may still be broken;
+128 + n ended by signal n, healed. Over several experiments: the worst of 5, 4, 2, 1, 3, 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from chaoskit import __version__
+from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted, Problem
+
+if TYPE_CHECKING:
+    from chaoskit.judging import Outcome
+    from chaoskit.progress import Progress
+    from chaoskit.signals import Signals
+
+__all__ = ["main"]
+
+_WORST_FIRST = (5, 4, 2, 1, 3, 0)
+_FEW = """Measure what clients feel when a failover system fails over.
+
+\b
+  chaoskit run FILE...        break it, measure it, judge it, report it
+  chaoskit validate FILE...   check experiment files; starts nothing
+  chaoskit judge DIR          judge a stored run again, from its records alone
+  chaoskit list KIND          faults, probes, loads or labs that are installed
+  chaoskit heal               undo whatever an earlier run left behind
+"""
+
+
+class _Group(click.Group):
+    """Did-you-mean for commands is click's own; errors of ours become one sentence."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except Interrupted as error:
+            _say(str(error))
+            ctx.exit(error.exit_code)
+        except ChaoskitError as error:
+            _say(str(error))
+            ctx.exit(error.exit_code)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+@click.group(
+    cls=_Group,
+    help=_FEW,
+    epilog=(__doc__ or "").split("\n\n", 1)[1],
+    invoke_without_command=True,
+    context_settings={"auto_envvar_prefix": "CHAOSKIT", "help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="chaoskit")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Root of all commands."""
+    if ctx.invoked_subcommand is None:
+        click.echo(_FEW.replace("\b\n", ""))
+
+
+# ---------------------------------------------------------------- files
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """Folders stand for the experiment files in them."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
+            if not inside:
+                raise BadInput(f"{path}: no experiment file (*.yaml) in this folder")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text")
+def validate(files: tuple[Path, ...], form: str) -> None:
+    """Check experiment files: schema, names, targets. Starts nothing; says every problem."""
+    from chaoskit.experiment.loader import load_experiment
+
+    problems: list[Problem] = []
+    sentences: list[str] = []
+    checked = _files(files)
+    for path in checked:
+        try:
+            experiment = load_experiment(path)
+        except BadInput as error:
+            problems += error.problems
+            sentences += [] if error.problems else [str(error)]
+            continue
+        if form == "text":
+            steps = len(experiment.steps)
+            click.echo(f"ok {path}: {steps} step{'s' * (steps != 1)}, stack {experiment.stack}")
+    _print_problems(problems, sentences, form)
+    if problems or sentences:
+        sys.exit(BadInput.exit_code)
+
+
+def _print_problems(problems: list[Problem], sentences: list[str], form: str) -> None:
+    if form == "json":
+        rows = [
+            {"file": p.file, "line": p.line, "column": p.column, "sentence": p.sentence}
+            for p in problems
+        ]
+        rows += [{"file": "", "line": 0, "column": 0, "sentence": s} for s in sentences]
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for p in problems:
+        if form == "github":
+            click.echo(f"::error file={p.file},line={p.line},col={p.column}::{p.sentence}")
+        else:
+            _say(str(p))
+    for sentence in sentences:
+        _say(sentence)
+
+
+@cli.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file instead.")
+def schema(output: Path | None) -> None:
+    """Print the JSON Schema of experiment files, with the faults that are installed."""
+    from chaoskit.experiment.schema import json_schema
+
+    text = json.dumps(json_schema(), indent=2) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8")
+
+
+@cli.command("list")
+@click.argument("kind", type=click.Choice(["faults", "probes", "loads", "labs"]))
+def list_(kind: str) -> None:
+    """Print what is installed, by name; nothing is imported."""
+    from chaoskit import registry
+
+    for name, origin in sorted(registry.names(f"chaoskit.{kind}").items()):
+        click.echo(f"{name:<18} {origin}")
+
+
+# ---------------------------------------------------------------- running and judging
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--lab", type=click.Choice(["auto", "docker", "sandbox"]), default="auto")
+@click.option("--trials", type=click.IntRange(1, 1000), help="Instead of the experiment's number.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="To repeat a run; printed by each.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="load.rate=50/s")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json instead of a line.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def run(
+    files: tuple[Path, ...],
+    lab: str,
+    trials: int | None,
+    seed: int | None,
+    out: Path,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run experiments: start the stack, break it under load, measure, judge, report."""
+    from chaoskit.experiment.loader import load_experiment
+    from chaoskit.progress import progress
+    from chaoskit.signals import Signals
+
+    changes = _changes(overrides)
+    loaded = [load_experiment(path, overrides=changes) for path in _files(files)]
+    from chaoskit.campaign import RunRequest
+
+    codes: list[int] = []
+    signals = Signals()
+    with signals.installed(), progress(quiet=quiet) as say:
+        for experiment in loaded:
+            request = RunRequest(experiment, lab, trials, seed, out, tuple(sys.argv), say)
+            codes.append(_run_one(request, signals, say, as_json))
+            if codes[-1] >= 128:
+                break
+    sys.exit(_worst(codes))
+
+
+def _run_one(request: object, signals: Signals, say: Progress, as_json: bool) -> int:
+    from chaoskit.campaign import RunRequest, run_experiment
+
+    assert isinstance(request, RunRequest)  # noqa: S101 - narrows for the lazy import
+    try:
+        outcome = run_experiment(request, signals)
+    except ChaoskitError as error:
+        say.line(f"{request.experiment.name}: {error}")
+        click.echo(f"ERROR {request.experiment.name} {str(error).splitlines()[0]}")
+        return error.exit_code
+    _print_outcome(outcome, as_json)
+    return outcome.result.exit_code
+
+
+def _print_outcome(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        click.echo(outcome.result.model_dump_json(indent=1))
+    else:
+        click.echo(outcome.line())
+
+
+def _changes(overrides: Sequence[str]) -> dict[str, str]:
+    changes: dict[str, str] = {}
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        if not equals or not path:
+            raise BadInput(f"--set {text}: write it as path=value, e.g. --set load.rate=50/s")
+        changes[path] = value
+    return changes
+
+
+def _worst(codes: Sequence[int]) -> int:
+    signalled = [code for code in codes if code >= 128]
+    if 5 not in codes and signalled:
+        return signalled[0]
+    return next((code for code in _WORST_FIRST if code in codes), 4)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print result.json instead of a line.")
+def judge(folder: Path, as_json: bool) -> None:
+    """Judge a stored run again from its records alone, and write its reports anew."""
+    from chaoskit.judging import judge_dir
+
+    outcome = judge_dir(folder.resolve(), write=True)
+    _print_outcome(outcome, as_json)
+    sys.exit(outcome.result.exit_code)
+
+
+@cli.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be undone; change nothing.")
+def heal(dry_run: bool) -> None:
+    """Undo whatever an earlier run left behind: by its journal, and by label. Idempotent."""
+    from chaoskit.lab.heal import heal as heal_all
+
+    healed = heal_all(dry_run=dry_run)
+    if not healed:
+        click.echo("nothing to heal")
+    failed = False
+    for one in healed:
+        click.echo(str(one))
+        failed = failed or one.failed
+    if failed:
+        raise HealFailed("not everything could be undone; see above for the commands that would")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point. An unforeseen error exits 4 with one line; CHAOSKIT_DEBUG=1 shows where."""
+    try:
+        cli.main(args=list(argv) if argv is not None else None, prog_name="chaoskit")
+    except Exception as error:  # noqa: BLE001 - the edge of the program: see the exit codes
+        if os.environ.get("CHAOSKIT_DEBUG"):
+            traceback.print_exc()
+        _say(
+            f"chaoskit itself failed: {type(error).__name__}: {error}. Set CHAOSKIT_DEBUG=1 to "
+            "see where; then run: chaoskit heal"
+        )
+        sys.exit(4)

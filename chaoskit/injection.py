@@ -1,0 +1,185 @@
+"""Faults going in and out: who they hit, that they bite, that nobody else heals them.
+
+The undo itself belongs to the lab's primitives and the fault; what is here is the *evidence*.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from chaoskit.clock import now_ns
+from chaoskit.contracts import CAPABILITIES, Fault, Hold, Lab, Targets
+from chaoskit.errors import ChaoskitError, HealFailed, LabError
+from chaoskit.experiment.model import Experiment, Step
+from chaoskit.history.history import FaultRecord
+from chaoskit.instruments import DialBoard, RoleBoard
+from chaoskit.selectors import select
+
+__all__ = ["Injector"]
+
+_LOOK_EVERY_NS = 500_000_000
+
+
+@dataclass
+class _Running:
+    """A step whose fault is, or was, in force."""
+
+    index: int
+    step: Step
+    context: AbstractContextManager[Hold]
+    hold: Hold
+    nodes: tuple[str, ...]
+    identities: dict[str, str | None]  # which incarnation each target must be while it is on
+    active: bool = True
+    bitten_ns: int | None = None
+    felt_healed_ns: int | None = None
+    problem: str | None = None
+    params: Mapping[str, object] = field(default_factory=dict)
+
+    def record(self) -> FaultRecord:
+        """What the history keeps of it."""
+        hold = self.hold
+        return FaultRecord(
+            step=self.index,
+            fault=self.step.fault.kind,
+            target=", ".join(self.step.target),
+            nodes=self.nodes,
+            commanded_ns=hold.commanded_ns,
+            acknowledged_ns=hold.acknowledged_ns,
+            verified_ns=hold.verified_ns,
+            bitten_ns=self.bitten_ns,
+            heal_commanded_ns=hold.heal_commanded_ns,
+            healed_ns=hold.healed_ns,
+            felt_healed_ns=self.felt_healed_ns,
+            detail=hold.detail,
+            params=dict(self.params),
+            must_bite=bool(self.step.fault.needs),
+            problem=self.problem,
+        )
+
+
+class Injector:
+    """Everything about the faults of one trial."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        lab: Lab,
+        roles: RoleBoard,
+        dials: DialBoard,
+        rng: random.Random,
+        incident: Callable[[str], None],
+        say: Callable[[str, Mapping[str, object]], None],
+    ) -> None:
+        self._experiment, self._lab, self._roles, self._dials = experiment, lab, roles, dials
+        self._rng, self._incident, self._say = rng, incident, say
+        self._running: list[_Running] = []
+        self._next_look_ns = 0
+
+    def inject(self, index: int) -> None:
+        """Resolve the targets of step ``index`` now, and put its fault in force."""
+        step = self._experiment.steps[index]
+        fault: Fault = step.fault  # type: ignore[assignment]  # every registered one has inject
+        for need in step.fault.needs:
+            if not isinstance(self._lab, CAPABILITIES[need]):
+                raise LabError(f"the {self._lab.name} lab cannot '{need}'")
+        roles = self._roles.roles()
+        limit = self._experiment.max_targets
+        nodes = select(step.target, self._lab, roles, self._rng, max_targets=limit)
+        others = {
+            name: select(words, self._lab, roles, self._rng)
+            for name, words in step.fault.selectors().items()
+        }
+        names = tuple(node.name for node in nodes)
+        self._say("fault", {"fault": fault.kind, "nodes": list(names)})
+        context = fault.inject(self._lab, Targets(nodes, others))
+        hold = context.__enter__()
+        now_running = {node.name: self._lab.identity(node) for node in nodes}
+        params = step.fault.model_dump(mode="json", by_alias=True)
+        run = _Running(index, step, context, hold, names, now_running, params=params)
+        self._running.append(run)
+        self._dials.watch(hold.dials)
+        if hold.verified_ns is None:
+            run.problem = f"{fault.kind} could not be verified: {hold.detail}"
+
+    def heal(self, index: int) -> None:
+        """End the fault of step ``index`` if it is on. Raises ``HealFailed``."""
+        for run in reversed(self._running):
+            if run.index == index and run.active:
+                self._end(run)
+
+    def heal_all(self) -> None:
+        """End every fault that is on, going on past one that fails. Raises ``HealFailed``."""
+        problems = []
+        for run in reversed(self._running):
+            if run.active:
+                try:
+                    self._end(run)
+                except ChaoskitError as error:
+                    problems.append(str(error))
+        if problems:
+            raise HealFailed("; ".join(problems))
+
+    def feel(self) -> None:
+        """Note when a fault bit and when its heal was felt: no time limit on either."""
+        for run in self._running:
+            self._feel(run)
+
+    def look(self) -> None:
+        """Twice a second: is each target still what the fault made of it?"""
+        if now_ns() < self._next_look_ns:
+            return
+        self._next_look_ns = now_ns() + _LOOK_EVERY_NS
+        for run in self._running:
+            if run.active:
+                self._look_at(run)
+
+    def all_felt(self) -> bool:
+        """Every heal has been felt by the dials of its fault."""
+        return all(run.felt_healed_ns is not None for run in self._running if run.hold.dials)
+
+    def records(self) -> tuple[FaultRecord, ...]:
+        """What the history keeps of every fault."""
+        return tuple(run.record() for run in self._running)
+
+    def _feel(self, run: _Running) -> None:
+        dials = run.hold.dials
+        if not dials:
+            return
+        if run.active and run.bitten_ns is None:
+            run.bitten_ns = self._dials.failed_ns(dials, run.hold.commanded_ns)
+        if not run.active and run.felt_healed_ns is None:
+            since = run.hold.heal_commanded_ns or run.hold.commanded_ns
+            run.felt_healed_ns = self._dials.opened_ns(dials, since)
+            if run.felt_healed_ns is not None:
+                self._dials.forget(dials)
+
+    def _look_at(self, run: _Running) -> None:
+        for name, before in run.identities.items():
+            now = self._lab.identity(self._lab.node(name))
+            if now != before:
+                what = "died" if now is None else "was restarted by somebody else"
+                self._incident(
+                    f"{name} {what} while {run.step.fault.kind} was on it; switch off restart "
+                    "policies and supervisors of the target, or heal with 'for:'"
+                )
+                run.identities[name] = now
+
+    def _end(self, run: _Running) -> None:
+        self._say("heal", {"fault": run.step.fault.kind, "nodes": list(run.nodes)})
+        self._look_at(run)
+        self._dials.pump()
+        self._feel(run)
+        if run.step.fault.needs and run.bitten_ns is None:
+            seen = self._dials.outcomes(run.hold.dials) or "no port is known to dial"
+            run.problem = run.problem or (
+                f"{run.step.fault.kind} was not seen to bite while it was on ({seen})"
+            )
+        run.active = False
+        self._dials.restart(run.hold.dials)
+        run.context.__exit__(None, None, None)
+        if run.hold.verified_ns is None and run.problem is None:
+            run.problem = f"{run.step.fault.kind} did not hold for its window: {run.hold.detail}"

@@ -1,0 +1,212 @@
+"""What looks on while a trial runs: role probes, dials that prove a bite, the harness's own tick.
+
+Everything here runs inside the lab in child processes, or is cheap enough for the main thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaoskit.clock import NS, MonotonicClock, now_ns
+from chaoskit.contracts import Child, Dial, Lab
+
+__all__ = ["DialBoard", "RoleBoard", "Ticker"]
+
+DIAL_TIMEOUT_S = 0.2  # below TCP's first retransmission: silence is told from slowness quickly
+DIAL_EVERY_NS = 20_000_000
+
+
+@dataclass
+class _Role:
+    value: str | None = None
+    since_ns: int = 0
+    seen: bool = False
+
+
+class RoleBoard:
+    """The last role of every probed node, fed by the probe child's changes."""
+
+    def __init__(self, probed: Sequence[str], labelled: Mapping[str, str | None]) -> None:
+        self._roles = {name: _Role() for name in probed}
+        self._labelled = dict(labelled)
+
+    def take(self, message: Mapping[str, Any]) -> bool:
+        """Note a ``change`` event; True if it changed a role."""
+        if message.get("event") != "change" or message.get("question") != "role":
+            return False
+        role = self._roles.get(str(message["node"]))
+        if role is None:
+            return False
+        value = message.get("value")
+        if not role.seen or role.value != value:
+            role.value, role.since_ns = value, int(message["done_ns"])
+        role.seen = True
+        return True
+
+    def roles(self) -> dict[str, str | None]:
+        """Node → role as observed, or as labelled where the node has no role probe."""
+        found = dict(self._labelled)
+        found.update({name: role.value for name, role in self._roles.items()})
+        return found
+
+    def primaries(self) -> tuple[str, ...]:
+        """Who says now that it is primary."""
+        return tuple(name for name, role in self.roles().items() if role == "primary")
+
+    def settled_for_s(self) -> float:
+        """How long every probed node has had a known role, unchanged; 0.0 while one is unknown.
+
+        Infinite where nothing is probed: there is nothing to wait for.
+        """
+        if not self._roles:
+            return float("inf")
+        if any(not role.seen or role.value is None for role in self._roles.values()):
+            return 0.0
+        return (now_ns() - max(role.since_ns for role in self._roles.values())) / NS
+
+
+@dataclass
+class _Line:
+    """One dial being repeated."""
+
+    dial: Dial
+    asked: int | None = None  # id of the question under way
+    next_ns: int = 0
+    last: str | None = None
+    failed_ns: int | None = None  # first failure asked after the fault was acknowledged
+    opened_ns: int | None = None  # first success asked after the heal
+
+
+@dataclass
+class DialBoard:
+    """Repeats the dials of a fault from the right nodes and says when they failed and worked."""
+
+    lab: Lab
+    children: dict[str, Child] = field(default_factory=dict)
+    _lines: dict[Dial, _Line] = field(default_factory=dict)
+    _sent: dict[int, tuple[_Line, int]] = field(default_factory=dict)
+    _count: int = 0
+
+    def prepare(self, sources: Sequence[str]) -> None:
+        """Start a dial child in each node's namespace before anything is timed."""
+        for name in sources:
+            if name not in self.children:
+                node = self.lab.node(name)
+                self.children[name] = self.lab.spawn(node, ["python", "-m", "chaoskit.probes.dial"])
+
+    def watch(self, dials: Sequence[Dial]) -> None:
+        """Repeat these from now on. Raises ``LabError`` if a source has no child."""
+        self.prepare([dial.source for dial in dials])
+        for dial in dials:
+            self._lines[dial] = _Line(dial)
+
+    def forget(self, dials: Sequence[Dial]) -> None:
+        """Repeat these no longer."""
+        for dial in dials:
+            self._lines.pop(dial, None)
+
+    def pump(self) -> None:
+        """Read answers and ask what is due. Never waits."""
+        for child in self.children.values():
+            while (message := child.receive(0.0)) is not None:
+                self._take(message)
+        now = now_ns()
+        for line in self._lines.values():
+            if line.asked is None and now >= line.next_ns:
+                self._ask(line, now)
+
+    def failed_ns(self, dials: Sequence[Dial], since_ns: int) -> int | None:
+        """When the last of the dials had failed, of those asked after ``since_ns``."""
+        return self._all(dials, "failed_ns", since_ns)
+
+    def opened_ns(self, dials: Sequence[Dial], since_ns: int) -> int | None:
+        """When the last of the dials worked, of those asked after ``since_ns``."""
+        return self._all(dials, "opened_ns", since_ns)
+
+    def restart(self, dials: Sequence[Dial]) -> None:
+        """Forget what was seen, before a fault or before its heal."""
+        for dial in dials:
+            line = self._lines[dial]
+            line.failed_ns = line.opened_ns = None
+
+    def outcomes(self, dials: Sequence[Dial]) -> str:
+        """The last outcome of each dial, for a sentence."""
+        return ", ".join(
+            f"{d.source} to {d.target}:{d.port} {self._lines[d].last or 'no answer yet'}"
+            for d in dials
+            if d in self._lines
+        )
+
+    def _all(self, dials: Sequence[Dial], which: str, since_ns: int) -> int | None:
+        moments = [getattr(self._lines[dial], which) for dial in dials]
+        if any(moment is None or moment < since_ns for moment in moments):
+            return None
+        return max(moments, default=None)
+
+    def _ask(self, line: _Line, now: int) -> None:
+        self._count += 1
+        line.asked = self._count
+        self._sent[self._count] = (line, now)
+        self.children[line.dial.source].send(
+            {
+                "id": self._count,
+                "address": line.dial.address,
+                "port": line.dial.port,
+                "timeout_s": DIAL_TIMEOUT_S,
+            }
+        )
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        known = self._sent.pop(int(message.get("id", 0)), None)
+        if known is None:
+            return
+        line, _asked_ns = known
+        line.asked = None
+        line.next_ns = now_ns() + DIAL_EVERY_NS
+        line.last = str(message["outcome"])
+        done = int(message["done_ns"])
+        if line.last == "open":
+            line.opened_ns = line.opened_ns or done
+        else:
+            line.failed_ns = line.failed_ns or done
+
+    def close(self) -> None:
+        """End the children."""
+        for child in self.children.values():
+            child.close()
+        self.children.clear()
+
+
+class Ticker(threading.Thread):
+    """The harness's own heartbeat: how late was it, at worst? A stalled harness shows here."""
+
+    EVERY_S = 0.02
+
+    def __init__(self) -> None:
+        super().__init__(name="tick", daemon=True)
+        self._stop = threading.Event()
+        self._worst_ns = 0
+        self._clock = MonotonicClock()
+
+    def run(self) -> None:
+        """Note how much later than asked each sleep ended."""
+        while not self._stop.is_set():
+            before = now_ns()
+            self._stop.wait(self.EVERY_S)
+            self._worst_ns = max(self._worst_ns, now_ns() - before - int(self.EVERY_S * NS))
+
+    def restart(self) -> None:
+        """Forget what was before the window that counts."""
+        self._worst_ns = 0
+
+    def worst_ns(self) -> int:
+        """The worst lateness since ``restart``."""
+        return max(0, self._worst_ns)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self.join(timeout=1.0)

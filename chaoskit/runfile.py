@@ -1,0 +1,153 @@
+"""``run.json``: the definition as run and everything else that judging needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from chaoskit.children import streams
+from chaoskit.clock import utc_label
+from chaoskit.errors import BadInput
+from chaoskit.experiment.model import Experiment
+from chaoskit.rundir import read_json, write_atomically
+from chaoskit.stack.band import expected_band
+from chaoskit.stack.labels import detector
+from chaoskit.stack.model import Stack
+
+__all__ = ["BandFact", "RunFile", "read_run_file", "write_run_file"]
+
+
+class BandFact(BaseModel):
+    """The expected failover time, from the constants that the stack declares; seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    low_s: float
+    high_s: float
+    formula: str
+
+
+class ThresholdFact(BaseModel):
+    """A threshold as written, and where."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    line: int = 0
+    because: str | None = None
+
+
+class RunFile(BaseModel):
+    """Schema-versioned; a run stored by an older version is judged by the newer one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = 1
+    experiment: str
+    question: str
+    profile: str
+    source: str  # the experiment file, as it was
+    source_path: str
+    overrides: Mapping[str, str] = {}
+    stack: str
+    thresholds: tuple[ThresholdFact, ...]
+    baseline_s: float
+    baseline_requests: int
+    stable_s: float
+    steady_s: float
+    streams: tuple[Mapping[str, object], ...]
+    steps: tuple[str, ...]
+    lab: str
+    lab_why: str
+    lab_facts: Mapping[str, str]
+    seed: int
+    trials: int
+    argv: tuple[str, ...]
+    version: str
+    host: Mapping[str, str]
+    started_utc: str
+    took_s: float
+    band: BandFact | None = None
+    detectors: Mapping[str, str] = {}
+
+    @staticmethod
+    def of(
+        experiment: Experiment,
+        stack: Stack,
+        *,
+        lab: str,
+        lab_why: str,
+        lab_facts: Mapping[str, str],
+        seed: int,
+        trials: int,
+        argv: tuple[str, ...],
+        version: str,
+        host: Mapping[str, str],
+        took_s: float,
+    ) -> RunFile:
+        """Gather it from the experiment, its stack and what the campaign decided."""
+        band = expected_band(stack)
+        gates = experiment.gates
+        return RunFile(
+            experiment=experiment.name,
+            question=experiment.question,
+            profile=experiment.profile,
+            source=experiment.source,
+            source_path=str(experiment.path),
+            overrides=dict(experiment.overrides),
+            stack=stack.name,
+            thresholds=tuple(
+                ThresholdFact(text=t.text, line=t.line, because=t.because)
+                for t in experiment.thresholds
+            ),
+            baseline_s=gates.baseline_s,
+            baseline_requests=gates.baseline_requests,
+            stable_s=gates.stable_s,
+            steady_s=gates.steady_s,
+            streams=tuple(streams(experiment)),
+            steps=tuple(_say(step) for step in experiment.steps),
+            lab=lab,
+            lab_why=lab_why,
+            lab_facts=dict(lab_facts),
+            seed=seed,
+            trials=trials,
+            argv=argv,
+            version=version,
+            host=dict(host),
+            started_utc=utc_label(),
+            took_s=took_s,
+            band=None
+            if band is None
+            else BandFact(low_s=band.low_s, high_s=band.high_s, formula=band.formula),
+            detectors={
+                s.name: s.labels["chaoskit.detector"]
+                for s in stack.services.values()
+                if detector(s) is not None
+            },
+        )
+
+
+def _say(step: object) -> str:
+    return str(step)
+
+
+def write_run_file(run_dir: Path, facts: RunFile) -> None:
+    """Write it, keeping the moment the run was first written down."""
+    path = run_dir / "run.json"
+    if path.exists():
+        started = str(read_json(path).get("started_utc", facts.started_utc))
+        facts = facts.model_copy(update={"started_utc": started})
+    write_atomically(path, facts.model_dump_json(indent=1) + "\n")
+
+
+def read_run_file(run_dir: Path) -> RunFile:
+    """Read it back. Raises ``BadInput`` with one sentence."""
+    data = read_json(run_dir / "run.json")
+    try:
+        return RunFile.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{run_dir / 'run.json'}: {where}: {first['msg']}") from error

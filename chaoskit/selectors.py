@@ -1,0 +1,61 @@
+"""From what a step names to the nodes it means, at the moment of injection."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+from chaoskit.contracts import CLIENT, OBSERVER, Lab, Node
+from chaoskit.errors import LabError
+
+__all__ = ["ROLE_WORDS", "select"]
+
+ROLE_WORDS = ("primary", "backup", "witness", "frontdoor")
+
+
+def select(
+    words: Sequence[str],
+    lab: Lab,
+    roles: Mapping[str, str | None],
+    rng: random.Random,
+    *,
+    max_targets: int | None = None,
+) -> tuple[Node, ...]:
+    """The nodes that ``words`` mean now, in the stack's order and without repeats.
+
+    ``roles`` is each service's role as last observed, its label where it is not probed. Raises
+    ``LabError`` where a word matches nothing, or all together match more than ``max_targets``.
+    """
+    chosen: dict[str, Node] = {}
+    for word in words:
+        found = _one(word, lab, roles, rng)
+        if not found:
+            known = ", ".join(f"{name} is {role or 'unknown'}" for name, role in roles.items())
+            raise LabError(f"nothing matches the target '{word}' now ({known})")
+        chosen.update({node.name: node for node in found})
+    if max_targets is not None and len(chosen) > max_targets:
+        raise LabError(
+            f"{', '.join(words)} matches {len(chosen)} nodes ({', '.join(chosen)}), "
+            f"more than max_targets {max_targets}"
+        )
+    return tuple(chosen.values())
+
+
+def _one(
+    word: str, lab: Lab, roles: Mapping[str, str | None], rng: random.Random
+) -> tuple[Node, ...]:
+    nodes = lab.nodes()
+    if word.startswith("service:"):
+        return tuple(n for n in nodes if n.name == word.removeprefix("service:"))
+    if word.startswith("not "):
+        unwanted = {n.name for n in _one(word.removeprefix("not ").strip(), lab, roles, rng)}
+        return tuple(n for n in nodes if n.name not in unwanted)
+    if word in (CLIENT, OBSERVER):
+        return (lab.node(word),)
+    if word == "all":
+        return nodes
+    if word == "any":
+        return (rng.choice(nodes),)
+    if word in ROLE_WORDS:
+        return tuple(n for n in nodes if roles.get(n.name) == word)
+    return tuple(n for n in nodes if n.name == word)

@@ -1,0 +1,358 @@
+"""One trial, top to bottom, in the order it happens.
+
+lab up → probes → load → baseline → faults and their heals → load stops → everything healed →
+nodes settle → final reads → logs → lab down. All branches are here, none in the leaves. What
+happened is written into the trial's folder; nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from chaoskit.clock import NS, MonotonicClock, now_ns, wait_until
+from chaoskit.children import load_config, probe_config
+from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
+from chaoskit.errors import ChaoskitError, HealFailed, LabError
+from chaoskit.experiment.model import Experiment
+from chaoskit.history.history import Window
+from chaoskit.history.writer import Marks, close_requests
+from chaoskit.injection import Injector
+from chaoskit.instruments import DialBoard, RoleBoard, Ticker
+from chaoskit.signals import Signals
+from chaoskit.stack.labels import holds_data, role_probe
+from chaoskit.stack.model import Stack
+
+__all__ = ["TrialSetup", "run_trial"]
+
+_ROLES_WITHIN_S = 20.0
+_CHILD_READY_WITHIN_S = 30.0
+_BASELINE_CAP_S = 60.0
+_SETTLE_WITHIN_S = 15.0
+_FINAL_TIMEOUT_S = 20.0
+_PUMP_EVERY_S = 0.004
+
+
+@dataclass(frozen=True)
+class TrialSetup:
+    """What one trial is: decided before it starts, so that it can be repeated."""
+
+    n: int
+    folder: Path
+    experiment: Experiment
+    stack: Stack
+    phase_s: float  # added to every step: where in the detector's period the fault falls
+    seed: int
+    say: Callable[[str, Mapping[str, object]], None] = lambda _event, _facts: None
+
+
+class _Trial:
+    """The state of one trial; its methods are its phases."""
+
+    def __init__(self, setup: TrialSetup, lab: Lab, signals: Signals) -> None:
+        self.setup, self.lab, self.signals = setup, lab, signals
+        self.experiment, self.stack = setup.experiment, setup.stack
+        self.clock = MonotonicClock()
+        self.rng = random.Random(f"{setup.seed}/{setup.n}")  # noqa: S311 - not a secret
+        setup.folder.mkdir(parents=True, exist_ok=True)
+        self.marks = Marks(setup.folder / "marks.jsonl")
+        probed = [s.name for s in self.stack.services.values() if role_probe(s) is not None]
+        labelled = {s.name: s.role() for s in self.stack.services.values()}
+        self.roles = RoleBoard(probed, labelled)
+        self.dials = DialBoard(lab)
+        self.ticker = Ticker()
+        self.probe: Child | None = None
+        self.load: Child | None = None
+        self.injector = Injector(
+            setup.experiment, lab, self.roles, self.dials, self.rng, self._incident, setup.say
+        )
+        self.load_alive = True
+        self.overhead: dict[str, float] = {}
+        self._began = now_ns()
+
+    # ------------------------------------------------------------ bookkeeping
+
+    def _spent(self, step: str) -> None:
+        """Book the time since the last call under ``step`` of the trial's overhead."""
+        now = now_ns()
+        self.overhead[step] = self.overhead.get(step, 0.0) + (now - self._began) / NS
+        self._began = now
+
+    def _incident(self, sentence: str) -> None:
+        self.marks.incident(sentence)
+        self.setup.say("incident", {"sentence": sentence})
+
+    def _pump(self, until_ns: int, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Listen to everything until a moment, or until ``stop`` says so. True if it did."""
+        while True:
+            self.signals.check()
+            self._listen()
+            if stop():
+                return True
+            left = until_ns - now_ns()
+            if left <= 0:
+                return False
+            self.clock.sleep(min(_PUMP_EVERY_S, left / NS))
+
+    def _listen(self) -> None:
+        if self.probe is not None:
+            while (message := self.probe.receive(0.0)) is not None:
+                if self.roles.take(message):
+                    self.setup.say("role", message)
+        self._listen_to_load()
+        self.dials.pump()
+        self.injector.feel()
+        self.injector.look()
+
+    def _listen_to_load(self) -> None:
+        if self.load is None or not self.load_alive:
+            return
+        try:
+            while (message := self.load.receive(0.0)) is not None:
+                self.setup.say("load", message)
+        except LabError as error:
+            self.load_alive = False
+            self._incident(f"the load died during the trial: {str(error).splitlines()[0]}")
+
+    # ------------------------------------------------------------ phases, in order
+
+    def run(self) -> None:
+        """The whole trial. Whatever happens, the lab is down when this returns or raises."""
+        self.ticker.start()
+        try:
+            self._bring_up()
+            self._watch()
+            start_ns = self._start_load()
+            window = self._baseline(start_ns)
+            self.ticker.restart()
+            window = replace(window, observe_end_ns=self._break_and_heal(window))
+            self._stop_load()
+            self.marks.tick(self.ticker.worst_ns())
+            with self.signals.shield():
+                self.injector.heal_all()
+            self._settle()
+            window = replace(window, final_read_ns=now_ns())
+            self._final_reads()
+            self.marks.window(window)
+            self._spent("final reads")
+        finally:
+            with self.signals.shield():
+                self._close()
+
+    def _bring_up(self) -> None:
+        self.setup.say("phase", {"name": "lab up"})
+        self.lab.up()
+        self._spent("lab up")
+        owed = [s.name for s in self.stack.services.values() if holds_data(s)]
+        self.marks.nodes(owed)
+        self.marks.poll(int(self.experiment.probes.every_s * NS))
+
+    def _watch(self) -> None:
+        """Start probes, the load's process and the dials; wait until the roles are known."""
+        self.setup.say("phase", {"name": "watching roles"})
+        folder = self.setup.folder
+        out = self.lab.inside(str(folder / "observations.jsonl"))
+        config = probe_config(self.stack, self.lab, self.experiment.probes.every_s, out)
+        observer, client = self.lab.node(OBSERVER), self.lab.node(CLIENT)
+        self.load = self.lab.spawn(client, ["python", "-m", "chaoskit.load.child"])
+        self.load.send(load_config(
+                self.experiment, self.stack, self.lab, folder, self.setup.n, self.setup.seed
+            ))
+        if config is not None:
+            self.probe = self.lab.spawn(observer, ["python", "-m", "chaoskit.probes.child"])
+            self.probe.send(config)
+        self.dials.prepare(self._dial_sources())
+        self._ready(self.load, "the load")
+        if config is not None and not self._pump(
+            now_ns() + int(_ROLES_WITHIN_S * NS), lambda: self._roles_known()
+        ):
+            raise LabError(
+                f"no node was primary within {_ROLES_WITHIN_S:g} s of starting "
+                f"(roles: {self.roles.roles()})",
+                hint="look at logs/ in the trial's folder; is chaoskit.probe.role right?",
+            )
+        self._spent("watching roles")
+
+    def _roles_known(self) -> bool:
+        return self.roles.settled_for_s() > 0.0 and len(self.roles.primaries()) >= 1
+
+    def _dial_sources(self) -> list[str]:
+        """Every node that a dial could start from, so that none is started while time counts."""
+        if not any(step.fault.needs for step in self.experiment.steps):
+            return []
+        sources = [OBSERVER]
+        if any("cut" in step.fault.needs for step in self.experiment.steps):
+            sources += [CLIENT, *(node.name for node in self.lab.nodes())]
+        return sources
+
+    def _ready(self, child: Child, what: str) -> None:
+        message = child.receive(_CHILD_READY_WITHIN_S)
+        if message is None or message.get("event") != "ready":
+            said = "nothing" if message is None else message.get("message", message)
+            raise LabError(f"{what} did not get ready within {_CHILD_READY_WITHIN_S:g} s: {said}")
+
+    def _start_load(self) -> int:
+        assert self.load is not None  # noqa: S101 - set in _watch
+        start_ns = now_ns() + 100_000_000
+        self.load.send({"do": "start", "at_ns": start_ns})
+        self.setup.say("phase", {"name": "warm-up"})
+        return start_ns
+
+    def _baseline(self, start_ns: int) -> Window:
+        """Warm-up, then at least the profile's baseline, with roles stable as long as asked."""
+        profile, load = self.experiment.gates, self.experiment.load
+        base_ns = start_ns + int(load.warmup_s * NS)
+        self._pump(base_ns)
+        self.setup.say("phase", {"name": "baseline"})
+        enough_s = max(profile.baseline_s, profile.baseline_requests / load.rate)
+        self._pump(base_ns + int(enough_s * NS))
+        stable = self._pump(
+            now_ns() + int(_BASELINE_CAP_S * NS),
+            lambda: self.roles.settled_for_s() >= profile.stable_s,
+        )
+        if not stable:
+            self._incident(
+                f"roles were not stable for {profile.stable_s:g} s before the fault "
+                f"within {_BASELINE_CAP_S:g} s of baseline"
+            )
+        return Window(start_ns, base_ns, 0)
+
+    def _break_and_heal(self, window: Window) -> int:
+        """Inject and heal by the clock until the run is over; returns when it was."""
+        steps = sorted(enumerate(self.experiment.steps), key=lambda pair: pair[1].at_s)
+        first_s = steps[0][1].at_s if steps else 0.0
+        zero_ns = window.baseline_start_ns
+        phase_ns = int(self.setup.phase_s * NS)
+        if steps:  # a baseline that took longer than the first step's time moves all of them
+            zero_ns = max(zero_ns, now_ns() - int(first_s * NS))
+        agenda: list[tuple[int, int, str, int]] = []
+        for index, step in steps:
+            at = zero_ns + int(step.at_s * NS) + phase_ns
+            agenda.append((at, len(agenda), "inject", index))
+            if step.for_s is not None:
+                agenda.append((at + int(step.for_s * NS), len(agenda), "heal", index))
+        self.setup.say("phase", {"name": "waiting for the fault" if steps else "running"})
+        for at_ns, _order, what, index in sorted(agenda):
+            self._pump(at_ns)
+            if what == "inject":
+                self.injector.inject(index)
+            else:
+                with self.signals.shield():
+                    self.injector.heal(index)
+        self._pump(zero_ns + int(self.experiment.run_for_s * NS) + phase_ns)
+        return now_ns()
+
+    def _stop_load(self) -> None:
+        self.setup.say("phase", {"name": "stopping the load"})
+        self._began = now_ns()
+        alive = self.load_alive and self.load is not None and self.load.alive()
+        if alive and self.load is not None:
+            alive = self._tell(self.load, {"do": "stop"}, "stopped", 10.0) is not None
+        self.marks.load(alive)
+
+    def _settle(self) -> None:
+        """Wait until every node answers with a role again and the heals were felt, or not."""
+        self.setup.say("phase", {"name": "settling"})
+        wanted = self.experiment.gates.stable_s
+
+        def settled() -> bool:
+            roles = self.roles.settled_for_s() >= min(wanted, 0.5)
+            return self.injector.all_felt() and roles and len(self.roles.primaries()) == 1 and self._all_joined()
+
+        if not self._pump(now_ns() + int(_SETTLE_WITHIN_S * NS), settled):
+            self.marks.note(
+                "settled", f"no: {_SETTLE_WITHIN_S:g} s after heal roles are {self.roles.roles()}"
+            )
+        self._spent("settling")
+
+    def _all_joined(self) -> bool:
+        roles = self.roles.roles()
+        data = [s.name for s in self.stack.services.values() if holds_data(s)]
+        return all(roles.get(name) in ("primary", "backup", None) for name in data)
+
+    def _final_reads(self) -> None:
+        """Read everything back through the front door and from every node."""
+        self.setup.say("phase", {"name": "final reads"})
+        if self.load is None or not self.load_alive or not self.load.alive():
+            self._incident("final reads were not possible: the load had died")
+            return
+        question = {"do": "final", "timeout_s": _FINAL_TIMEOUT_S}
+        answer = self._tell(self.load, question, "final", _FINAL_TIMEOUT_S + 5)
+        if answer is None:
+            self._incident("final reads did not come back in time")
+            return
+        self.marks.note("final_reads", answer.get("places"))
+
+    def _tell(
+        self, child: Child, message: Mapping[str, object], event: str, within_s: float
+    ) -> dict[str, object] | None:
+        """Send a command and wait for its answer, passing by what else the child says."""
+        try:
+            child.send(message)
+            deadline = now_ns() + int(within_s * NS)
+            while (left := deadline - now_ns()) > 0:
+                self.signals.check()
+                answer = child.receive(min(0.2, left / NS))
+                if answer is not None and answer.get("event") == event:
+                    return answer
+        except LabError as error:
+            self.load_alive = False
+            self._incident(f"the load died: {str(error).splitlines()[0]}")
+        return None
+
+    # ------------------------------------------------------------ the way out
+
+    def _close(self) -> None:
+        """Heal, save what was seen, take the lab down; every step is tried, whatever fails."""
+        problems: list[str] = []
+        with ExitStack() as last:
+            last.callback(self._down, problems)
+            self._began = now_ns()
+            self._attempt(self.injector.heal_all, problems)
+            for record in self.injector.records():
+                self.marks.fault(record)
+            self._attempt(self._end_children, problems)
+            self.lab.save_logs(str(self.setup.folder / "logs"))
+        self._spent("lab down")
+        self.marks.note("overhead_s", self.overhead)
+        self.marks.close()
+        raw = self.setup.folder / "requests.raw"
+        if raw.exists():
+            close_requests(raw, self.setup.folder / "requests.npy")
+        if problems:
+            raise HealFailed("; ".join(problems) + "; run: chaoskit heal")
+
+    def _attempt(self, act: Callable[[], object], problems: list[str]) -> None:
+        try:
+            act()
+        except ChaoskitError as error:
+            problems.append(str(error))
+
+    def _end_children(self) -> None:
+        self.ticker.stop()
+        self.dials.close()
+        if self.probe is not None:
+            with suppress(LabError):
+                self.probe.send({"do": "stop"})
+                wait_until(lambda: not self.probe or not self.probe.alive(), within_s=2.0)
+            self.probe.close()
+        if self.load is not None:
+            self.load.close()
+
+    def _down(self, problems: list[str]) -> None:
+        self.setup.say("phase", {"name": "lab down"})
+        self._attempt(self.lab.down, problems)
+
+
+def run_trial(setup: TrialSetup, lab: Lab, signals: Signals) -> None:
+    """Run one trial and leave its history in ``setup.folder``.
+
+    Raises ``LabError`` where the lab could not do what it promised, ``HealFailed`` where
+    something may still be broken, ``Interrupted`` after a signal; in every case the lab is down,
+    or the journal holds what is left.
+    """
+    _Trial(setup, lab, signals).run()
+
