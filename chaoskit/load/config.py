@@ -1,0 +1,154 @@
+"""What the child is told in its first line, checked."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from chaoskit.errors import BadInput
+from chaoskit.history.history import Stream
+
+__all__ = ["Endpoint", "LoadConfig"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a node can be asked. ``port`` is 0 where the URL names none."""
+
+    node: str
+    url: str
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, node: str, url: str) -> Endpoint:
+        """Raises ``BadInput`` for a URL without a host or with a port that is none."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 0
+        except ValueError as error:
+            raise BadInput(f"endpoint {url!r} of {node}: {error}") from error
+        if not parts.scheme or not parts.hostname:
+            raise BadInput(f"endpoint {url!r} of {node} is not a URL with scheme and host")
+        return cls(node, url, parts.scheme, parts.hostname, port)
+
+
+@dataclass(frozen=True)
+class LoadConfig:
+    """One load of one trial."""
+
+    user: str
+    endpoints: tuple[Endpoint, ...]
+    nodes: tuple[Endpoint, ...]
+    streams: tuple[Stream, ...]
+    requests: str
+    strings: str
+    final: str
+    trial: int = 1
+    seed: int = 0
+    client: str = "client"
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, line: bytes | str) -> LoadConfig:
+        """Raises ``BadInput`` with one sentence that says which key is wrong and how."""
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            raise BadInput(f"the load's configuration is not JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise BadInput("the load's configuration is not a JSON object")
+        options = data.get("options") or {}
+        if not isinstance(options, dict):
+            raise BadInput("the load's options are not a JSON object")
+        known = set(cls.__dataclass_fields__)
+        if unknown := sorted(set(data) - known):
+            raise BadInput(f"the load's configuration has unknown keys: {', '.join(unknown)}")
+        streams = tuple(_stream(item) for item in _list(data, "streams"))
+        if not streams:
+            raise BadInput("the load has no streams")
+        if len(streams) > 250:
+            raise BadInput("the load has more than 250 streams; a record numbers them in a byte")
+        endpoints = _endpoints(data, "endpoints")
+        if not endpoints:
+            raise BadInput("the load has no endpoints to talk to")
+        trial = _whole(data, "trial", 1)
+        if not 0 <= trial < 1 << 16:
+            raise BadInput(f"trial {trial} does not fit the 16 bits it has in a token")
+        return cls(
+            user=_text(data, "user"),
+            endpoints=endpoints,
+            nodes=_endpoints(data, "nodes"),
+            streams=streams,
+            requests=_text(data, "requests"),
+            strings=_text(data, "strings"),
+            final=_text(data, "final"),
+            trial=trial,
+            seed=_whole(data, "seed", 0),
+            client=str(data.get("client", "client")),
+            options=options,
+        )
+
+
+def _list(data: Mapping[str, object], key: str) -> list[object]:
+    value = data.get(key, [])
+    if not isinstance(value, list):
+        raise BadInput(f"the load's {key} are not a list")
+    return value
+
+
+def _text(data: Mapping[str, object], key: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str) or not value:
+        raise BadInput(f"the load's configuration lacks {key!r}")
+    return value
+
+
+def _whole(data: Mapping[str, object], key: str, default: int) -> int:
+    value = data.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadInput(f"the load's {key} is not a whole number: {value!r}")
+    return value
+
+
+def _endpoints(data: Mapping[str, object], key: str) -> tuple[Endpoint, ...]:
+    found = []
+    for item in _list(data, key):
+        if not isinstance(item, dict) or not isinstance(item.get("url"), str):
+            raise BadInput(f"an entry of the load's {key} has no url: {item!r}")
+        found.append(Endpoint.of(str(item.get("node", "")), item["url"]))
+    return tuple(found)
+
+
+def _stream(item: object) -> Stream:
+    if not isinstance(item, dict):
+        raise BadInput(f"a stream of the load is not an object: {item!r}")
+    try:
+        stream = Stream(
+            name=str(item["name"]),
+            op=str(item["op"]),
+            rate=float(item["rate"]),
+            connections=str(item["connections"]),
+            deadline_ns=int(item["deadline_ns"]),
+            timeout_ns=int(item["timeout_ns"]),
+        )
+    except KeyError as error:
+        raise BadInput(f"a stream of the load lacks {error}: {item!r}") from error
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"a stream of the load has a bad number ({error}): {item!r}") from error
+    where = f"stream {stream.name!r}"
+    if stream.op not in ("write", "read"):
+        raise BadInput(f"{where}: op is {stream.op!r}; use write or read")
+    if stream.connections not in ("kept", "new"):
+        raise BadInput(f"{where}: connections is {stream.connections!r}; use kept or new")
+    if not (math.isfinite(stream.rate) and 0 < stream.rate <= 100_000):
+        raise BadInput(f"{where}: rate {stream.rate} is not between 0 and 100,000 a second")
+    if not 0 < stream.deadline_ns <= stream.timeout_ns:
+        raise BadInput(f"{where}: deadline must be above 0 and not beyond the timeout")
+    if stream.timeout_ns > 600 * 10**9:
+        raise BadInput(f"{where}: a timeout above ten minutes is not supported")
+    return stream

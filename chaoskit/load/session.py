@@ -1,0 +1,236 @@
+"""One load from configuration to final read: Locust, combs, recorder, counts."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import resource
+import time
+from pathlib import Path
+
+import gevent
+from locust.env import Environment
+from locust.util.load_locustfile import load_locustfile
+
+from chaoskit.errors import BadInput
+from chaoskit.history.records import Outcome
+from chaoskit.load.comb import Comb, Dispatcher, phases
+from chaoskit.load.config import LoadConfig
+from chaoskit.load.final import read_everything
+from chaoskit.load.frontdoor import FrontDoor
+from chaoskit.load.operation import Operation, Verdict
+from chaoskit.load.recorder import FLUSH_EVERY_S, Recorder
+from chaoskit.load.user import CombUser, Shared
+
+__all__ = ["LoadSession", "find_user"]
+
+GROUP = "chaoskit.loads"
+
+
+def find_user(config: LoadConfig) -> type[CombUser]:
+    """The user class that the configuration names. Raises ``BadInput`` in one sentence."""
+    locustfile = config.options.get("locustfile")
+    if locustfile is not None:
+        return _from_locustfile(str(locustfile), config.user)
+    entries = importlib.metadata.entry_points(group=GROUP)
+    named = [entry for entry in entries if entry.name == config.user]
+    if not named:
+        known = ", ".join(sorted(entries.names)) or "none"
+        raise BadInput(f"no load is called {config.user!r}; installed are: {known}")
+    try:
+        found = named[0].load()
+    except ImportError as error:
+        raise BadInput(f"load {config.user!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, CombUser)):
+        raise BadInput(f"load {config.user!r} is {named[0].value}, which is no CombUser")
+    return found
+
+
+def _from_locustfile(path: str, name: str) -> type[CombUser]:
+    try:
+        _, classes, _ = load_locustfile(path)
+    except (ImportError, OSError, SyntaxError) as error:
+        raise BadInput(f"locustfile {path} cannot be imported: {error}") from error
+    ours: dict[str, type[CombUser]] = {n: c for n, c in classes.items() if issubclass(c, CombUser)}
+    if name in ours:
+        return ours[name]
+    if len(ours) == 1:
+        return next(iter(ours.values()))
+    known = ", ".join(sorted(ours)) or "none"
+    raise BadInput(f"locustfile {path} has no CombUser called {name!r}; it has: {known}")
+
+
+class LoadSession:
+    """Everything of one load. Nothing is asked before ``start``."""
+
+    def __init__(self, config: LoadConfig) -> None:
+        user_class = find_user(config)
+        options = {k: v for k, v in config.options.items() if k != "locustfile"}
+        user_class.check_options(options)
+        _more_descriptors()
+        self.config = config
+        self.shared = Shared(config, FrontDoor(config.endpoints))
+        self.recorder = Recorder(config.requests, config.strings, config.client, config.streams)
+        shifts = phases(config.streams)
+        self.combs = [Comb(s, i, shifts[i]) for i, s in enumerate(config.streams)]
+        self.dispatcher = Dispatcher(self.combs, self._issue, self._skip)
+        self.last_write_ok_ns = 0
+        self._lags: list[int] = []
+        self._running: gevent.Greenlet | None = None
+        self._flushing: gevent.Greenlet | None = None
+        self._spawn_users(user_class)
+
+    def _spawn_users(self, user_class: type[CombUser]) -> None:
+        """Let Locust spawn one user a stream, and see that it did."""
+        self.environment = Environment(user_classes=[user_class], catch_exceptions=False)
+        self.environment.chaoskit_shared = self.shared
+        request = self.environment.events.request
+        before = len(request._handlers)  # noqa: SLF001 - whoever subscribed: plug-ins, locustfile
+        self._tell_locust = before > 0
+        runner = self.environment.create_local_runner()
+        count = len(self.combs)
+        runner.start(count, spawn_rate=count)
+        runner.spawning_greenlet.join()  # a user that cannot be made raises here
+        if runner.spawning_greenlet.exception is not None:
+            raise runner.spawning_greenlet.exception
+        if len(self.shared.seats) != count:
+            raise BadInput(f"Locust spawned {len(self.shared.seats)} of {count} users")
+
+    # ------------------------------------------------------------ while it runs
+
+    def start(self, at_ns: int) -> None:
+        """Slot 0 of every comb is due at ``at_ns`` plus the comb's phase."""
+        # The collector's pauses would be our own lateness: what is here now is never looked at
+        # again, and what comes later is collected in small portions by ``tick``.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self.dispatcher.begin(at_ns)
+        self._running = gevent.spawn(self.dispatcher.run)
+        self._flushing = gevent.spawn(self._flush_for_ever)
+
+    def stop(self) -> int:
+        """Issue no more, wait for what is in flight, flush. The number of records."""
+        if self._running is not None:
+            self._running.kill()
+        longest = max(stream.timeout_ns for stream in self.config.streams) / 1e9 + 1.0
+        until = time.monotonic() + longest
+        while any(comb.in_flight for comb in self.combs) and time.monotonic() < until:
+            gevent.sleep(0.005)
+        if self._flushing is not None:
+            self._flushing.kill()
+        self.recorder.close()
+        gc.enable()
+        self.environment.runner.stop()
+        return self.recorder.written
+
+    def final(self, timeout_s: float) -> dict[str, dict[str, object]]:
+        """Read back the front door and all nodes; see ``read_everything``."""
+        user = self.shared.seats[0]
+        folder = Path(self.config.final)
+        return read_everything(user.read_back, self.config.nodes, folder, timeout_s)
+
+    def tick(self) -> dict[str, object]:
+        """Counts since the start; lateness since the last tick, ms."""
+        gc.collect(1)
+        lags, self._lags = sorted(self._lags), []
+        p99 = lags[min(len(lags) - 1, int(len(lags) * 0.99))] if lags else 0
+        return {
+            "event": "tick",
+            "t_ns": time.monotonic_ns(),
+            "due": sum(c.due for c in self.combs),
+            "ok": sum(c.ok for c in self.combs),
+            "bad": sum(c.bad for c in self.combs),
+            "not_sent": sum(c.not_sent for c in self.combs),
+            "in_flight": sum(c.in_flight for c in self.combs),
+            "last_write_ok_ns": self.last_write_ok_ns,
+            "lag_p99_ms": round(p99 / 1e6, 3),
+            "lag_max_ms": round(lags[-1] / 1e6, 3) if lags else 0.0,
+            "streams": {
+                c.stream.name: {"due": c.due, "ok": c.ok, "bad": c.bad, "not_sent": c.not_sent}
+                for c in self.combs
+            },
+        }
+
+    def _flush_for_ever(self) -> None:
+        while True:
+            gevent.sleep(FLUSH_EVERY_S)
+            self.recorder.flush()
+
+    # ------------------------------------------------------------ one slot
+
+    def _issue(self, comb: Comb, slot: int, due_ns: int) -> None:
+        gevent.spawn_raw(self._carry, comb, slot, due_ns)
+
+    def _carry(self, comb: Comb, slot: int, due_ns: int) -> None:
+        user = self.shared.seats[comb.index]
+        stream = comb.stream
+        operation = user.plan(slot)
+        sent_ns = time.monotonic_ns()
+        verdict = user.carry_out(operation, stream.timeout_ns / 1e9)
+        comb.in_flight -= 1
+        done_ns = operation.done_ns
+        if verdict is Verdict.ACKNOWLEDGED:
+            good = done_ns - due_ns <= stream.deadline_ns
+            outcome = Outcome.OK if good else Outcome.OK_LATE
+            if stream.op == "write":
+                self.last_write_ok_ns = max(self.last_write_ok_ns, done_ns)
+        else:
+            refused = verdict is Verdict.REFUSED
+            outcome = Outcome.FAIL_DEFINITE if refused else Outcome.AMBIGUOUS
+        if outcome is Outcome.OK:
+            comb.ok += 1
+        else:
+            comb.bad += 1
+        self._lags.append(sent_ns - due_ns)
+        self.recorder.add(
+            due_ns=due_ns,
+            sent_ns=sent_ns,
+            done_ns=done_ns,
+            op=operation.op,
+            outcome=outcome,
+            stream=comb.index,
+            token=operation.token,
+            seen=operation.seen,
+            key=operation.key,
+            epoch=operation.epoch,
+            error=operation.error,
+            server=operation.server,
+            attempt=operation.attempts,
+            flags=operation.flags,
+        )
+        if self._tell_locust:
+            self._fire(comb, operation, done_ns - sent_ns)
+
+    def _skip(self, comb: Comb, slot: int, due_ns: int, why: str, late_ns: int) -> None:
+        operation = self.shared.seats[comb.index].plan(slot)
+        comb.not_sent += 1
+        self._lags.append(late_ns)
+        self.recorder.add(
+            due_ns=due_ns,
+            sent_ns=0,
+            done_ns=0,
+            op=operation.op,
+            outcome=Outcome.NOT_SENT,
+            stream=comb.index,
+            key=operation.key,
+            error=why,
+        )
+
+    def _fire(self, comb: Comb, operation: Operation, took_ns: int) -> None:
+        """Locust's own event, for listeners of others; no figure of ours comes from it."""
+        self.environment.events.request.fire(
+            request_type=operation.op.name,
+            name=comb.stream.name,
+            response_time=took_ns / 1e6,
+            response_length=0,
+            exception=OSError(operation.error) if operation.error else None,
+            context={},
+        )
+
+
+def _more_descriptors() -> None:
+    """In a stall every request holds a socket, and a soft limit of 1024 is soon reached."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 65536
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

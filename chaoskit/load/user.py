@@ -1,0 +1,162 @@
+"""The Locust user that every client of the comb derives from.
+
+One user stands for one stream. Locust spawns it and keeps it; what it does is decided slot by slot
+by the comb, which calls :meth:`CombUser.perform` in a greenlet of its own for every request that
+is due. A client therefore holds several operations at once and must not share a connection
+between them.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import gevent
+from gevent import Timeout
+from locust import User, task
+from locust.env import Environment
+
+from chaoskit.errors import BadInput
+from chaoskit.history.history import Stream
+from chaoskit.history.records import Flag, Op
+from chaoskit.load.config import Endpoint, LoadConfig
+from chaoskit.load.frontdoor import FrontDoor
+from chaoskit.load.operation import Operation, Verdict, describe
+
+__all__ = ["CombUser", "Shared"]
+
+
+@dataclass
+class Shared:
+    """What the users of one load have in common, as the parts of one application would."""
+
+    config: LoadConfig
+    door: FrontDoor
+    seats: list[CombUser] = field(default_factory=list)
+    things: dict[str, object] = field(default_factory=dict)  # whatever a client wants to share
+
+    def sit(self, user: CombUser) -> int:
+        """A user that Locust has spawned takes the next free stream."""
+        self.seats.append(user)
+        return len(self.seats) - 1
+
+
+class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive its patching
+    """Derive from it, implement :meth:`perform`, name it under ``chaoskit.loads``.
+
+    ``option_names`` are the keys that ``load.options`` of an experiment may carry.
+    """
+
+    abstract = True
+    option_names: frozenset[str] = frozenset({"registers", "put_share"})
+
+    shared: Shared
+    stream: Stream
+    options: Mapping[str, object]
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.shared = environment.chaoskit_shared
+        self.options = self.shared.config.options
+        self.index = self.shared.sit(self)
+        self.stream = self.shared.config.streams[self.index]
+        self.registers = self.whole("registers", 8, least=1, most=1_000_000)
+        self.put_share = self.share("put_share", 0.2)
+        self._token_base = self.shared.config.trial << 48 | (self.index + 1) << 40
+        self.prepare()
+
+    # ------------------------------------------------------------ for those who derive
+
+    def prepare(self) -> None:
+        """Read options and build what is needed; opens no connection. May raise ``BadInput``."""
+
+    @abstractmethod
+    def perform(self, operation: Operation) -> Verdict:
+        """Do it, once. Retry nothing that may have been executed. Runs many times at once.
+
+        Fill in what the answer said and return how it ended. Errors of the transport may simply
+        be raised as ``OSError``; ``gevent.Timeout`` must pass. Both are classified by
+        ``operation.dispatched``.
+        """
+
+    def read_back(self, place: Endpoint | None) -> Mapping[int, int]:
+        """Every token that the log holds, and how often; None is the front door.
+
+        Called after the load has ended. Raises ``OSError`` or ``ValueError``; ``gevent.Timeout``
+        must pass.
+        """
+        where = place.node if place else "the front door"
+        raise BadInput(f"{type(self).__name__} cannot read back what it wrote, not from {where}")
+
+    def plan(self, slot: int) -> Operation:
+        """What slot number ``slot`` asks: appends with a share of puts, or gets round robin."""
+        fresh = self.stream.connections == "new"
+        if self.stream.op == "read":
+            return Operation(Op.GET, slot, 0, slot % self.registers + 1, fresh)
+        puts = int((slot + 1) * self.put_share + 1e-9)
+        token = self._token_base | (slot + 1)
+        if puts > int(slot * self.put_share + 1e-9):
+            return Operation(Op.PUT, slot, token, (puts - 1) % self.registers + 1, fresh)
+        return Operation(Op.APPEND, slot, token, 0, fresh)
+
+    def whole(self, name: str, default: int, *, least: int, most: int) -> int:
+        """An option that is a whole number."""
+        value = self.options.get(name, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise BadInput(f"load option {name} is {value!r}; use {least} to {most}")
+        return value
+
+    def share(self, name: str, default: float) -> float:
+        """An option between 0 and 1."""
+        value = self.options.get(name, default)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise BadInput(f"load option {name} is {value!r}; use a number from 0 to 1")
+        return float(value)
+
+    def text(self, name: str, default: str) -> str:
+        """An option that is a text."""
+        value = self.options.get(name, default)
+        if not isinstance(value, str) or not value:
+            raise BadInput(f"load option {name} is {value!r}; use a text")
+        return value
+
+    # ------------------------------------------------------------ for the comb
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, object]) -> None:
+        """Raises ``BadInput`` for an option that this client does not know."""
+        if unknown := sorted(set(options) - cls.option_names):
+            raise BadInput(
+                f"load option {', '.join(unknown)} is not known to {cls.__name__};"
+                f" it knows {', '.join(sorted(cls.option_names))}"
+            )
+
+    def carry_out(self, operation: Operation, timeout_s: float) -> Verdict:
+        """``perform`` within ``timeout_s``, with every ending that is not an answer classified."""
+        timeout = Timeout.start_new(timeout_s)
+        try:
+            verdict = self.perform(operation)
+            operation.done_ns = operation.done_ns or time.monotonic_ns()
+        except Timeout as error:
+            if error is not timeout:
+                raise
+            operation.done_ns = time.monotonic_ns()
+            operation.flags |= Flag.TIMED_OUT
+            sent = operation.dispatched
+            operation.error = "timeout after send" if sent else "timeout before anything was sent"
+            verdict = Verdict.UNKNOWN if sent else Verdict.REFUSED
+        except OSError as error:
+            operation.done_ns = time.monotonic_ns()
+            operation.error = describe(error)
+            verdict = Verdict.UNKNOWN if operation.dispatched else Verdict.REFUSED
+        finally:
+            timeout.close()
+        operation.attempts = max(operation.attempts, 1)
+        return verdict
+
+    @task  # type: ignore[untyped-decorator]
+    def stay(self) -> None:
+        """Locust's own loop has nothing to do here: the comb decides when something is asked."""
+        gevent.sleep(3600)
