@@ -1,0 +1,294 @@
+"""Partitions: nftables rules in the target's own network namespace, in a table of ours.
+
+Each target has a *holder*, an nft process inside its namespace that owns the table
+``chaoskit_<run>``: nobody else can change it, and the kernel removes it when the holder ends. A
+holder ends with the harness, and the guardian ends it when the harness is frozen; so no partition
+outlives its run, whoever is left to heal it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from chaoskit.contracts import Cut, Node
+from chaoskit.errors import HealFailed, LabError, Refused
+from chaoskit.lab.journal import Journal
+from chaoskit.lab.netns import Namespaces
+from chaoskit.lab.nft import Egress, Holder, Rule, add_chains, remove_chains, rules_of
+from chaoskit.lab.ops import KillProcess, check_run_id
+
+__all__ = ["Netfilter"]
+
+_WAYS = (Egress("netdev", silent=True), Egress("netdev", silent=False), Egress("inet", False))
+_TRIAL = "trial"  # the handle of rules that only show what this kernel can do
+
+
+@dataclass
+class _Target:
+    """A namespace that we hold, and what is in force in it, by handle."""
+
+    node: Node
+    holder: Holder
+    entry: int
+    devices: tuple[str, ...]
+    rules: dict[str, list[Rule]] = field(default_factory=dict)
+    cuts: dict[str, list[Cut]] = field(default_factory=dict)
+    families: set[str] = field(default_factory=set)
+
+
+class Netfilter:
+    """``Cuts`` for any lab whose nodes are network namespaces.
+
+    ``namespaces`` opens those of a node that runs now and raises ``LabError`` if none does; what
+    it returns is closed here. Methods may be called from any thread, one at a time.
+    """
+
+    def __init__(
+        self, run_id: str, journal: Journal, namespaces: Callable[[Node], Namespaces]
+    ) -> None:
+        self._run_id = check_run_id(run_id)
+        self._journal = journal
+        self._namespaces = namespaces
+        self._targets: dict[str, _Target] = {}
+        self._handles: dict[str, tuple[str, ...]] = {}
+        self._count = 0
+        self._way: Egress | None = None
+        self._lock = threading.RLock()
+
+    def prepare(self, node: Node) -> None:
+        """Start the node's holder, so that a later cut takes milliseconds. Idempotent.
+
+        Raises ``Refused`` where nft is missing or its tables cannot be owned.
+        """
+        with self._lock:
+            target = self._targets.get(node.name)
+            if target and not target.holder.alive():
+                self._forget(target)
+                target = None
+            if target is None:
+                self._targets[node.name] = self._hold(node)
+
+    def silent(self) -> bool:
+        """Whether packets that a target sends vanish without its noticing. Known after prepare."""
+        return self._way is not None and self._way.silent
+
+    def cut(self, cuts: Sequence[Cut]) -> str:
+        """Put all cuts in force, read them back, return a handle. All or nothing.
+
+        Established connections are cut too. Raises ``LabError``; nothing is in force then.
+        """
+        with self._lock:
+            self._count += 1
+            handle = f"h{self._count}"
+            for cut in cuts:
+                self._reach(cut.node)
+            names = tuple(dict.fromkeys(cut.node.name for cut in cuts))
+            targets = [self._targets[name] for name in names]
+            self._handles[handle] = names
+            try:
+                for target in targets:
+                    mine = [cut for cut in cuts if cut.node.name == target.node.name]
+                    target.rules[handle] = self._rules(handle, mine, target.devices)
+                    target.cuts[handle] = mine
+                self._apply(handle, targets)
+            except BaseException:
+                self._remove(handle)
+                raise
+            return handle
+
+    def in_force(self, handle: str) -> bool:
+        """Ask the kernel whether every cut of the handle is there now, in the right namespaces."""
+        with self._lock:
+            names = self._handles.get(handle, ())
+            targets = [self._targets[name] for name in names if name in self._targets]
+            held = [t for t in targets if handle in t.rules and self._is_current(t)]
+            return bool(names) and len(held) == len(names) and _seen(handle, held)
+
+    def join(self, handle: str) -> None:
+        """Remove ours and only ours, and see that it is gone. Idempotent.
+
+        Raises ``HealFailed`` if it cannot be shown to be gone.
+        """
+        with self._lock:
+            self._remove(handle)
+
+    def renew(self, node: Node) -> None:
+        """Put what is in force for a node in force in its new namespace, if it has a new one.
+
+        To be called when a node was started again, before it can answer anybody.
+        """
+        with self._lock:
+            old = self._targets.get(node.name)
+            if old is None or self._is_current(old):
+                return
+            new = self._hold(node)
+            self._targets[node.name] = new
+            try:
+                for handle, cuts in old.cuts.items():
+                    new.cuts[handle] = cuts
+                    new.rules[handle] = self._rules(handle, cuts, new.devices)
+                    self._apply(handle, [new])
+            finally:
+                self._forget(old)
+
+    def release(self, node: Node) -> None:
+        """End the node's holder; whatever was in force there is gone. Idempotent."""
+        with self._lock:
+            target = self._targets.pop(node.name, None)
+            if target is not None:
+                self._forget(target)
+
+    def close(self) -> None:
+        """End every holder: nothing of ours is left in any namespace. Idempotent."""
+        with self._lock:
+            while self._targets:
+                self._forget(self._targets.popitem()[1])
+            self._handles.clear()
+
+    # ------------------------------------------------------------ inside
+
+    def _reach(self, node: Node) -> None:
+        """A holder in the namespace that the node has now."""
+        self.prepare(node)
+        self.renew(node)
+
+    def _hold(self, node: Node) -> _Target:
+        holder = Holder(self._run_id, self._namespaces(node))
+        try:
+            who = holder.identity
+            what = f"partitions of {node.name}"
+            op = KillProcess(who.pid, who.starttime, who.boot_id, what)
+            entry = self._journal.intend(op, scope="fault")
+            target = _Target(node, holder, entry, ())
+        except BaseException:
+            holder.close()
+            raise
+        try:
+            target.devices = holder.devices()
+            self._try_out(target)
+            self._journal.done(entry)
+        except BaseException:
+            self._forget(target)
+            raise
+        return target
+
+    def _try_out(self, target: _Target) -> None:
+        """Find the way that this kernel offers; nothing is cut by it, and nothing stays."""
+        nowhere = Cut(target.node, (Node("nowhere", "198.19.255.254"),))
+        problem: LabError | None = None
+        for way in (self._way,) if self._way else _WAYS:
+            target.rules = {_TRIAL: self._rules(_TRIAL, [nowhere], target.devices, way)}
+            try:
+                self._apply(_TRIAL, [target])
+            except LabError as error:
+                problem = error
+            else:
+                self._way = way
+            _clear(target)
+            if self._way:
+                return
+        raise Refused(f"partitions cannot be made on this machine: {problem}")
+
+    def _rules(
+        self, handle: str, cuts: Sequence[Cut], devices: Sequence[str], way: Egress | None = None
+    ) -> list[Rule]:
+        chosen = way or self._way or _WAYS[-1]
+        rules = [rule for cut in cuts for rule in rules_of(handle, cut, devices, chosen)]
+        return [replace(rule, comment=f"{handle}.{i}") for i, rule in enumerate(rules)]
+
+    def _apply(self, handle: str, targets: Sequence[_Target]) -> None:
+        for target in targets:
+            rules, table = target.rules[handle], target.holder.table
+            fresh = sorted({rule.family for rule in rules} - target.families)
+            tables = [f"add table {family} {table} {{ flags owner; }}" for family in fresh]
+            target.families.update(fresh)
+            target.holder.send(*tables, add_chains(table, rules))
+        for target in targets:
+            target.holder.wait()
+        if not _seen(handle, targets):
+            raise LabError("the kernel does not show the rules of the partition")
+
+    def _is_current(self, target: _Target) -> bool:
+        """Whether the node still lives in the namespace that we hold, and we hold it."""
+        if not target.holder.alive():
+            return False
+        try:
+            now = self._namespaces(target.node)
+        except LabError:
+            return False
+        with now:
+            return now.inode() == target.holder.namespaces.inode()
+
+    def _remove(self, handle: str) -> None:
+        for name in self._handles.pop(handle, ()):
+            target = self._targets.get(name)
+            if target is None or handle not in target.rules:
+                continue
+            try:
+                _take_out(handle, target)
+            except LabError:
+                # Everything of ours ends with the holder: rougher, but certain. Other partitions
+                # of this target end too, and ``in_force`` says so.
+                del self._targets[name]
+                self._forget(target)
+
+    def _forget(self, target: _Target) -> None:
+        """End the holder; with it everything of ours in its namespace, and see that it is so."""
+        holder = target.holder
+        holder.end()
+        try:
+            left = holder.listing().text() if target.rules else ""
+        except LabError as error:
+            raise HealFailed(f"cannot see whether {target.node.name} is whole: {error}") from None
+        finally:
+            holder.close()
+        if left:
+            raise HealFailed(f"nft still shows {holder.table} in the namespace of {target.node}")
+        self._journal.undone(target.entry)
+
+
+def _seen(handle: str, targets: Sequence[_Target]) -> bool:
+    """Whether the kernel shows every rule of the handle, in tables that belong to a holder."""
+    listings = [target.holder.listing() for target in targets]
+    texts = [listing.text() for listing in listings]
+    return all(
+        text.count("flags owner") >= len(target.families)
+        and all(rule.stands_in(text) for rule in target.rules[handle])
+        for target, text in zip(targets, texts, strict=True)
+    )
+
+
+def _take_out(handle: str, target: _Target) -> None:
+    """Remove the handle's chains, and our tables with the last of them; see that they are gone."""
+    holder, rules = target.holder, target.rules[handle]
+    if holder.alive():
+        last = target.rules.keys() == {handle}
+        holder.send(_remove_tables(target) if last else remove_chains(holder.table, rules))
+        holder.wait()
+        if last:
+            target.families.clear()
+    listing = holder.listing().text()
+    if any(f'comment "{rule.comment}"' in listing for rule in rules):
+        raise LabError("the kernel still shows rules of the partition")
+    target.rules.pop(handle)
+    target.cuts.pop(handle, None)
+
+
+def _clear(target: _Target) -> None:
+    """Remove our tables, if there are any. Raises ``LabError`` while the kernel shows them."""
+    if target.families and target.holder.alive():
+        target.holder.send(_remove_tables(target))
+        with contextlib.suppress(LabError):  # a table that was never made cannot be removed
+            target.holder.wait()
+    if target.holder.listing().text():
+        raise LabError("the kernel still shows our table")
+    target.rules.clear()
+    target.families.clear()
+
+
+def _remove_tables(target: _Target) -> dict[str, object]:
+    tables = [{"family": family, "name": target.holder.table} for family in target.families]
+    return {"nftables": [{"delete": {"table": table}} for table in sorted(tables, key=str)]}
