@@ -246,7 +246,7 @@ class Netfilter:
         finally:
             holder.close()
         if left:
-            raise HealFailed(f"nft still shows {holder.table} in the namespace of {target.node}")
+            raise HealFailed(f"nft still shows {holder.table} of {target.node.name}")
         self._journal.undone(target.entry)
 
 

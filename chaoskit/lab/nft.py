@@ -37,6 +37,7 @@ __all__ = ["Egress", "Holder", "Rule", "add_chains", "find_nft", "remove_chains"
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _FENCE = b'{"nftables":[{"list":{"counters":{}}}]}\n'  # answered once all before it was done
 _ANSWER = b'{"nftables": [{"metainfo"'
+_FAMILIES = ("inet", "netdev")
 _EARLY = -310  # before connection tracking: established connections are cut as well
 _COUNTER = {"counter": None}
 _NOT_LOOPBACK = {"match": {"op": "!=", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}
@@ -297,11 +298,12 @@ class Listing:
 
 
 def _tables(ruleset: str, table: str) -> Iterable[str]:
-    """The blocks of tables with this very name; nft ends each with a brace in the first column."""
+    """The blocks of our tables: this very name in the families that we use."""
     ours = False
     for line in ruleset.splitlines():
         if line.startswith("table "):
-            ours = line.split()[2] == table
+            _, family, name = line.split()[:3]
+            ours = name == table and family in _FAMILIES
         if ours:
             yield line
 
