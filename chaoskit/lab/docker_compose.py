@@ -1,0 +1,248 @@
+"""The Compose program: which one, and the file it is given for a run.
+
+The stack's own file is rewritten for the run and handed over on standard input, so nothing with
+expanded variables ever lies on a disk: the run's labels on everything, the run's own networks with
+fixed addresses, no published ports, no restarts by the engine. Options are those that both
+``docker compose`` v2 and Debian's ``docker-compose`` 1.29 understand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from chaoskit.errors import LabError, Refused
+from chaoskit.lab.docker_net import RunNetwork
+from chaoskit.lab.docker_probe import Endpoint
+from chaoskit.lab.docker_sweep import MARK
+from chaoskit.lab.ops import RUN_MARK
+from chaoskit.stack.model import Stack
+
+__all__ = [
+    "Compose",
+    "build_keys",
+    "find_compose",
+    "load_raw",
+    "rendered",
+    "rendered_for_build",
+    "services_of",
+    "tag_of",
+]
+
+_OURS = ("build", "container_name", "ports", "restart", "network_mode", "deploy", "pull_policy")
+_REFUSED = {
+    "network_mode": "a node must have a network namespace of its own to be cut off",
+    "privileged": "a privileged service can reach past its own node",
+    "pid": "killing a node must not reach processes of others",
+    "scale": "a node is one container",
+}
+BUILD_TIMEOUT_S = 900.0
+
+Tree = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Compose:
+    """How Compose is called here: ``docker compose`` or ``docker-compose``, and its version."""
+
+    argv: tuple[str, ...]
+    version: str
+
+    def popen(
+        self,
+        endpoint: Endpoint,
+        stack: Stack,
+        run_id: str,
+        arguments: Sequence[str],
+        *,
+        output: int | IO[bytes] = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
+        """Start it on the file that comes on its standard input; both outputs go one way."""
+        known = {k: v for k, v in os.environ.items() if not k.startswith(("COMPOSE_", "PYTHON"))}
+        command = [*self.argv, "-f", "-", "-p", f"chaoskit-{run_id}"]
+        command += ["--project-directory", str(stack.file.parent), *arguments]
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the harness; it decides what ends when
+            env={
+                **known,
+                "DOCKER_HOST": endpoint.url,
+                "COMPOSE_IGNORE_ORPHANS": "1",
+                MARK: run_id,
+                RUN_MARK: run_id,
+            },
+        )
+
+    def build(
+        self, endpoint: Endpoint, stack: Stack, run_id: str, file: Tree, services: Sequence[str]
+    ) -> None:
+        """Build the images of these services. Raises ``LabError`` with the builder's last lines."""
+        process = self.popen(endpoint, stack, run_id, ["build", *services])
+        try:
+            out, _ = process.communicate(json.dumps(file).encode(), timeout=BUILD_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise LabError(
+                f"building the images of {stack.name} took more than {BUILD_TIMEOUT_S:g} s"
+            ) from None
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+        if process.returncode != 0:
+            raise LabError(
+                f"the images of stack {stack.name} ({', '.join(services)}) cannot be built",
+                output=out.decode(errors="replace"),
+                hint="where no registry answers, scripts/base-image makes debian:bookworm-slim",
+            )
+
+
+def find_compose() -> Compose | None:
+    """``docker compose`` if there is one, else ``docker-compose``; None where neither works."""
+    for argv in (("docker", "compose"), ("docker-compose",)):
+        if shutil.which(argv[0]) is None:
+            continue
+        try:
+            told = subprocess.run(
+                [*argv, "version", "--short"],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        version = told.stdout.strip().lstrip("v")
+        if told.returncode == 0 and version[:1].isdigit():
+            return Compose(argv, version)
+    return None
+
+
+def load_raw(stack: Stack) -> Tree:
+    """The Compose file as plain data. Raises ``LabError``; the stack's loader has checked it."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        with stack.file.open(encoding="utf-8") as file:
+            raw = YAML(typ="safe", pure=True).load(file)
+    except (OSError, YAMLError) as error:
+        raise LabError(f"{stack.file} cannot be read again: {error}") from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("services"), dict):
+        raise LabError(f"{stack.file} has no services")
+    return raw
+
+
+def services_of(raw: Tree, stack: Stack) -> dict[str, Tree]:
+    """The file's services that are part of the stack, in the stack's order."""
+    services = raw["services"]
+    assert isinstance(services, dict)  # noqa: S101 - load_raw has seen to it
+    return {name: dict(services[name] or {}) for name in stack.services if name in services}
+
+
+def build_keys(raw: Tree, stack: Stack) -> dict[str, str]:
+    """Service → a text that is equal for services built from the same recipe."""
+    return {
+        name: json.dumps(service["build"], sort_keys=True, default=str)
+        for name, service in services_of(raw, stack).items()
+        if service.get("build")
+    }
+
+
+def rendered_for_build(raw: Tree, stack: Stack, tags: Mapping[str, str]) -> Tree:
+    """A file with nothing but what has to be built; ``tags`` is service → image name."""
+    services = services_of(raw, stack)
+    return {
+        "services": {name: {"build": services[name]["build"], "image": tags[name]} for name in tags}
+    }
+
+
+def rendered(
+    raw: Tree,
+    stack: Stack,
+    *,
+    run_id: str,
+    labels: Mapping[str, str],
+    images: Mapping[str, str],
+    networks: Mapping[str, RunNetwork],
+) -> Tree:
+    """The file for ``up``. ``images`` is service → image id, ``networks`` by the file's names.
+
+    Raises ``Refused`` for a service that would reach outside its own node.
+    """
+    services: Tree = {}
+    for name, service in services_of(raw, stack).items():
+        _refuse(stack, name, service)
+        kept = {key: value for key, value in service.items() if key not in _OURS}
+        kept["image"] = images[name]
+        kept["restart"] = "no"
+        kept["labels"] = {**_mapping(service.get("labels")), **labels}
+        kept["environment"] = {**_mapping(service.get("environment")), RUN_MARK: run_id}
+        kept["networks"] = _joined(service.get("networks"), name, networks)
+        services[name] = kept
+    result: Tree = {
+        "services": services,
+        "networks": {key: {"external": True, "name": n.name} for key, n in networks.items()},
+    }
+    volumes = raw.get("volumes")
+    if isinstance(volumes, dict):
+        result["volumes"] = {key: _volume(stack, key, volumes[key], labels) for key in volumes}
+    result |= {key: raw[key] for key in ("configs", "secrets") if key in raw}
+    return result
+
+
+def _refuse(stack: Stack, name: str, service: Tree) -> None:
+    where = f"{stack.file}: service {name}"
+    for key, why in _REFUSED.items():
+        value = service.get(key)
+        if value not in (None, False, "", 1):
+            raise Refused(f"{where}: {key}: {value} is refused, because {why}")
+
+
+def _volume(stack: Stack, key: str, given: object, labels: Mapping[str, str]) -> Tree:
+    volume = dict(given) if isinstance(given, dict) else {}
+    if volume.get("external") or volume.get("name"):
+        raise Refused(
+            f"{stack.file}: volume {key} lives outside the run; volumes are private to a run"
+        )
+    return {**volume, "labels": {**_mapping(volume.get("labels")), **labels}}
+
+
+def _mapping(given: object) -> dict[str, object]:
+    """Labels and environment come as a mapping or as a list of ``key=value``."""
+    if isinstance(given, dict):
+        return {str(key): value for key, value in given.items()}
+    pairs: dict[str, object] = {}
+    for item in given if isinstance(given, list) else []:
+        key, equals, value = str(item).partition("=")
+        pairs[key] = value if equals else None  # no value: taken from Compose's own environment
+    return pairs
+
+
+def _joined(given: object, service: str, networks: Mapping[str, RunNetwork]) -> Tree:
+    options = given if isinstance(given, dict) else {}
+    joined: Tree = {}
+    for key, network in networks.items():
+        address = network.addresses.get(service)
+        if address is not None:
+            mine = options.get(key)
+            joined[key] = {**(mine if isinstance(mine, dict) else {}), "ipv4_address": address}
+    return joined
+
+
+def tag_of(stack: Stack, service: str, raw: Tree) -> str:
+    """The name that a built image gets: the file's own, or one from stack and service."""
+    image = services_of(raw, stack)[service].get("image")
+    folder = "".join(c if c.isalnum() else "-" for c in Path(stack.name).name.lower())
+    return str(image) if image else f"chaoskit/{folder.strip('-') or 'stack'}-{service.lower()}"

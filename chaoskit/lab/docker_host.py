@@ -1,0 +1,79 @@
+"""Where we are root on the engine's host: a container's first process and its namespaces.
+
+Faults then go through the kernel, in microseconds, instead of through the engine. A process is
+only touched after it has shown that it belongs to the container: its control group carries the
+container's full id and it is the first process of its PID namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from chaoskit.errors import LabError, Refused
+from chaoskit.lab.netns import Namespaces
+from chaoskit.lab.process import ProcessIdentity, identity_of, open_checked
+
+__all__ = ["first_process", "namespaces_of", "send_signal"]
+
+
+def first_process(state: Mapping[str, object], container: str) -> ProcessIdentity | None:
+    """The first process of a running container as this host sees it.
+
+    ``state`` is the engine's ``State``. None where it does not run, or where this host cannot
+    see it as its own (not root, or the engine runs elsewhere, in a machine of its own).
+    """
+    pid = state.get("Pid")
+    if os.geteuid() != 0 or not state.get("Running") or not isinstance(pid, int) or pid <= 1:
+        return None
+    try:
+        who = identity_of(pid)
+        groups = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii", errors="replace")
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+        with open_checked(who):  # what was just read is about this very process
+            pass
+    except (ProcessLookupError, FileNotFoundError):
+        return None
+    inner = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")
+    if container not in groups or inner.split()[-1:] != ["1"]:
+        return None
+    return who
+
+
+def send_signal(who: ProcessIdentity, signum: int, within_s: float) -> bool:
+    """Signal the process through a checked pidfd; after SIGKILL wait until it has ended.
+
+    The first process of a PID namespace takes every other one with it and ends last, so its end
+    is the end of the whole node. False if it was gone already. Raises ``LabError`` in time-out.
+    """
+    try:
+        with open_checked(who) as fd:
+            signal.pidfd_send_signal(fd, signum)
+            if signum != signal.SIGKILL:
+                return True
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            if not poll.poll(within_s * 1000):
+                raise LabError(f"process {who.pid} did not end within {within_s:g} s of SIGKILL")
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def namespaces_of(state: Mapping[str, object], container: str, name: str) -> Namespaces:
+    """The network namespace of a running container.
+
+    Raises ``LabError`` if it does not run and ``Refused`` where this host cannot enter it.
+    """
+    if not state.get("Running"):
+        raise LabError(f"{name} does not run, so it has no network")
+    who = first_process(state, container)
+    if who is None:
+        raise Refused(
+            f"the network of {name} cannot be entered: that takes root on the machine where the"
+            " Docker engine runs; run as root there, or use --lab sandbox"
+        )
+    return Namespaces.of(who.pid, who.starttime)
