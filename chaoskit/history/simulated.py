@@ -1,0 +1,201 @@
+"""Histories with a known truth, for tests of whatever measures: ours and a third party's.
+
+A simulated pair loses its primary at a moment that is known to the nanosecond and is back at
+another. Everything is drawn from a seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from chaoskit.clock import NS
+from chaoskit.history.history import (
+    FRONTDOOR,
+    FaultRecord,
+    FinalRead,
+    History,
+    Observation,
+    Stream,
+    Window,
+)
+from chaoskit.history.records import Flag, Op, Outcome, empty
+
+__all__ = ["Scenario", "Style", "Truth", "simulate"]
+
+Style = Literal["refuse", "stall", "drop", "503"]
+
+_ERRORS = ("", "refused", "timeout", "503")
+_SERVERS = ("", "node-a", "node-b")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What happens in the simulated trial; seconds and requests a second.
+
+    ``outage_s`` 0 makes it a trial in which nothing happens. ``float("inf")``: never comes back.
+    """
+
+    style: Style = "refuse"
+    outage_s: float = 1.0
+    rate: float = 200.0
+    deadline_s: float = 0.1
+    timeout_s: float = 0.2
+    latency_s: float = 0.002
+    lag_s: float = 0.0  # each request is sent up to so much late
+    baseline_s: float = 3.5
+    after_s: float = 3.0
+    streams: tuple[tuple[str, str, str], ...] = (("write", "write", "kept"),)  # name, op, how
+    fails_over: bool = True  # node-b takes over; else node-a comes back by itself
+    bites: bool = True  # False: the fault is a noop
+    poll_s: float = 0.05
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Truth:
+    """When service was really out, ns; the same moment twice if it never was."""
+
+    begin_ns: int
+    end_ns: int
+
+    @property
+    def outage_s(self) -> float:
+        """How long service was really out."""
+        return (self.end_ns - self.begin_ns) / NS
+
+
+def simulate(scenario: Scenario) -> tuple[History, Truth]:
+    """A complete, valid trial in which just that happened, and when it really did."""
+    rng = np.random.default_rng(scenario.seed)
+    start = int(rng.integers(1, 10**12))
+    base = start + NS // 2
+    begin = base + int((scenario.baseline_s + rng.random() / scenario.rate) * NS)
+    back = scenario.outage_s < float("inf")
+    observed = scenario.outage_s if back else 3.0
+    truth = Truth(begin, begin + int(scenario.outage_s * NS) if back else 1 << 62)
+    end = begin + int((observed + scenario.after_s) * NS)
+    streams = tuple(
+        Stream(
+            name,
+            op,
+            scenario.rate,
+            connections,
+            int(scenario.deadline_s * NS),
+            int(scenario.timeout_s * NS),
+        )
+        for name, op, connections in scenario.streams
+    )
+    parts = [_requests(scenario, comb, truth, (start, end), rng) for comb in enumerate(streams)]
+    records = np.concatenate([records for records, _ in parts])
+    tokens = np.sort(np.concatenate([executed for _, executed in parts]))
+    counts = np.ones(tokens.size, dtype=np.uint64)
+    records = records[rng.permutation(records.size)]
+    places = (FRONTDOOR, "node-a", "node-b")
+    history = History(
+        requests=records,
+        streams=streams,
+        errors=_ERRORS,
+        servers=_SERVERS,
+        clients=("", "client"),
+        observations=_observations(scenario, truth, (start, end)),
+        faults=(_fault(scenario, truth, end),),
+        window=Window(start, base, end, end + NS),
+        finals={place: FinalRead(place, tokens, counts) for place in places},
+        nodes=("node-a", "node-b"),
+        poll_every_ns=int(scenario.poll_s * NS),
+    )
+    return history, truth
+
+
+def _requests(
+    scenario: Scenario,
+    comb: tuple[int, Stream],
+    truth: Truth,
+    span: tuple[int, int],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.uint64]]]:
+    """Records of one comb, and the tokens that the system really has."""
+    index, stream = comb
+    size = int((span[1] - span[0]) / NS * stream.rate)
+    records = empty(size)
+    due = span[0] + (np.arange(size) * (NS / stream.rate)).astype(np.int64)
+    sent = due + (rng.random(size) * scenario.lag_s * NS).astype(np.int64)
+    way = (scenario.latency_s * NS * (0.75 + 0.5 * rng.random(size)) / 2).astype(np.int64)
+    arrived = sent + way
+    out = (arrived >= truth.begin_ns) & (arrived < truth.end_ns)
+    done, gave_up = arrived + way, sent + stream.timeout_ns
+    outcome = np.full(size, int(Outcome.OK))
+    error = np.zeros(size, dtype=np.int64)
+    executed = ~out
+    if scenario.style in ("refuse", "503"):
+        outcome[out] = Outcome.FAIL_DEFINITE
+        error[out] = _ERRORS.index("refused" if scenario.style == "refuse" else "503")
+    else:
+        if scenario.style == "stall":
+            done = np.where(out, truth.end_ns + way, done)
+            executed = np.ones(size, dtype=bool) if truth.end_ns < span[1] else ~out
+        lost = out & ((done >= gave_up) if scenario.style == "stall" else out)
+        done = np.where(lost, gave_up, done)
+        outcome[lost] = Outcome.AMBIGUOUS
+        error[lost] = _ERRORS.index("timeout")
+        records["flags"][lost] = int(Flag.TIMED_OUT)
+    late = (outcome == Outcome.OK) & (done - due > stream.deadline_ns)
+    outcome[late] = Outcome.OK_LATE
+    answered = (outcome == Outcome.OK) | (outcome == Outcome.OK_LATE)
+    moved = scenario.fails_over and truth.end_ns > truth.begin_ns
+    server = np.where(moved & (done >= truth.end_ns), 2, 1)
+    records["due_ns"], records["sent_ns"], records["done_ns"] = due, sent, done
+    records["outcome"], records["error"], records["stream"] = outcome, error, index
+    records["server"] = np.where(answered, server, 0)
+    records["client"], records["attempt"] = 1, 1
+    writes = stream.op == "write"
+    records["op"] = int(Op.APPEND if writes else Op.SCAN)
+    if writes:
+        records["token"] = np.arange(size, dtype=np.uint64) + np.uint64((index + 1) << 32)
+    tokens = records["token"][executed] if writes else records["token"][:0]
+    return records, tokens.astype(np.uint64)
+
+
+def _fault(scenario: Scenario, truth: Truth, end: int) -> FaultRecord:
+    """A kill of node-a that was healed long after, or a noop."""
+    milli = NS // 1000
+    healed = min(min(truth.end_ns, end) + NS, end - milli)
+    return FaultRecord(
+        step=0,
+        fault="kill" if scenario.bites else "noop",
+        target="primary",
+        nodes=("node-a",),
+        commanded_ns=truth.begin_ns - milli,
+        acknowledged_ns=truth.begin_ns,
+        verified_ns=truth.begin_ns + milli,
+        bitten_ns=truth.begin_ns + 5 * milli if scenario.bites else None,
+        heal_commanded_ns=healed - 10 * milli,
+        healed_ns=healed,
+        felt_healed_ns=healed if scenario.bites else None,
+        must_bite=scenario.bites,
+    )
+
+
+def _observations(
+    scenario: Scenario, truth: Truth, span: tuple[int, int]
+) -> tuple[Observation, ...]:
+    """Role polls of both nodes: the new primary is one 50 ms before clients get through."""
+    every, milli = int(scenario.poll_s * NS), NS // 1000
+    out = truth.end_ns > truth.begin_ns
+    promoted = max(truth.begin_ns, truth.end_ns - 50 * milli)
+    healed = truth.end_ns + NS
+    seen: list[Observation] = []
+    for shift, node in ((0, "node-a"), (every // 2, "node-b")):
+        for at in range(span[0] + shift, span[1], every):
+            down = out and node == "node-a" and truth.begin_ns <= at < healed
+            moved = out and scenario.fails_over and at >= promoted
+            role = "primary" if (node == "node-a") != moved else "backup"
+            if node == "node-a" and down:
+                seen.append(Observation(node, "role", at, at + milli, None, error="refused"))
+            else:
+                epoch = 2 if moved else 1
+                seen.append(Observation(node, "role", at, at + milli, role, epoch))
+    return tuple(seen)

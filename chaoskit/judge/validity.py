@@ -1,0 +1,298 @@
+"""Assumptions: may this trial be judged at all? Only the harness and the fault are tested here.
+
+A system that flaps, stays down or never rejoins is a finding about the system (``findings``),
+never a reason to throw the trial away. Each reason is one sentence: what is wrong, and the knob.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chaoskit.clock import NS
+from chaoskit.history.history import FRONTDOOR, FaultRecord
+from chaoskit.judge.wording import joined, plural, seconds
+from chaoskit.measure.coherence import contradictions, missing_slots
+from chaoskit.measure.outage import Outage
+from chaoskit.measure.roles import PRIMARY, polls
+from chaoskit.measure.track import Track
+from chaoskit.measure.view import View
+from chaoskit.measure.writes import missing_reads
+
+__all__ = ["Gates", "findings", "reasons"]
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a trial must have to be valid; the profile's numbers, then the harness's own."""
+
+    baseline_s: float = 3.0
+    baseline_requests: int = 300
+    stable_s: float = 1.0  # roles unchanged before the fault
+    baseline_bad_share: float = 0.01  # requests that may miss the deadline before the fault
+    lag_p99_s: float = 0.005  # or one interval of the comb, whichever is longer
+    lag_max_s: float = 0.05
+    tick_lag_s: float = 0.5  # the harness's own heartbeat
+    missing_share: float = 0.005  # slots of a comb that may be neither recorded nor not_sent
+    unasked_share: float = 0.01  # slots that may be not_sent
+
+
+def reasons(view: View, gates: Gates) -> tuple[str, ...]:
+    """Why the trial is invalid; empty if it is not."""
+    return (
+        *view.history.incidents,
+        *_fault_reasons(view),
+        *_baseline_reasons(view, gates),
+        *_role_reasons(view, gates),
+        *_load_reasons(view, gates),
+        *_read_reasons(view),
+        *contradictions(view),
+    )
+
+
+# ---------------------------------------------------------------- the fault
+
+
+def _fault_reasons(view: View) -> list[str]:
+    if not view.history.faults:
+        return ["no fault was injected: the trial ended before its first step"]
+    found: list[str] = []
+    for fault in view.history.faults:
+        found += _one_fault(fault)
+        if not view.observed[0] <= fault.commanded_ns < view.observed[1]:
+            found.append(
+                f"{_named(fault)} was commanded outside the observed stretch; "
+                "let the run go on longer (run_for)"
+            )
+    return found
+
+
+def _named(fault: FaultRecord) -> str:
+    who = joined(fault.nodes) if fault.nodes else fault.target
+    return f"{fault.fault} of {who}" if who else fault.fault
+
+
+def _one_fault(fault: FaultRecord) -> list[str]:
+    found: list[str] = []
+    name, why = _named(fault), f" ({fault.problem})" if fault.problem else ""
+    if not fault.commanded_ns <= fault.acknowledged_ns:
+        found.append(f"{name} was acknowledged before it was commanded; the marks are damaged")
+    if fault.verified_ns is None:
+        found.append(
+            f"{name} was not verified: reading it back did not show it{why}; look at its target"
+        )
+    if not fault.must_bite:
+        return found
+    if fault.bitten_ns is None:
+        found.append(
+            f"{name} did not bite: no independent connection attempt felt it{why}; "
+            "keep it on longer (for) or look at its target"
+        )
+    elif fault.healed_ns is not None and fault.bitten_ns > fault.healed_ns:
+        found.append(f"{name} was felt only after it was healed; keep it on longer (for)")
+    if fault.healed_ns is None:
+        found.append(f"{name} was not seen to be healed{why}; run: chaoskit heal")
+    return found
+
+
+# ---------------------------------------------------------------- before the fault
+
+
+def _baseline_reasons(view: View, gates: Gates) -> list[str]:
+    start, end = view.spans["baseline"]
+    length = (end - start) / NS
+    found: list[str] = []
+    if length < gates.baseline_s * 0.999:
+        found.append(
+            f"the baseline lasted {length:.2f} s and needs {gates.baseline_s:g} s; "
+            "inject later (at) or choose a smaller profile"
+        )
+    due = view.counts(view.headline, (start, end))["due"]
+    if due < gates.baseline_requests - 2:  # a comb may lose one at either end
+        found.append(
+            f"the baseline holds {plural(due, 'request')} and needs {gates.baseline_requests}; "
+            "raise the rate or inject later"
+        )
+    for name, track in view.tracks.items():
+        bad, asked = _bad_before(view, track)
+        if bad > max(2, gates.baseline_bad_share * asked):
+            found.append(
+                f"the baseline was not clean: {bad} of {plural(asked, 'request')} of {name} were "
+                "not good before the fault; lower the rate, raise the deadline, look at the system"
+            )
+    return found
+
+
+def _bad_before(view: View, track: Track) -> tuple[int, int]:
+    """Bad and asked requests that were over before the fault was commanded."""
+    low, high = track.due_between(*view.spans["baseline"])
+    over = track.asked[low:high] & (track.done[low:high] < view.commanded_ns)
+    return int(np.count_nonzero(over & track.bad[low:high])), int(np.count_nonzero(over))
+
+
+def _role_reasons(view: View, gates: Gates) -> list[str]:
+    """Roles known for long enough. That they *changed* is a finding, not a reason."""
+    asked = polls(view.history)
+    if view.fault is None or not asked:
+        return []
+    before = view.commanded_ns - int(gates.stable_s * NS)
+    answers = [
+        (poll.sent_ns, poll.value)
+        for seen in asked.values()
+        for poll in seen
+        if poll.value is not None and poll.done_ns <= view.commanded_ns
+    ]
+    since = min((at for at, value in answers if value == PRIMARY), default=None)
+    if since is None:
+        return ["no node was seen to be primary before the fault; look at chaoskit.probe.role"]
+    if since > before:
+        return [
+            (
+                f"roles were known for only {seconds((view.commanded_ns - since) / NS)} before the "
+                f"fault and {gates.stable_s:g} s are needed; inject later (at)"
+            )
+        ]
+    return []
+
+
+# ---------------------------------------------------------------- load and harness
+
+
+def _load_reasons(view: View, gates: Gates) -> list[str]:
+    found: list[str] = []
+    history = view.history
+    if not history.alive_at_end:
+        found.append("the load died before the end of the observation; look at its last output")
+    tick = history.tick_lag_ns / NS
+    if tick > gates.tick_lag_s:
+        found.append(
+            f"the harness itself stalled for {seconds(tick)} (at most {gates.tick_lag_s:g} s); "
+            "give the machine less to do"
+        )
+    for name, track in view.tracks.items():
+        found += _comb_reasons(view, name, track, gates)
+        found += _lag_reasons(view, name, track, gates)
+    return found
+
+
+def _comb_reasons(view: View, name: str, track: Track, gates: Gates) -> list[str]:
+    if not len(track):
+        return [f"no request of {name} was due while the trial was observed; the load never ran"]
+    found: list[str] = []
+    silent = (view.observed[1] - int(track.due[-1])) / NS
+    if silent > max(0.5, 5 / track.stream.rate):
+        found.append(f"the comb {name} fell silent {seconds(silent)} before the observation ended")
+    missing, longest_ns = missing_slots(track)
+    if missing > gates.missing_share * (len(track) + missing) or longest_ns > 10**9:
+        found.append(
+            f"{plural(missing, 'slot')} of {name} left no record (the longest gap is "
+            f"{seconds(longest_ns / NS)}); the load was stopped or its record is damaged"
+        )
+    unasked = int(np.count_nonzero(~track.asked))
+    run_s = _longest_unasked(track) / track.stream.rate
+    if unasked > gates.unasked_share * len(track) or run_s > max(
+        gates.lag_max_s, 2 / track.stream.rate
+    ):
+        found.append(
+            f"{plural(unasked, 'slot')} of {name} were not sent ({seconds(run_s)} in a row): the "
+            "generator was late or full; lower the rate or the timeout"
+        )
+    return found
+
+
+def _longest_unasked(track: Track) -> int:
+    """The longest run of slots that were not sent."""
+    asked = np.flatnonzero(np.concatenate(([True], track.asked, [True])))
+    return int(np.diff(asked).max()) - 1
+
+
+def _lag_reasons(view: View, name: str, track: Track, gates: Gates) -> list[str]:
+    allowed = max(1 / track.stream.rate, gates.lag_p99_s)
+    for phase in ("baseline", "fault", "outage", "recovery", "recovered"):
+        lags = track.lag_ns(*track.due_between(*view.spans[phase]))
+        if not lags.size:
+            continue
+        worst = int(lags.max()) / NS
+        p99 = float(np.quantile(lags, 0.99)) / NS if lags.size >= 100 else 0.0
+        if worst > gates.lag_max_s:
+            return [
+                (
+                    f"the generator of {name} was {seconds(worst)} late at worst in the phase {phase} "
+                    f"(at most {seconds(gates.lag_max_s)}); lower the rate or free the machine"
+                )
+            ]
+        if p99 > allowed:
+            return [
+                (
+                    f"the generator of {name} was {seconds(p99)} late at p99 in the phase {phase} "
+                    f"(at most {seconds(allowed)}); lower the rate or free the machine"
+                )
+            ]
+    return []
+
+
+def _read_reasons(view: View) -> list[str]:
+    missing = missing_reads(view)
+    if not missing:
+        return []
+    places = ["the front door" if p == FRONTDOOR else p for p in missing]
+    return [
+        (
+            f"final reads are missing from {joined(places)}, so lost writes cannot be told; "
+            "look at logs/ or label the service chaoskit.data=false"
+        )
+    ]
+
+
+# ---------------------------------------------------------------- findings about the system
+
+
+def findings(view: View) -> tuple[tuple[str, str], ...]:
+    """What fails a trial without any threshold: expectation and what was seen instead."""
+    found: list[tuple[str, str]] = []
+    never = [
+        (name, outage)
+        for name, track in view.tracks.items()
+        if (outage := _never_back(view, track)) is not None
+    ]
+    if never:
+        names = joined([name for name, _ in never])
+        longest = max((o.end_ns - o.start_ns) / NS for _, o in never)
+        found.append(
+            (
+                "service comes back while it is observed",
+                f"{names}: still out after {seconds(longest)}, when observation ended",
+            )
+        )
+    change = _false_failover(view)
+    if change is not None:
+        found.append(("no failover without a fault", change))
+    return tuple(found)
+
+
+def _never_back(view: View, track: Track) -> Outage | None:
+    """An outage that was still on at the end."""
+    last = view.outages(track)[-1:]
+    return last[0] if last and last[0].censored else None
+
+
+def _false_failover(view: View) -> str | None:
+    """Another node became primary while no fault was in force."""
+    if view.fault is None:
+        return None
+    biting = [f.commanded_ns for f in view.history.faults if f.must_bite]
+    until = min(biting, default=view.observed[1])
+    was: tuple[int, str] | None = None
+    said = sorted(
+        (poll.done_ns, node)
+        for node, seen in polls(view.history).items()
+        for poll in seen
+        if poll.value == PRIMARY and view.observed[0] <= poll.sent_ns and poll.done_ns < until
+    )
+    for at, node in said:
+        if was is not None and was[1] != node:
+            when = (at - view.origin_ns) / NS
+            return f"primary moved from {was[1]} to {node} at {when:+.2f} s, with no fault in force"
+        was = (at, node)
+    return None

@@ -1,0 +1,70 @@
+"""Numbers as people read them: rounded here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from chaoskit.measure.model import Interval
+from chaoskit.measure.reading import Reading
+
+__all__ = ["interval", "joined", "plural", "quantity", "reading", "seconds"]
+
+
+def seconds(value: float) -> str:
+    """``1.31 s``, ``52 ms``, ``0 s``."""
+    if math.isinf(value):
+        return "no end"
+    if value == 0:
+        return "0 s"
+    if abs(value) < 0.1:
+        return f"{value * 1000:.2g} ms" if abs(value) < 0.01 else f"{value * 1000:.0f} ms"
+    return f"{value:.2f} s" if abs(value) < 100 else f"{value:.0f} s"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number in its unit: seconds, percent, a count."""
+    if unit == "s":
+        return seconds(value)
+    if math.isinf(value):
+        return "no end"
+    if unit == "ratio":
+        percent = value * 100
+        return f"{percent:.4g} %" if percent > 99 else f"{percent:.3g} %"
+    if unit == "rate":
+        return f"{value:.3g}/s"
+    return f"{value:g}"
+
+
+def _bracket(value: float, low: float, high: float, unit: str, *, censored: bool) -> str:
+    if censored:
+        return f"over {quantity(low, unit)}, not over when observation ended"
+    text = quantity(value, unit)
+    ends = quantity(low, unit), quantity(high, unit)
+    return text if ends == (text, text) else f"{text} ({ends[0]} to {ends[1]})"
+
+
+def reading(found: Reading) -> str:
+    """``1.31 s (1.29 s to 1.34 s)``; what is known of a censored one; why there is none."""
+    if not found.applicable:
+        return found.note or "not applicable"
+    return _bracket(found.value, found.low, found.high, found.unit, censored=found.censored)
+
+
+def interval(found: Interval) -> str:
+    """The same of an ``Interval``."""
+    if not found.applicable or found.value_s is None:
+        return found.note or "not applicable"
+    low = found.value_s if found.low_s is None else found.low_s
+    high = found.value_s if found.high_s is None else found.high_s
+    return _bracket(found.value_s, low, high, "s", censored=found.censored)
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """``1 trial``, ``3 trials``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

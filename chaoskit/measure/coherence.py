@@ -1,0 +1,57 @@
+"""Whether the records agree with themselves. What fails here is a defect of the harness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chaoskit.history.records import Op, Outcome
+from chaoskit.measure.track import Track
+from chaoskit.measure.view import View
+
+__all__ = ["contradictions", "missing_slots"]
+
+_GRACE_NS = 1_000_000  # clocks are read before and after, never at the same instant
+
+
+def contradictions(view: View) -> tuple[str, ...]:
+    """One sentence for each rule that the records of the trial break."""
+    records = view.history.requests
+    found: list[str] = []
+    known = np.isin(records["outcome"], [int(o) for o in Outcome])
+    _count(found, ~known, "have no outcome class")
+    _count(found, records["stream"] >= len(view.history.streams), "belong to no stream")
+    _count(found, records["error"] >= len(view.history.errors), "name an unknown error")
+    _count(found, records["server"] >= len(view.history.servers), "name an unknown server")
+    asked = records["outcome"] != Outcome.NOT_SENT
+    early = records["sent_ns"] < records["due_ns"] - _GRACE_NS
+    _count(found, asked & early, "were sent before they were due")
+    _count(found, asked & (records["done_ns"] < records["sent_ns"]), "were done before sent")
+    for name, track in view.tracks.items():
+        late = track.done - track.due
+        wrong = track.good & (late > track.stream.deadline_ns + _GRACE_NS)
+        wrong |= (track.outcome == Outcome.OK_LATE) & (late < track.stream.deadline_ns - _GRACE_NS)
+        _count(found, wrong, f"of {name} are on the wrong side of the deadline")
+        counts = view.counts(track, view.observed)
+        if counts["due"] != sum(counts[o.name.lower()] for o in Outcome):
+            found.append(f"the classes of {name} do not add up to the requests due")
+    tokens = np.sort(records["token"][(records["op"] == Op.APPEND) & asked])
+    tokens = tokens[tokens != 0]
+    _count(found, tokens[1:] == tokens[:-1], "wrote a token that is not unique")
+    return tuple(found)
+
+
+def _count(found: list[str], broken: np.ndarray[Any, Any], what: str) -> None:
+    count = int(np.count_nonzero(broken))
+    if count:
+        verb = f"{count} request records {what}"
+        found.append(f"{verb}: the record is damaged, or the load has a defect")
+
+
+def missing_slots(track: Track) -> tuple[int, int]:
+    """Slots between the first and the last that left no record, and the longest such gap, ns."""
+    gaps = np.diff(track.due)
+    skipped = np.maximum(np.rint(gaps * (track.stream.rate / 1e9)).astype(np.int64) - 1, 0)
+    holes = gaps[skipped > 0]
+    return int(skipped.sum()), int(holes.max()) if holes.size else 0

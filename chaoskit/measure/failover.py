@@ -1,0 +1,162 @@
+"""How long the failover took, from the fault to the first good write, and what it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from chaoskit.history.history import FaultRecord
+from chaoskit.measure.model import Interval
+from chaoskit.measure.roles import Promotion, promotion
+from chaoskit.measure.view import View, as_seconds
+
+__all__ = ["failover_time", "first_good_ns", "phases", "recovery_kind", "split", "time_to_detect"]
+
+NOTHING_FAILED_OVER = "nothing failed over: no outage, and the same node went on writing"
+
+
+def first_good_ns(view: View) -> int | None:
+    """When the first good write through the front door was done, at or after the outage's end.
+
+    Without an outage, the first one that a new writer acknowledged. None where there is none, or
+    nothing failed over. A fault that is not supposed to bite fails nothing over.
+    """
+    fault, outage, track = view.fault, view.outage, view.headline
+    if fault is None or not any(f.must_bite for f in view.history.faults):
+        return None
+    if outage is not None and outage.censored:
+        return None
+    good = track.good & (track.done >= (outage.end_ns if outage else fault.acknowledged_ns))
+    if outage is None:
+        if not view.writer_changed():
+            return None
+        new = view.writers_after - view.writers_before
+        ids = [i for i, name in enumerate(view.history.servers) if name in new]
+        good &= np.isin(track.server, ids)
+    return int(track.done[good].min()) if good.any() else None
+
+
+def failover_time(view: View) -> Interval:
+    """First good write - fault acknowledged; low from verified, high from commanded, with lag."""
+    fault, outage = view.fault, view.outage
+    biting = fault is not None and any(f.must_bite for f in view.history.faults)
+    if fault is None or not biting:
+        return Interval(applicable=False, note="no fault that bites was injected")
+    if outage is not None and outage.censored:
+        since = view.observed[1] - fault.acknowledged_ns
+        return Interval(
+            value_s=as_seconds(since),
+            low_s=as_seconds(max(0, min(since, view.observed[1] - _proven_ns(fault)))),
+            censored=True,
+            note="no good write before observation ended",
+        )
+    end = first_good_ns(view)
+    if end is None:
+        return Interval(applicable=False, note=NOTHING_FAILED_OVER)
+    lag = outage.lag_ns if outage else 0
+    return _since(fault, end, end, end, lag)
+
+
+def time_to_detect(view: View) -> Interval | None:
+    """From the fault until another node calls itself primary; None where that was not seen.
+
+    The declaration itself is not observed: this is the first sign of it, and an upper bound.
+    """
+    fault = view.fault
+    change = (
+        None if fault is None else promotion(view.history, fault.commanded_ns, view.observed[1])
+    )
+    if fault is None or change is None:
+        return None
+    found = _since(fault, change.middle_ns, change.after_ns, change.seen_ns, 0)
+    return found.model_copy(update={"note": f"first poll that saw {change.node} as primary"})
+
+
+def phases(view: View) -> Mapping[str, Interval]:
+    """What ``failover_time`` is made of; the parts sum to it.
+
+    mask: until the first client felt it. promote: until another node was seen to be primary,
+    detection included. reroute: until a client's write went through. Where the new primary was
+    not seen, the last two are one. Empty where nothing failed over.
+    """
+    fault, end = view.fault, first_good_ns(view)
+    if fault is None or end is None:
+        return {}
+    felt = view.outage.start_ns if view.outage else None
+    change = promotion(view.history, fault.commanded_ns, end + 2 * view.history.poll_every_ns)
+    marks: list[tuple[str, int]] = []
+    if felt is not None:
+        marks.append(("mask", felt))
+    marks.append(("promote", change.middle_ns) if change else ("promote+reroute", end))
+    if change:
+        marks.append(("reroute", end))
+    return {
+        name: _part(view, name, length, change)
+        for name, length in split(fault.acknowledged_ns, marks, end)
+    }
+
+
+def split(start_ns: int, marks: Sequence[tuple[str, int]], end_ns: int) -> list[tuple[str, int]]:
+    """Lengths of consecutive parts that sum to ``end_ns - start_ns`` exactly.
+
+    Each mark names the part that it ends. A mark outside is moved to the nearest end, and marks
+    are taken in order of time; the last part ends at ``end_ns``.
+    """
+    span = max(end_ns, start_ns)
+    ordered = sorted(((min(max(t, start_ns), span), i, n) for i, (n, t) in enumerate(marks)))
+    parts, at = [], start_ns
+    for k, (moment, _, name) in enumerate(ordered):
+        until = span if k == len(ordered) - 1 else moment
+        parts.append((name, until - at))
+        at = until
+    return parts
+
+
+def _part(view: View, name: str, length_ns: int, change: Promotion | None) -> Interval:
+    """The length with what its two ends are worth."""
+    before = after = 0
+    fault = view.fault
+    if fault is not None and name == "mask":
+        after = fault.acknowledged_ns - fault.commanded_ns
+        before = max(0, _proven_ns(fault) - fault.acknowledged_ns)
+    half = 0 if change is None or name == "mask" else (change.seen_ns - change.after_ns) // 2 + 1
+    interval = view.headline.interval_ns if name in ("mask", "promote+reroute") else 0
+    low = max(0, length_ns - before - half - interval)
+    return Interval(
+        value_s=as_seconds(length_ns),
+        low_s=as_seconds(low),
+        high_s=as_seconds(length_ns + after + half + interval),
+    )
+
+
+def recovery_kind(view: View) -> str:
+    """``failover``, ``in-place restart``, ``none`` (nothing was out) or ``failed``."""
+    outage = view.outage
+    if outage is not None and outage.censored:
+        return "failed"
+    if view.writer_changed():
+        return "failover"
+    fault = view.fault
+    if outage is None or fault is None:
+        return "none"
+    if not view.writers_after:  # answers do not say who gave them: ask the roles
+        return (
+            "failover"
+            if promotion(view.history, fault.commanded_ns, view.observed[1])
+            else "in-place restart"
+        )
+    return "in-place restart"
+
+
+def _proven_ns(fault: FaultRecord) -> int:
+    """From when on the fault was certainly in force."""
+    return max(fault.acknowledged_ns, fault.verified_ns or fault.acknowledged_ns)
+
+
+def _since(fault: FaultRecord, at: int, low_at: int, high_at: int, lag: int) -> Interval:
+    """A moment as a duration since the fault; the bracket holds the value, and is not negative."""
+    value = max(0, at - fault.acknowledged_ns)
+    low = max(0, min(value, low_at - _proven_ns(fault) - lag))
+    high = max(value, high_at - fault.commanded_ns + lag)
+    return Interval(value_s=as_seconds(value), low_s=as_seconds(low), high_s=as_seconds(high))

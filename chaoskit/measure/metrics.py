@@ -1,0 +1,129 @@
+"""Everything measured in one trial, in one go: ``measure_trial``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chaoskit.clock import NS
+from chaoskit.history.history import History
+from chaoskit.measure.failover import failover_time, phases, recovery_kind, time_to_detect
+from chaoskit.measure.model import Count, Interval, Metrics
+from chaoskit.measure.outage import Outage, bad_runs
+from chaoskit.measure.requests import (
+    bad_time,
+    dropped,
+    error_share,
+    goodput_gap,
+    impact,
+    latency,
+    max_stall,
+)
+from chaoskit.measure.track import Track
+from chaoskit.measure.view import PHASES, View, as_seconds
+from chaoskit.measure.writes import (
+    duplicate_writes,
+    lost_writes,
+    resurrected_writes,
+    unexpected_writes,
+)
+
+__all__ = ["measure_trial", "measure_view", "outage_interval", "percentile_s"]
+
+_QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
+
+
+def measure_trial(history: History) -> Metrics:
+    """Every metric of a trial; pure, and the same for the same history."""
+    return measure_view(View(history))
+
+
+def measure_view(view: View) -> Metrics:
+    """The same, of a view that is kept for more."""
+    by_stream = {name: outage_interval(view, track) for name, track in view.tracks.items()}
+    reads = view.kept_reads()
+    origin, start = view.origin_ns, view.commanded_ns if view.fault else view.observed[0]
+    if view.outage is not None:
+        start = min(start, view.outage.start_ns)
+    return Metrics(
+        client_outage=by_stream[view.headline.stream.name],
+        client_outage_read=by_stream[reads.stream.name] if reads else None,
+        client_outage_by_stream=by_stream,
+        failover_time=failover_time(view),
+        time_to_detect=time_to_detect(view),
+        bad_time=bad_time(view),
+        goodput_gap=goodput_gap(view),
+        max_stall=max_stall(view),
+        dropped_requests=dropped(view, impact(view)),
+        lost_writes=lost_writes(view),
+        duplicate_writes=duplicate_writes(view),
+        unexpected_writes=unexpected_writes(view),
+        resurrected_writes=resurrected_writes(view),
+        flaps=Count(count=bad_runs(view.headline, start)),
+        recovery=recovery_kind(view),
+        phases=phases(view),
+        values=_values(view),
+        tally={n: view.counts(t, view.observed) for n, t in view.tracks.items()},
+        tally_impact={n: view.counts(t, impact(view)) for n, t in view.tracks.items()},
+        spans_s={
+            name: (as_seconds(a - origin), as_seconds(b - origin))
+            for name, (a, b) in view.spans.items()
+        },
+    )
+
+
+def outage_interval(view: View, track: Track) -> Interval:
+    """The longest outage of one stream since the fault, with its bracket; 0 if nothing was out."""
+    outage = view.longest(track)
+    if outage is None:
+        grain = f"an outage shorter than {1000 / track.stream.rate:g} ms would not be seen"
+        late = f"; {_late(view, track)}" if view.late_runs(track) else ""
+        return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note=grain + late)
+    return Interval(
+        value_s=as_seconds(outage.end_ns - outage.start_ns),
+        low_s=as_seconds(outage.low_ns),
+        high_s=None if outage.high_ns is None else as_seconds(outage.high_ns),
+        censored=outage.censored,
+        note=_outage_note(view, track, outage),
+    )
+
+
+def _outage_note(view: View, track: Track, outage: Outage) -> str | None:
+    notes = []
+    if outage.censored:
+        notes.append("service had not come back when observation ended")
+    if outage.held:
+        notes.append("requests were held and served at recovery")
+    others = len(view.outages(track)) - 1
+    if others:
+        notes.append(f"the longest of {others + 1}")
+    if outage.start_ns < view.commanded_ns - track.stream.timeout_ns:
+        notes.append("it began before the fault")
+    if view.late_runs(track):
+        notes.append(_late(view, track))
+    return "; ".join(notes) or None
+
+
+def _late(view: View, track: Track) -> str:
+    bad = sum(run.bad for run in view.late_runs(track))
+    return f"{bad} bad requests in the last moments of the observation are left out"
+
+
+def percentile_s(view: View, phase: str, q: float) -> float | None:
+    """A percentile of the headline's latency in a phase, nearest rank; None without answers."""
+    found = latency(view.headline, view.spans[phase])
+    if not found.size:
+        return None
+    rank = max(1, -int(-q * found.size // 1))
+    return int(found[min(rank, found.size) - 1]) / NS
+
+
+def _values(view: View) -> Mapping[str, float | None]:
+    """Shares and latencies of the headline stream by phase."""
+    values: dict[str, float | None] = {}
+    for phase in PHASES:
+        _, bad = error_share(view, view.spans[phase])
+        values[f"error_rate@{phase}"] = bad
+        values[f"availability@{phase}"] = 1 - bad
+        for name, q in _QUANTILES:
+            values[f"latency.{name}@{phase}"] = percentile_s(view, phase, q)
+    return values

@@ -1,0 +1,96 @@
+"""What measuring one trial comes to: the metrics part of ``result.json``.
+
+Times ending in ``_s`` are seconds; ``*_ns`` are CLOCK_MONOTONIC. ``None`` means not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Count", "Dropped", "Example", "Frozen", "Interval", "Metrics", "Safety"]
+
+
+class Frozen(BaseModel):
+    """Base of everything in ``result.json``: no field is changed later, none is unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Interval(Frozen):
+    """A measured duration or ratio with the bracket that contains the truth.
+
+    ``censored``: it had not ended when observation ended; ``value_s`` is then a lower bound and
+    ``high_s`` is None. ``applicable`` False: the event did not happen (nothing failed over); the
+    rest is None.
+    """
+
+    value_s: float | None = None
+    low_s: float | None = None
+    high_s: float | None = None
+    censored: bool = False
+    applicable: bool = True
+    note: str | None = None
+
+
+class Dropped(Frozen):
+    """Requests due from commanded to recovery that were not good."""
+
+    count: int
+    due: int
+    ratio: float
+    by_class: Mapping[str, int]  # ok_late, fail_definite, ambiguous, not_sent
+    by_error: Mapping[str, int] = {}
+
+
+class Example(Frozen):
+    """One offending operation, in words and numbers."""
+
+    token: int
+    sent_ns: int | None = None
+    acknowledged_ns: int | None = None
+    server: str | None = None
+    after_fault_s: float | None = None  # acknowledged - fault acknowledged
+    detail: str = ""
+
+
+class Safety(Frozen):
+    """A count that must be 0, with the first offenders. ``checked`` False: nothing was checked."""
+
+    count: int | None
+    examples: tuple[Example, ...] = ()
+    checked: bool = True
+    note: str | None = None
+
+
+class Count(Frozen):
+    """A plain number of things."""
+
+    count: int | None
+    note: str | None = None
+
+
+class Metrics(Frozen):
+    """Everything measured in one trial. ``values`` holds the metrics that have no field."""
+
+    client_outage: Interval
+    client_outage_read: Interval | None = None
+    client_outage_by_stream: Mapping[str, Interval] = {}
+    failover_time: Interval
+    time_to_detect: Interval | None = None
+    bad_time: Interval
+    goodput_gap: Interval
+    max_stall: Interval
+    dropped_requests: Dropped
+    lost_writes: Safety
+    duplicate_writes: Safety
+    unexpected_writes: Safety
+    resurrected_writes: Safety | None = None
+    flaps: Count
+    recovery: str  # "failover", "in-place restart", "none", "failed"
+    phases: Mapping[str, Interval] = {}
+    values: Mapping[str, float | None] = {}  # "error_rate@outage", "latency.p99@recovered", ...
+    tally: Mapping[str, Mapping[str, int]] = {}  # stream → outcome → count, with "due"
+    tally_impact: Mapping[str, Mapping[str, int]] = {}  # the same, from commanded to recovery
+    spans_s: Mapping[str, tuple[float, float]] = {}  # phase → from, to; 0 = fault acknowledged

@@ -1,0 +1,154 @@
+"""One metric of one trial as a threshold sees it: a number with both ends of its bracket."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from chaoskit.measure.metrics import percentile_s
+from chaoskit.measure.model import Interval, Metrics, Safety
+from chaoskit.measure.requests import dropped, error_share, impact, latency
+from chaoskit.measure.view import PHASES, View
+
+__all__ = ["METRICS", "Reading", "Unit", "read"]
+
+Unit = Literal["s", "ratio", "count", "rate"]
+
+_INTERVALS = (
+    "client_outage",
+    "client_outage_read",
+    "failover_time",
+    "time_to_detect",
+    "bad_time",
+    "goodput_gap",
+    "max_stall",
+)
+_SAFETIES = ("lost_writes", "duplicate_writes", "unexpected_writes", "resurrected_writes")
+
+METRICS = (
+    *_INTERVALS,
+    *_SAFETIES,
+    "flaps",
+    "dropped_requests",
+    "error_rate",
+    "availability",
+    "latency",
+)
+"""What can be read. Others of the specification are not measured yet."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """``high`` is ``math.inf`` where the trial ended before the event did (censored).
+
+    ``applicable`` False: there is no such number in this trial, and ``note`` says why.
+    ``enough`` False: there is one, from too little data to judge by.
+    """
+
+    low: float
+    value: float
+    high: float
+    unit: Unit
+    applicable: bool = True
+    censored: bool = False
+    enough: bool = True
+    note: str | None = None
+
+
+def read(  # noqa: PLR0911 - one return for each kind of metric
+    view: View, metrics: Metrics, metric: str, *, stat: str | None, phase: str | None, unit: str
+) -> Reading:
+    """Read ``metric`` of a trial; ``stat`` is that within the trial (latency, counts).
+
+    ``unit`` chooses between the count and the share of dropped requests. Never raises: a metric
+    that this version does not measure is not applicable, and says so.
+    """
+    if phase is not None and phase not in PHASES:
+        return _absent(f"there is no phase {phase!r}")
+    if metric in _INTERVALS and phase is None:
+        return _duration(metric, getattr(metrics, metric))
+    if metric in _SAFETIES and phase is None:
+        return _safety(metric, getattr(metrics, metric))
+    if metric == "flaps" and phase is None:
+        return _exact(float(metrics.flaps.count or 0), "count")
+    if metric == "dropped_requests":
+        return _dropped(view, phase, stat, unit)
+    if metric in ("error_rate", "availability"):
+        return _share(view, metric, phase)
+    if metric == "latency":
+        return _latency(view, stat or "p99", phase or "run")
+    if metric.startswith("phases."):
+        part = metrics.phases.get(metric.removeprefix("phases."))
+        return _duration(metric, part)
+    if metric in METRICS:
+        return _absent(f"{metric} is not measured by phase")
+    return _absent(f"{metric} is not measured")
+
+
+def _exact(value: float, unit: Unit) -> Reading:
+    return Reading(value, value, value, unit)
+
+
+def _absent(note: str, unit: Unit = "s") -> Reading:
+    nothing = math.nan
+    return Reading(nothing, nothing, nothing, unit, applicable=False, note=note)
+
+
+def _duration(name: str, found: Interval | None) -> Reading:
+    if found is None:
+        return _absent(f"{name} was not observed")
+    if not found.applicable or found.value_s is None:
+        return _absent(f"{name} is not applicable: {found.note or 'it did not happen'}")
+    low = found.value_s if found.low_s is None else found.low_s
+    high = math.inf if found.censored or found.high_s is None else found.high_s
+    return Reading(low, found.value_s, high, "s", censored=found.censored, note=found.note)
+
+
+def _safety(name: str, found: Safety | None) -> Reading:
+    if found is None or found.count is None:
+        why = found.note if found else "not measured"
+        return _absent(f"{name} could not be checked: {why}", "count")
+    return _exact(float(found.count), "count")
+
+
+def _dropped(view: View, phase: str | None, stat: str | None, unit: str) -> Reading:
+    """Slots that were never asked count as dropped; whether the system would have is not known."""
+    found = dropped(view, view.spans[phase] if phase else impact(view))
+    unasked = found.by_class["not_sent"]
+    if stat == "rate" or unit == "ratio":
+        share = 1 / found.due if found.due else 0.0
+        low = (found.count - unasked) * share
+        return Reading(low, found.ratio, found.ratio, "ratio")
+    count = float(found.count)
+    return Reading(count - unasked, count, count, "count")
+
+
+def _share(view: View, metric: str, phase: str | None) -> Reading:
+    low, high = error_share(view, view.spans[phase or "run"])
+    if metric == "availability":
+        return Reading(1 - high, 1 - high, 1 - low, "ratio")
+    return Reading(low, high, high, "ratio")
+
+
+def _latency(view: View, stat: str, phase: str) -> Reading:
+    found = latency(view.headline, view.spans[phase])
+    if not found.size:
+        return _absent(f"no request was answered in the phase {phase!r}")
+    if stat == "mean":
+        return _exact(float(found.mean()) / 1e9, "s")
+    if stat == "min":
+        return _exact(float(found[0]) / 1e9, "s")
+    named = {"max": 1.0, "median": 0.5}
+    q = named.get(stat)
+    if q is None:
+        match = re.fullmatch(r"p(\d+(?:\.\d+)?)", stat)
+        if match is None or not 0 < float(match[1]) <= 100:
+            return _absent(f"latency has no statistic {stat!r}")
+        q = float(match[1]) / 100
+    value = percentile_s(view, phase, q) or 0.0
+    needed = 1 if q >= 1 else round(1 / (1 - q))
+    short = found.size < needed
+    note = f"{found.size} answers, {stat} needs {needed}" if short else None
+    return Reading(value, value, value, "s", enough=not short, note=note)

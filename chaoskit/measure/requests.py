@@ -1,0 +1,145 @@
+"""Counts, shares, latencies and gaps of requests, by phase."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chaoskit.clock import NS
+from chaoskit.history.records import Flag, Outcome
+from chaoskit.measure.model import Dropped, Interval
+from chaoskit.measure.outage import bad_runs
+from chaoskit.measure.track import Track
+from chaoskit.measure.view import Span, View, as_seconds
+
+__all__ = ["bad_time", "dropped", "error_share", "goodput_gap", "impact", "latency", "max_stall"]
+
+BAD = (Outcome.OK_LATE, Outcome.FAIL_DEFINITE, Outcome.AMBIGUOUS, Outcome.NOT_SENT)
+
+
+def impact(view: View) -> Span:
+    """From the fault's command to recovery; the whole observation where there was no fault."""
+    start = view.commanded_ns if view.fault else view.observed[0]
+    return start, max(start, view.recovered_ns)
+
+
+def dropped(view: View, span: Span, track: Track | None = None) -> Dropped:
+    """Requests due in ``span`` that were not good, by class and by error."""
+    track = track or view.headline
+    low, high = track.due_between(*span)
+    counts = view.counts(track, span)
+    by_class = {o.name.lower(): counts[o.name.lower()] for o in BAD}
+    count, due = sum(by_class.values()), high - low
+    failed = track.requests[low:high][track.outcome[low:high] != Outcome.OK]
+    return Dropped(
+        count=count,
+        due=due,
+        ratio=count / due if due else 0.0,
+        by_class=by_class,
+        by_error=_by_error(view, failed),
+    )
+
+
+def _by_error(view: View, failed: np.ndarray[Any, Any]) -> dict[str, int]:
+    """How often each error was met, most frequent first; requests without one are left out."""
+    errors = view.history.errors
+    ids, counts = np.unique(failed["error"], return_counts=True)
+    named = {
+        errors[i] if i < len(errors) else f"error {i}": int(c)
+        for i, c in zip(ids.tolist(), counts.tolist(), strict=True)
+        if i
+    }
+    return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))
+
+
+def error_share(view: View, span: Span) -> tuple[float, float]:
+    """Share of the requests due that were not good: without and with the slots never asked."""
+    counts = view.counts(view.headline, span)
+    if not counts["due"]:
+        return 0.0, 0.0
+    bad = sum(counts[o.name.lower()] for o in BAD)
+    return (bad - counts["not_sent"]) / counts["due"], bad / counts["due"]
+
+
+def bad_time(view: View) -> Interval:
+    """Bad requests since the fault, each worth one interval; slots never asked only widen it."""
+    track = view.headline
+    start = view.commanded_ns if view.fault else view.observed[0]
+    if view.outage is not None:
+        start = min(start, view.outage.start_ns)
+    low, high = track.due_between(start, view.observed[1])
+    bad = int(np.count_nonzero(track.bad[low:high]))
+    unasked = high - low - int(np.count_nonzero(track.asked[low:high]))
+    runs = bad_runs(track, start)
+    rate = track.stream.rate
+    return Interval(
+        value_s=bad / rate,
+        low_s=max(0, bad - runs) / rate,
+        high_s=(bad + runs + unasked) / rate,
+    )
+
+
+def latency(track: Track, span: Span) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Of answered requests due in ``span``, from due to done, ns, sorted."""
+    low, high = track.due_between(*span)
+    answered = track.answered[low:high]
+    return np.sort((track.done[low:high] - track.due[low:high])[answered])
+
+
+def max_stall(view: View) -> Interval:
+    """The longest time from due to answer or error since the fault.
+
+    Censored where the client gave up at its timeout: how long it would have been is not known.
+    """
+    track = view.headline
+    start = view.commanded_ns if view.fault else view.observed[0]
+    if view.outage is not None:
+        start = min(start, view.outage.start_ns)
+    low, _ = track.due_between(start, start)
+    asked = np.flatnonzero(track.asked[low:]) + low
+    if not asked.size:
+        return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note="no request was asked")
+    stalls = track.done[asked] - track.due[asked]
+    timed_out = (track.requests["flags"][asked] & int(Flag.TIMED_OUT)) != 0
+    timed_out |= (track.done[asked] - track.sent[asked] >= track.stream.timeout_ns) & ~(
+        track.answered[asked]
+    )
+    value = as_seconds(stalls.max())
+    censored = bool(timed_out.any())
+    return Interval(
+        value_s=value,
+        low_s=value,
+        high_s=None if censored else value,
+        censored=censored,
+        note=f"clients give up after {track.stream.timeout_ns / NS:g} s" if censored else None,
+    )
+
+
+def goodput_gap(view: View) -> Interval:
+    """The longest time without a successful completion since the fault, less the usual gap.
+
+    Successful: answered, on time or late. Censored if nothing succeeded up to the end.
+    """
+    track = view.headline
+    end = view.observed[1]
+    done = np.sort(track.done[track.answered])
+    done = done[done <= end]
+    start = view.commanded_ns if view.fault else view.observed[0]
+    before = done[done < start]
+    gaps_before = np.diff(before)
+    usual = int(np.median(gaps_before)) if gaps_before.size else track.interval_ns
+    first = int(before[-1]) if before.size else view.observed[0]
+    points = np.concatenate(([first], done[done >= start], [end]))
+    gaps = np.diff(points)
+    longest = int(gaps.max())
+    censored = bool(gaps[-1] == longest and longest > 3 * usual and view.recovered_ns >= end)
+    censored = censored and view.outage is not None
+    value = max(0, longest - usual)
+    floor = max(0, longest - usual - track.interval_ns)
+    return Interval(
+        value_s=as_seconds(value),
+        low_s=as_seconds(floor),
+        high_s=None if censored else as_seconds(longest),
+        censored=censored,
+    )

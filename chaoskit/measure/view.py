@@ -1,0 +1,212 @@
+"""How every measurement looks at a history: streams sorted by due time, phases, outages.
+
+All arrays are sorted once; everything after that is linear or logarithmic in the requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from chaoskit.clock import NS
+from chaoskit.history.history import FaultRecord, History, Stream
+from chaoskit.history.records import Outcome
+from chaoskit.measure.outage import Outage, find_outages
+from chaoskit.measure.track import Track
+
+__all__ = ["PHASES", "Span", "View"]
+
+PHASES = ("baseline", "fault", "outage", "recovery", "recovered", "run")
+
+Span = tuple[int, int]
+"""From (inside) to (outside), ns; empty where both are the same."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A history, prepared. Everything is computed at first use and kept."""
+
+    history: History
+
+    @cached_property
+    def fault(self) -> FaultRecord | None:
+        """The first fault: the origin of every duration. None where no fault was recorded."""
+        return min(self.history.faults, key=lambda f: f.commanded_ns, default=None)
+
+    @cached_property
+    def observed(self) -> Span:
+        """After warm-up, until the combs were told to stop."""
+        window = self.history.window
+        return window.baseline_start_ns, max(window.observe_end_ns, window.baseline_start_ns)
+
+    @cached_property
+    def commanded_ns(self) -> int:
+        """When the first fault was commanded; the end of observation if there was none."""
+        return self.fault.commanded_ns if self.fault else self.observed[1]
+
+    @cached_property
+    def origin_ns(self) -> int:
+        """0 of every axis: the first fault acknowledged, else the start of the baseline."""
+        return self.fault.acknowledged_ns if self.fault else self.observed[0]
+
+    @cached_property
+    def tracks(self) -> Mapping[str, Track]:
+        """Each stream's requests that were due while the trial was observed."""
+        requests = self.history.requests
+        due, stream = requests["due_ns"], requests["stream"]
+        inside = (due >= self.observed[0]) & (due < self.observed[1])
+        return {
+            s.name: Track(s, requests[inside & (stream == index)])
+            for index, s in enumerate(self.history.streams)
+        }
+
+    @cached_property
+    def headline(self) -> Track:
+        """The write comb on kept connections; the read comb where nothing is written."""
+
+        def rank(stream: Stream) -> tuple[bool, bool]:
+            return stream.op != "write", stream.connections != "kept"
+
+        return self.tracks[min(self.history.streams, key=rank).name]
+
+    def kept_reads(self) -> Track | None:
+        """The read comb on kept connections, where it is not the headline itself."""
+        for track in self.tracks.values():
+            if track.stream.op == "read" and track.stream.connections == "kept":
+                return None if track is self.headline else track
+        return None
+
+    # ------------------------------------------------------------ outages
+
+    @cached_property
+    def all_outages(self) -> Mapping[str, tuple[Outage, ...]]:
+        """Every outage of every stream, before the fault too."""
+        return {name: find_outages(t, self.observed[1]) for name, t in self.tracks.items()}
+
+    def outages(self, track: Track) -> tuple[Outage, ...]:
+        """Outages of a stream that had not ended when the fault was commanded.
+
+        Without a fault, all of them. A bad run that begins so late that its end could not have
+        been seen is left out (``late_runs`` has it): it cannot be told from a single slow answer.
+        """
+        return tuple(
+            o
+            for o in self.all_outages[track.stream.name]
+            if (self.fault is None or o.end_ns > self.commanded_ns) and not self._too_late(track, o)
+        )
+
+    def late_runs(self, track: Track) -> tuple[Outage, ...]:
+        """Bad runs in the last moments of the observation."""
+        return tuple(o for o in self.all_outages[track.stream.name] if self._too_late(track, o))
+
+    def _too_late(self, track: Track, outage: Outage) -> bool:
+        stream = track.stream
+        needed = stream.timeout_ns + stream.deadline_ns + int(4 * NS / stream.rate)
+        return outage.censored and outage.start_ns > self.observed[1] - needed
+
+    def longest(self, track: Track) -> Outage | None:
+        """The longest outage of a stream since the fault; the first of equals."""
+        return max(self.outages(track), key=lambda o: o.end_ns - o.start_ns, default=None)
+
+    @cached_property
+    def outage(self) -> Outage | None:
+        """The longest outage of the headline stream; None if nothing was out."""
+        return self.longest(self.headline)
+
+    @cached_property
+    def recovered_ns(self) -> int:
+        """The headline outage's end; the end of observation if it has none."""
+        outage = self.outage
+        return self.observed[1] if outage is None else min(outage.end_ns, self.observed[1])
+
+    # ------------------------------------------------------------ phases
+
+    @cached_property
+    def spans(self) -> Mapping[str, Span]:
+        """The phases that a threshold may name; from inside, to outside.
+
+        ``fault``: commanded to healed, as read back. ``outage``: the headline's. ``recovery``:
+        from the outage's end (the fault's command if there was none) until every fault is healed
+        too; ``recovered``: after that.
+        """
+        start, end = self.observed
+        commanded = min(max(self.commanded_ns, start), end)
+        if self.fault is None:
+            nothing = (end, end)
+            return {p: (start, end) if p in ("baseline", "run") else nothing for p in PHASES}
+        healed = max(_healed_ns(f, end) for f in self.history.faults)
+        healed = min(max(healed, commanded), end)
+        outage = self.outage
+        out = (commanded, commanded) if outage is None else (outage.start_ns, self.recovered_ns)
+        calm = max(out[1], healed)
+        return {
+            "baseline": (start, commanded),
+            "fault": (commanded, healed),
+            "outage": out,
+            "recovery": (out[1], calm),
+            "recovered": (calm, end),
+            "run": (start, end),
+        }
+
+    # ------------------------------------------------------------ who answered
+
+    def writers(self, span: Span, first: int | None = None) -> frozenset[str]:
+        """Servers that acknowledged requests of the headline stream completed in ``span``.
+
+        With ``first``, those of the first so many. One that answered under a twentieth of them
+        is left out: a straggler is not a writer.
+        """
+        track = self.headline
+        chosen = np.flatnonzero(
+            track.answered & (track.done >= span[0]) & (track.done < span[1]) & (track.server > 0)
+        )
+        ids = track.server[chosen[:first]]
+        if not ids.size:
+            return frozenset()
+        values, counts = np.unique(ids, return_counts=True)
+        names = self.history.servers
+        known = {int(v) for v, c in zip(values, counts, strict=True) if c * 20 >= ids.size} & set(
+            range(len(names))
+        )
+        return frozenset(names[v] for v in known)
+
+    @cached_property
+    def writers_before(self) -> frozenset[str]:
+        """Who acknowledged before the fault."""
+        return self.writers((self.observed[0], self.commanded_ns))
+
+    @cached_property
+    def writers_after(self) -> frozenset[str]:
+        """Who acknowledged first after the outage (after the fault, if nothing was out)."""
+        outage = self.outage
+        if outage is None:
+            return self.writers((self.origin_ns, self.observed[1]))
+        return self.writers((outage.end_ns, _FAR), first=20)
+
+    def writer_changed(self) -> bool:
+        """Somebody acknowledges after the fault who did not before it."""
+        return bool(self.fault) and bool(self.writers_after - self.writers_before)
+
+    def counts(self, track: Track, span: Span) -> dict[str, int]:
+        """Requests due in ``span`` by outcome, and ``due``, their sum."""
+        low, high = track.due_between(*span)
+        found = np.bincount(track.outcome[low:high], minlength=max(Outcome) + 1)
+        return {"due": high - low, **{o.name.lower(): int(found[o]) for o in Outcome}}
+
+
+_FAR = 1 << 62
+
+
+def _healed_ns(fault: FaultRecord, end: int) -> int:
+    """When a fault was over; the end of observation if that was never read back."""
+    times = [t for t in (fault.healed_ns, fault.felt_healed_ns) if t is not None]
+    return max(times) if fault.healed_ns is not None else end
+
+
+def as_seconds(nanoseconds: Any) -> float:
+    """Seconds as a plain float, whatever integer type the time has."""
+    return int(nanoseconds) / NS
