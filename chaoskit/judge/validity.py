@@ -209,6 +209,7 @@ def _longest_unasked(track: Track) -> int:
 
 def _lag_reasons(view: View, name: str, track: Track, gates: Gates) -> list[str]:
     allowed = max(1 / track.stream.rate, gates.lag_p99_s)
+    knob = "lower the rate or free the machine"
     for phase in ("baseline", "fault", "outage", "recovery", "recovered"):
         lags = track.lag_ns(*track.due_between(*view.spans[phase]))
         if not lags.size:
@@ -218,15 +219,15 @@ def _lag_reasons(view: View, name: str, track: Track, gates: Gates) -> list[str]
         if worst > gates.lag_max_s:
             return [
                 (
-                    f"the generator of {name} was {seconds(worst)} late at worst in the phase {phase} "
-                    f"(at most {seconds(gates.lag_max_s)}); lower the rate or free the machine"
+                    f"the generator of {name} was {seconds(worst)} late at worst in the phase "
+                    f"{phase} (at most {seconds(gates.lag_max_s)}); {knob}"
                 )
             ]
         if p99 > allowed:
             return [
                 (
                     f"the generator of {name} was {seconds(p99)} late at p99 in the phase {phase} "
-                    f"(at most {seconds(allowed)}); lower the rate or free the machine"
+                    f"(at most {seconds(allowed)}); {knob}"
                 )
             ]
     return []

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Band", "Dot", "RoleSpan", "Timeline"]
+import numpy as np
+
+from chaoskit.clock import NS
+from chaoskit.history.history import History
+from chaoskit.history.records import Outcome
+from chaoskit.measure.roles import spells
+from chaoskit.measure.track import Ints, Track
+from chaoskit.measure.view import View
+
+__all__ = ["Band", "Dot", "RoleSpan", "Timeline", "timeline"]
+
+_BINS_AT_MOST = 400
+_DOTS_AT_MOST = 3000
+_AROUND_NS = NS  # of the close-up, before the fault and after the outage
 
 
 @dataclass(frozen=True)
@@ -53,3 +66,106 @@ class Timeline:
     faults: tuple[Band, ...]
     outages: tuple[Band, ...]
     dots: tuple[Dot, ...]
+
+
+def timeline(history: History) -> Timeline:
+    """Everything that the charts of a trial need, however long it was: at most 400 bins."""
+    view = View(history)
+    start, end = view.observed
+    width = _width_ns(end - start)
+    edges = np.arange(start, max(end, start + 1) + width, width, dtype=np.int64)
+    named = [(name, o) for name in view.tracks for o in view.outages(view.tracks[name])]
+    shown = [(name, o) for name, o in named if o == view.longest(view.tracks[name])]
+    return Timeline(
+        start_s=_axis(view, start),
+        bin_s=width / NS,
+        outcomes={name: _outcomes(track, edges) for name, track in view.tracks.items()},
+        latency=_latency(view.headline, edges),
+        roles=tuple(
+            RoleSpan(s.node, _axis(view, max(s.from_ns, start)), _axis(view, s.to_ns), s.role)
+            for s in spells(history)
+            if s.to_ns > start
+        ),
+        faults=tuple(
+            Band(
+                f"{f.fault} {', '.join(f.nodes)}".strip(),
+                _axis(view, f.commanded_ns),
+                _axis(view, end if f.healed_ns is None else f.healed_ns),
+            )
+            for f in history.faults
+        ),
+        outages=tuple(Band(n, _axis(view, o.start_ns), _axis(view, o.end_ns)) for n, o in shown),
+        dots=_dots(view),
+    )
+
+
+def _axis(view: View, at_ns: int) -> float:
+    return (int(at_ns) - view.origin_ns) / NS
+
+
+def _width_ns(length_ns: int) -> int:
+    """The smallest round bin, from 100 ms, of which there are few enough."""
+    for tenths in (1, 2, 5, 10, 20, 50, 100, 200, 300, 600, 1200, 3000, 6000):
+        if length_ns <= _BINS_AT_MOST * tenths * NS // 10:
+            return tenths * NS // 10
+    return max(1, -(-length_ns // _BINS_AT_MOST))
+
+
+def _outcomes(track: Track, edges: Ints) -> Mapping[str, tuple[int, ...]]:
+    """Requests due in each bin, by outcome."""
+    bins = edges.size - 1
+    at = np.searchsorted(edges, track.due, side="right") - 1
+    return {
+        outcome.name.lower(): tuple(
+            np.bincount(at[track.outcome == outcome], minlength=bins)[:bins].tolist()
+        )
+        for outcome in Outcome
+    }
+
+
+def _latency(track: Track, edges: Ints) -> Mapping[str, tuple[float | None, ...]]:
+    """p50, p99 and max of each bin, nearest rank; None where nothing was answered."""
+    bins = edges.size - 1
+    answered = np.flatnonzero(track.answered)
+    took = (track.done - track.due)[answered]
+    at = np.searchsorted(edges, track.due[answered], side="right") - 1
+    took = took[np.lexsort((took, at))]
+    counts = np.bincount(at, minlength=bins)[:bins]
+    firsts = np.cumsum(counts) - counts
+    found: dict[str, tuple[float | None, ...]] = {}
+    for name, q in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+        ranks = np.maximum(np.ceil(counts * q).astype(np.int64), 1) - 1
+        found[name] = tuple(
+            int(took[first + rank]) / NS if count else None
+            for first, rank, count in zip(firsts, ranks, counts, strict=True)
+        )
+    return found
+
+
+def _dots(view: View) -> tuple[Dot, ...]:
+    """Single requests around the fault; where there are too many, good ones are thinned out."""
+    if view.fault is None:
+        return ()
+    end = view.outage.end_ns if view.outage else view.commanded_ns
+    span = (view.commanded_ns - _AROUND_NS, end + _AROUND_NS)
+    share = max(1, _DOTS_AT_MOST // max(1, len(view.tracks)))
+    dots: list[Dot] = []
+    for name, track in view.tracks.items():
+        low, high = track.due_between(*span)
+        chosen = np.arange(low, high)
+        other, good = chosen[~track.good[low:high]], chosen[track.good[low:high]]
+        other = other[:: max(1, -(-other.size // share))]
+        good = good[:: max(1, -(-good.size // max(1, share - other.size)))]
+        dots += [
+            Dot(
+                due_s=_axis(view, track.due[k]),
+                latency_s=int(track.done[k] - track.due[k]) / NS if track.answered[k] else None,
+                outcome=_NAMES.get(int(track.outcome[k]), "unknown"),
+                stream=name,
+            )
+            for k in np.sort(np.concatenate([other, good])).tolist()
+        ]
+    return tuple(dots)
+
+
+_NAMES = {int(outcome): outcome.name.lower() for outcome in Outcome}

@@ -25,8 +25,7 @@ class Track:
 
     def __init__(self, stream: Stream, requests: np.ndarray[Any, Any]) -> None:
         self.stream = stream
-        keys = (requests["token"], requests["done_ns"], requests["sent_ns"], requests["due_ns"])
-        self.requests = requests[np.lexsort(keys)]
+        self.requests = requests[_order(requests)]
         self.due: Ints = np.ascontiguousarray(self.requests["due_ns"])
         self.sent: Ints = np.ascontiguousarray(self.requests["sent_ns"])
         self.done: Ints = np.ascontiguousarray(self.requests["done_ns"])
@@ -55,3 +54,14 @@ class Track:
         asked = self.asked[low:high]
         lags: Ints = np.maximum(self.sent[low:high] - self.due[low:high], 0)
         return lags[asked]
+
+
+def _order(requests: np.ndarray[Any, Any]) -> Ints:
+    """By due; where that does not decide, by what else tells two records apart."""
+    due = np.ascontiguousarray(requests["due_ns"])
+    order: Ints = np.argsort(due, kind="stable")
+    due = due[order]
+    if bool((due[1:] == due[:-1]).any()):
+        rest = ("outcome", "token", "done_ns", "sent_ns", "due_ns")
+        order = np.lexsort([requests[name] for name in rest])
+    return order
