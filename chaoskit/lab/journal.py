@@ -177,12 +177,13 @@ class Journal:
                 os.close(fd)
 
     def archive(self, to: Path) -> Path:
-        """Close, move the journal into the folder ``to``, remove the private folder.
+        """Close, move the journal to ``to`` (a file, or a folder), remove the private folder.
 
-        Raises ``HealFailed`` if anything is open, or if somebody left files in the private folder.
+        Returns where it is. Raises ``HealFailed`` if anything is open, or if there are other
+        files in the private folder.
         """
         self.close()
-        kept = Path(to) / FILE_NAME
+        kept = to / FILE_NAME if to.is_dir() else to
         shutil.copyfile(self.path, kept)
         remove_folder(self.directory)
         return kept

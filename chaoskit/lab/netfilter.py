@@ -223,17 +223,16 @@ class Netfilter:
             return now.inode() == target.holder.namespaces.inode()
 
     def _remove(self, handle: str) -> None:
-        for name in self._handles.pop(handle, ()):
-            target = self._targets.get(name)
-            if target is None or handle not in target.rules:
-                continue
-            try:
-                _take_out(handle, target)
-            except LabError:
-                # Everything of ours ends with the holder: rougher, but certain. Other partitions
-                # of this target end too, and ``in_force`` says so.
-                del self._targets[name]
-                self._forget(target)
+        names = self._handles.pop(handle, ())
+        targets = [self._targets[name] for name in names if name in self._targets]
+        targets = [target for target in targets if handle in target.rules]
+        unsure = _take_out(handle, targets)
+        for target in unsure:
+            # Everything of ours ends with the holder: rougher, but certain. Other partitions of
+            # this target end too, and ``in_force`` says so.
+            del self._targets[target.node.name]
+        for target in unsure:
+            self._forget(target)
 
     def _forget(self, target: _Target) -> None:
         """End the holder; with it everything of ours in its namespace, and see that it is so."""
@@ -261,20 +260,37 @@ def _seen(handle: str, targets: Sequence[_Target]) -> bool:
     )
 
 
-def _take_out(handle: str, target: _Target) -> None:
-    """Remove the handle's chains, and our tables with the last of them; see that they are gone."""
-    holder, rules = target.holder, target.rules[handle]
-    if holder.alive():
+def _take_out(handle: str, targets: Sequence[_Target]) -> list[_Target]:
+    """Remove the handle's chains everywhere at once, and our tables with the last of them.
+
+    Returns the targets where that cannot be shown to have worked.
+    """
+    unsure: list[_Target] = []
+    asked = [target for target in targets if target.holder.alive()]
+    for target in asked:
         last = target.rules.keys() == {handle}
-        holder.send(_remove_tables(target) if last else remove_chains(holder.table, rules))
-        holder.wait()
+        chains = remove_chains(target.holder.table, target.rules[handle])
+        with contextlib.suppress(LabError):  # what the kernel shows below decides
+            target.holder.send(_remove_tables(target) if last else chains)
+    for target in asked:
+        with contextlib.suppress(LabError):
+            target.holder.wait()
+    listings = [target.holder.listing() for target in targets]
+    for target, listing in zip(targets, listings, strict=True):
+        last = target.rules.keys() == {handle}
+        try:
+            text = listing.text()
+        except LabError:
+            unsure.append(target)
+            continue
+        if (last and text) or any(f'comment "{r.comment}"' in text for r in target.rules[handle]):
+            unsure.append(target)
+            continue
+        target.rules.pop(handle)
+        target.cuts.pop(handle, None)
         if last:
             target.families.clear()
-    listing = holder.listing().text()
-    if any(f'comment "{rule.comment}"' in listing for rule in rules):
-        raise LabError("the kernel still shows rules of the partition")
-    target.rules.pop(handle)
-    target.cuts.pop(handle, None)
+    return unsure
 
 
 def _clear(target: _Target) -> None:
