@@ -66,9 +66,11 @@ class Compose:
         """Start it on the file that comes on its standard input; both outputs go one way."""
         known = {k: v for k, v in os.environ.items() if not k.startswith(("COMPOSE_", "PYTHON"))}
         command = [*self.argv, "-f", "-", "-p", f"chaoskit-{run_id}"]
-        command += ["--project-directory", str(stack.file.parent), *arguments]
+        folder = stack.file.resolve().parent
+        command += ["--project-directory", str(folder), *arguments]
         return subprocess.Popen(
             command,
+            cwd=folder,  # 1.29 resolves a build's context from here, whatever the option says
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
