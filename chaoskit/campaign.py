@@ -13,13 +13,13 @@ from chaoskit import __version__
 from chaoskit.choosing import Choice, build_lab, choose_lab
 from chaoskit.clock import NS, now_ns, utc_label
 from chaoskit.contracts import Lab
-from chaoskit.errors import ChaoskitError, HealFailed, Interrupted
+from chaoskit.errors import ChaoskitError, HealFailed
 from chaoskit.experiment.model import Experiment
-from chaoskit.judging import Outcome, judge_dir
+from chaoskit.judging import Outcome, judge_dir, judge_one
 from chaoskit.lab.guardian import Guardian
 from chaoskit.lab.journal import Journal
 from chaoskit.phases import longest_period_s, phases_s
-from chaoskit.rundir import create_run_dir, trial_folder, write_atomically
+from chaoskit.rundir import create_run_dir, trial_folder
 from chaoskit.runfile import RunFile, write_run_file
 from chaoskit.signals import Signals
 from chaoskit.stack.compose import load_stack
@@ -114,17 +114,18 @@ class _Campaign:
 
     def _invalid(self, n: int) -> bool:
         """Is the trial just run invalid? Judged from its folder, as it will be at the end."""
-        verdict = judge_dir(self.run_dir, only_trial=n)
-        self.request.say("judged", {"n": n, "trial": verdict.result.trials[0]})
-        return verdict.result.trials[0].verdict == "INVALID"
+        trial = judge_one(self.run_dir, n)
+        self.request.say("judged", {"n": n, "trial": trial.result})
+        return not trial.valid
 
 
 def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
     """Run an experiment and judge it; the reports stand in the run's directory.
 
-    Raises ``BadInput`` or ``Refused`` with nothing started, ``LabError`` where the lab broke and
-    everything is healed, ``HealFailed`` where something may still be broken. After a signal the
-    outcome says INTERRUPTED and holds the trials that were finished.
+    Raises ``BadInput`` or ``Refused`` with nothing started. A run that a signal ended, or a lab
+    that broke, has an outcome too: it holds the trials that were finished, and says INTERRUPTED
+    or ERROR, with the exit code that says whether everything is healed. After a second signal
+    nothing more is written and ``Interrupted`` is raised.
     """
     experiment = request.experiment
     stack = load_stack(experiment.stack)
@@ -152,33 +153,29 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
     campaign = _Campaign(
         request, stack, choice, seed, trials, run_id, run_dir, journal, signals
     )
-    interrupted: Interrupted | None = None
+    ended: ChaoskitError | None = None
     try:
         campaign.write_run_file()
         campaign.run()
-    except Interrupted as error:
-        interrupted = error
+    except ChaoskitError as error:  # what was finished is judged, and says how the run ended
+        ended = error
     finally:
         with signals.shield():
-            _close(journal, guardian, run_dir)
+            ended = _close(journal, guardian, run_dir) or ended
     campaign.write_run_file()
-    if interrupted is not None and signals.skip_report:
-        raise interrupted
-    return judge_dir(run_dir, interrupted=interrupted, write=True)
+    if ended is not None and signals.skip_report:
+        raise ended
+    return judge_dir(run_dir, ended=ended)
 
 
-def _close(journal: Journal, guardian: Guardian, run_dir: Path) -> None:
-    """Say goodbye to the guardian only when the journal holds nothing that is still broken."""
+def _close(journal: Journal, guardian: Guardian, run_dir: Path) -> HealFailed | None:
+    """Say goodbye to the guardian, but only when the journal holds nothing that is still broken."""
     left = journal.open_entries()
     if left:
-        raise HealFailed(
+        return HealFailed(
             f"{len(left)} undo(s) of this run are still open (journal {journal.path}); "
             "the guardian goes on trying; then run: chaoskit heal"
         )
     guardian.goodbye()
     journal.archive(run_dir / "journal.jsonl")
-
-
-def note_failure(run_dir: Path, error: ChaoskitError) -> None:
-    """Leave the reason of an aborted run beside its records."""
-    write_atomically(run_dir / "error.txt", f"{error}\n")
+    return None

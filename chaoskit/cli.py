@@ -243,7 +243,7 @@ def judge(folder: Path, as_json: bool) -> None:
     """Judge a stored run again from its records alone, and write its reports anew."""
     from chaoskit.judging import judge_dir
 
-    outcome = judge_dir(folder.resolve(), write=True)
+    outcome = judge_dir(folder.resolve())
     _print_outcome(outcome, as_json)
     sys.exit(outcome.result.exit_code)
 

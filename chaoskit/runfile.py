@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaoskit.children import streams
-from chaoskit.clock import utc_label
+from chaoskit.clock import NS, utc_label
 from chaoskit.errors import BadInput
 from chaoskit.experiment.model import Experiment
 from chaoskit.rundir import read_json, write_atomically
@@ -57,7 +58,8 @@ class RunFile(BaseModel):
     baseline_requests: int
     stable_s: float
     steady_s: float
-    streams: tuple[Mapping[str, object], ...]
+    streams: tuple[Mapping[str, Any], ...]
+    poll_every_ns: int
     steps: tuple[str, ...]
     lab: str
     lab_why: str
@@ -107,6 +109,7 @@ class RunFile(BaseModel):
             stable_s=gates.stable_s,
             steady_s=gates.steady_s,
             streams=tuple(streams(experiment)),
+            poll_every_ns=int(experiment.probes.every_s * NS),
             steps=tuple(_say(step) for step in experiment.steps),
             lab=lab,
             lab_why=lab_why,

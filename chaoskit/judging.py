@@ -1,0 +1,172 @@
+"""From a stored run to its verdict and reports: the same road at the end of a run and years later.
+
+Nothing here looks at a lab: the run's directory is the only input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit.clock import NS
+from chaoskit.errors import BadInput, ChaoskitError, Interrupted
+from chaoskit.experiment.grammar import parse_threshold
+from chaoskit.experiment.threshold import Threshold
+from chaoskit.history.history import Stream
+from chaoskit.history.reader import read_trial
+from chaoskit.judge.result import RunResult, Verdict
+from chaoskit.judge.validity import Gates
+from chaoskit.judge.verdict import (
+    Band,
+    Case,
+    Ending,
+    JudgedTrial,
+    TrialInput,
+    judge_run,
+    judge_trial,
+    overhead_of,
+)
+from chaoskit.measure.timeline import Timeline
+from chaoskit.rundir import read_json, trial_folder, trial_folders
+from chaoskit.runfile import RunFile, read_run_file
+
+__all__ = ["Outcome", "judge_dir", "judge_one"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A judged run: its result, and where its reports stand."""
+
+    result: RunResult
+    folder: Path
+
+    def line(self) -> str:
+        """The last line of a run: verdict, name, what was seen, and the report's path."""
+        result = self.result
+        return f"{result.verdict} {result.experiment}: {result.sentence} -> {self._report()}"
+
+    def _report(self) -> Path:
+        path = self.folder / "report.html"
+        try:
+            return path.relative_to(Path.cwd())
+        except ValueError:
+            return path
+
+
+def judge_one(run_dir: Path, n: int) -> JudgedTrial:
+    """Judge one trial of a stored run; writes nothing. Raises ``BadInput``."""
+    return _judge(_case(read_run_file(run_dir)), trial_folder(run_dir, n), n)
+
+
+def judge_dir(
+    run_dir: Path,
+    *,
+    ended: ChaoskitError | None = None,
+) -> Outcome:
+    """Judge a stored run from its records alone and write its reports.
+
+    ``ended`` says how a run ended early: its finished trials are judged, and the verdict says how
+    it ended. Raises ``BadInput`` with one sentence where the folder holds
+    no run.
+    """
+    from chaoskit.measure.reading import timeline
+    from chaoskit.report.write import write_reports
+
+    facts = read_run_file(run_dir)
+    case = _case(facts)
+    judged: list[JudgedTrial] = []
+    timelines: dict[int, Timeline] = {}
+    for folder in trial_folders(run_dir):
+        n = int(folder.name)
+        if not (folder / "requests.npy").exists():
+            if ended is None and not _ended_early(run_dir):
+                raise BadInput(f"{folder}: requests.npy is missing; this trial was not finished")
+            continue
+        judged.append(_judge(case, folder, n))
+        timelines[n] = timeline(read_trial(folder))
+    result = judge_run(case, judged, _ending(ended) if ended else _stored_ending(run_dir))
+    write_reports(run_dir, result, timelines, _facts(facts, run_dir))
+    return Outcome(result, run_dir)
+
+
+def _judge(case: Case, folder: Path, n: int) -> JudgedTrial:
+    history = read_trial(folder)
+    notes = tuple(_notes(history.notes))
+    return judge_trial(case, TrialInput(n, history, notes, overhead_of(history)))
+
+
+def _notes(notes: Mapping[str, object]) -> list[str]:
+    """The engine's notes that are sentences for a reader."""
+    return [f"{key}: {value}" for key, value in notes.items() if isinstance(value, str)]
+
+
+def _ending(ended: ChaoskitError) -> Ending:
+    first = str(ended).splitlines()[0]
+    if isinstance(ended, Interrupted):
+        text = f"Interrupted by signal {ended.signum}; everything is healed."
+        return Ending(Verdict.INTERRUPTED, ended.exit_code, text)
+    return Ending(Verdict.ERROR, ended.exit_code, first if first.endswith(".") else f"{first}.")
+
+
+def _stored_ending(run_dir: Path) -> Ending | None:
+    """How a stored run ended early: that cannot be told from its records, so it is kept."""
+    path = run_dir / "result.json"
+    if not path.exists():
+        return None
+    stored = read_json(path)
+    verdict = str(stored.get("verdict", ""))
+    if verdict not in (Verdict.INTERRUPTED, Verdict.ERROR, Verdict.ABORTED):
+        return None
+    code = stored.get("exit_code")
+    text = str(stored.get("ending", ""))
+    return Ending(Verdict(verdict), code if isinstance(code, int) else 4, text)
+
+
+def _ended_early(run_dir: Path) -> bool:
+    return _stored_ending(run_dir) is not None
+
+
+def _case(facts: RunFile) -> Case:
+    gates = Gates(facts.baseline_s, facts.baseline_requests, facts.stable_s)
+    band = None
+    if facts.band is not None:
+        band = Band(facts.band.low_s, facts.band.high_s, facts.band.formula)
+    return Case(
+        name=facts.experiment,
+        thresholds=tuple(_threshold(t.text, t.line) for t in facts.thresholds),
+        trials_wanted=facts.trials,
+        gates=gates,
+        question=facts.question,
+        seed=facts.seed,
+        lab=facts.lab,
+        band=band,
+    )
+
+
+def _threshold(text: str, line: int) -> Threshold:
+    return parse_threshold(text, line=line)
+
+
+def _facts(facts: RunFile, run_dir: Path) -> object:
+    from chaoskit.report.facts import RunFacts
+
+    return RunFacts(
+        run=run_dir.name,
+        started_utc=facts.started_utc,
+        took_s=facts.took_s,
+        seed=facts.seed,
+        version=facts.version,
+        argv=facts.argv,
+        source=facts.source,
+        source_path=facts.source_path,
+        stack=facts.stack,
+        profile=facts.profile,
+        streams=tuple(Stream(**stream) for stream in facts.streams),
+        poll_every_s=facts.poll_every_ns / NS,
+        host=facts.host,
+        lab=facts.lab_facts,
+        lab_why=facts.lab_why,
+        overrides=facts.overrides,
+        detectors=facts.detectors,
+    )
