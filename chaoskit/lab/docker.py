@@ -83,6 +83,7 @@ class DockerLab:
         self._children: list[PipeChild] = []
         self._entry: int | None = None
         self._stopped: dict[str, list[int]] = {}
+        self._dead: set[str] = set()  # incarnations whose end the kernel has shown us
         self._filter = Netfilter(run_id, journal, self._namespaces)
 
     # ------------------------------------------------------------ up and down
@@ -151,6 +152,7 @@ class DockerLab:
         for entry in [n for entries in self._stopped.values() for n in entries]:
             self._journal.undone(entry)  # what was stopped is gone: nothing is left to start
         self._stopped.clear()
+        self._dead.clear()
         self._ids.clear()
         self._nodes.clear()
         self._networks.clear()
@@ -184,9 +186,8 @@ class DockerLab:
     def identity(self, node: Node) -> str | None:
         """Full container id and the moment it was started, while it runs."""
         state = self._state(node)
-        if not state.get("Running"):
-            return None
-        return f"{self._id(node)}@{state['StartedAt']}"
+        found = f"{self._id(node)}@{state.get('StartedAt')}"
+        return found if state.get("Running") and found not in self._dead else None
 
     def spawn(self, place: Node, argv: Sequence[str]) -> Child:
         """See ``Lab``. In a service's network where we are root; else in a helper beside it."""
@@ -256,6 +257,8 @@ class DockerLab:
         return found["State"] if found else {"Running": False}
 
     def _namespaces(self, node: Node) -> Namespaces:
+        if self.identity(node) is None:
+            raise LabError(f"{node.name} does not run, so it has no network")
         return namespaces_of(self._state(node), self._id(node), node.name)
 
     # ------------------------------------------------------------ kill and start
@@ -263,14 +266,16 @@ class DockerLab:
     def kill(self, node: Node, signal: int) -> None:
         """See ``Kills``. Through a checked pidfd as root on the host, else through the engine."""
         identity = self._id(node)
-        state = self._state(node)
-        if not state.get("Running"):
+        incarnation, state = self.identity(node), self._state(node)
+        if incarnation is None:
             raise LabError(f"{node.name} does not run, so it cannot be killed")
         entry = self._journal.intend(DockerStart(identity), scope="fault")
         self._stopped.setdefault(node.name, []).append(entry)
         who = first_process(state, identity)
         if who is not None:
             send_signal(who, signal, _STOPPED_WITHIN_S)
+            if signal == signals.SIGKILL:
+                self._dead.add(incarnation)  # the engine takes a tenth of a second to notice
         else:
             with translating(f"killing {node.name}"):
                 self._engine.client().api.kill(identity, signal)
@@ -283,6 +288,10 @@ class DockerLab:
     def start(self, node: Node) -> None:
         """See ``Kills``. Cuts of the node that are still meant to be in force are put back."""
         identity = self._id(node)
+        if self.identity(node) is None and not wait_until(
+            lambda: not self._state(node).get("Running"), within_s=_STOPPED_WITHIN_S, every_s=0.005
+        ):
+            raise HealFailed(f"the engine does not notice that {node.name} has ended")
         with translating(f"starting {node.name}"):
             self._engine.client().api.start(identity)
         if not wait_until(lambda: self.identity(node), within_s=_STOPPED_WITHIN_S, every_s=0.005):
