@@ -1,0 +1,246 @@
+"""The figures of a trial by name: what each means in one line, and how it is printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chaoskit.judge.result import (
+    Count,
+    ExpectationResult,
+    Interval,
+    Metrics,
+    RunResult,
+    Safety,
+    TrialResult,
+    Verdict,
+)
+from chaoskit.report.format import (
+    NOT_MEASURED,
+    clean,
+    count,
+    interval,
+    percent,
+    seconds,
+)
+
+__all__ = [
+    "CLASSES",
+    "DEFINITIONS",
+    "Definition",
+    "bound_s",
+    "by_severity",
+    "figure",
+    "figures",
+    "metric_of",
+    "reasons",
+    "span_s",
+    "worst_first",
+]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A metric's name, its label and its meaning in one line."""
+
+    key: str
+    label: str
+    meaning: str
+
+
+DEFINITIONS = (
+    Definition(
+        "client_outage",
+        "client outage",
+        "From the due time of the first bad request to the first answer after which the next"
+        " three requests due are all good; the longest such stretch of the write stream.",
+    ),
+    Definition(
+        "client_outage_read",
+        "client outage, reads",
+        "The same for the read stream: reads often survive what stops writes.",
+    ),
+    Definition(
+        "failover_time",
+        "failover time",
+        "From the fault acknowledged to the first good write through the front door after the"
+        " outage. Its low end counts from verified, its high end from commanded.",
+    ),
+    Definition(
+        "time_to_detect",
+        "time to detect",
+        "From the fault acknowledged to the moment at which the system itself declared the"
+        " node dead.",
+    ),
+    Definition(
+        "dropped_requests",
+        "dropped requests",
+        "Requests due from the fault commanded to recovery that were not good, as a count, as a"
+        " share of those due in that window, and by class.",
+    ),
+    Definition(
+        "bad_time",
+        "bad time",
+        "Number of bad requests divided by their rate: what the outages add up to, however"
+        " scattered.",
+    ),
+    Definition(
+        "goodput_gap",
+        "goodput gap",
+        "The longest pause between two good answers, less the usual pause; blind to partial"
+        " outages.",
+    ),
+    Definition(
+        "max_stall",
+        "longest stall",
+        "The longest that one request took, counted from when it was due; censored at the"
+        " client's timeout.",
+    ),
+    Definition(
+        "lost_writes",
+        "lost writes",
+        "Writes that were acknowledged and that no final read returned, through the front door"
+        " or from any node.",
+    ),
+    Definition(
+        "duplicate_writes",
+        "duplicate writes",
+        "Copies beyond the first of one write in a final read.",
+    ),
+    Definition(
+        "unexpected_writes",
+        "unexpected writes",
+        "Tokens in a final read that no client of this run ever wrote.",
+    ),
+    Definition(
+        "flaps",
+        "flaps",
+        "Separate stretches of bad requests before they are merged into outages: how often"
+        " clients felt it.",
+    ),
+)
+
+CLASSES = (
+    ("ok", "ok", "answered within the deadline, counted from when it was due"),
+    ("ok_late", "late", "answered, but after the deadline"),
+    ("fail_definite", "failed", "provably not executed: refused, redirected away, told no"),
+    ("ambiguous", "unknown", "may or may not have been executed: timed out, reset in flight"),
+    ("not_sent", "not sent", "the slot was skipped: the generator had no room or was late"),
+)
+"""Outcome as recorded, the word for it, what it means."""
+
+_SEVERITY = (
+    Verdict.ERROR,
+    Verdict.FAIL,
+    Verdict.INVALID,
+    Verdict.ABORTED,
+    Verdict.INCONCLUSIVE,
+    Verdict.INTERRUPTED,
+    Verdict.PASS,
+)
+
+
+def by_severity(verdict: Verdict) -> int:
+    """A sort key: what a reader must see first is least."""
+    return _SEVERITY.index(verdict)
+
+
+def worst_first(expectations: Sequence[ExpectationResult]) -> list[ExpectationResult]:
+    """Failed first, then what could not be told, then what holds; else as written."""
+    return sorted(expectations, key=lambda e: by_severity(e.verdict))
+
+
+_BOUND = re.compile(
+    r"(?P<metric>[a-z_]+)(?:\.\w+)?(?:@\w+)?\s*(?:<=?|>=?|==)\s*"
+    r"(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>us|µs|ms|s|m|min|h)\b"
+)
+_UNIT_S = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def metric_of(expression: str) -> str:
+    """The metric that a threshold bounds: ``failover_time`` of ``P(failover_time > 5s) <= 10%``."""
+    found = re.match(r"\s*(?:P\()?\s*([a-z_]+)", expression)
+    return found.group(1) if found else ""
+
+
+def bound_s(expression: str) -> float | None:
+    """The bound in seconds where the threshold bounds a duration."""
+    found = _BOUND.search(expression)
+    return float(found["value"]) * _UNIT_S[found["unit"]] if found else None
+
+
+def span_s(found: Interval | None) -> tuple[float, float, float] | None:
+    """Low, value, high in seconds, or None where nothing was measured."""
+    if found is None or not found.applicable or found.value_s is None:
+        return None
+    low = found.value_s if found.low_s is None else found.low_s
+    high = found.value_s if found.high_s is None else found.high_s
+    return low, found.value_s, high
+
+
+def _safety(found: Safety) -> str:
+    if not found.checked or found.count is None:
+        return "not checked"
+    return count(found.count)
+
+
+def figure(metrics: Metrics | None, key: str) -> str:
+    """One figure of one trial, ready to print."""
+    if metrics is None:
+        return NOT_MEASURED
+    found = getattr(metrics, key)
+    if found is None or isinstance(found, Interval):
+        return interval(found)
+    if isinstance(found, Safety):
+        return _safety(found)
+    if isinstance(found, Count):
+        return NOT_MEASURED if found.count is None else count(found.count)
+    if key == "dropped_requests":
+        dropped = metrics.dropped_requests
+        return f"{count(dropped.count)} of {count(dropped.due)} ({percent(dropped.ratio)})"
+    return clean(str(found))
+
+
+_RATIOS = ("error_rate", "availability", "ratio", "share")
+
+
+def figures(trial: TrialResult) -> Iterator[tuple[str, str]]:
+    """Every figure of a trial, name and print, in a fixed order: the long table is made of it."""
+    metrics = trial.metrics
+    if metrics is not None:
+        for definition in DEFINITIONS:
+            yield definition.label, figure(metrics, definition.key)
+        yield "recovery", clean(metrics.recovery)
+        for name, phase in metrics.phases.items():
+            yield f"phase {clean(name)}", interval(phase)
+        for name, value in metrics.values.items():
+            yield clean(name), _value(name, value)
+        for stream, outcomes in metrics.tally.items():
+            for outcome, number in outcomes.items():
+                yield f"{clean(stream)} {clean(outcome)}", count(number)
+    for step, spent in trial.overhead_s.items():
+        yield f"spent: {clean(step)}", seconds(spent)
+
+
+def _value(name: str, value: float | None) -> str:
+    """Metrics without a field come as bare floats; their names say what they are."""
+    if value is None:
+        return NOT_MEASURED
+    metric = re.split(r"[.@]", name, maxsplit=1)[0]
+    if metric in _RATIOS or metric.endswith(("_rate", "_ratio")):
+        return percent(value)
+    if metric.startswith(("latency", "time", "lag", "dual_primary")) or metric.endswith(
+        ("_time", "_lag", "_s", "_stall", "_gap", "latency")
+    ):
+        return seconds(value)
+    return count(int(value)) if value == int(value) else f"{value:.4g}"
+
+
+def reasons(result: RunResult) -> list[tuple[str, tuple[int, ...]]]:
+    """Why trials are invalid, each reason once with the trials that it struck."""
+    found: dict[str, list[int]] = {}
+    for trial in result.trials:
+        for reason in trial.invalid_because:
+            found.setdefault(clean(reason), []).append(trial.n)
+    return [(reason, tuple(trials)) for reason, trials in found.items()]

@@ -1,0 +1,150 @@
+"""Figures and foreign words, made fit to be printed.
+
+A bracket is rounded outwards, so that what is printed still contains the truth.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from chaoskit.judge.result import Interval
+
+__all__ = ["block", "clean", "count", "interval", "percent", "plus_minus", "seconds", "signed"]
+
+NOT_MEASURED = "not measured"
+NOT_APPLICABLE = "not applicable"
+MINUS = "\N{MINUS SIGN}"
+
+_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+# Control and format characters, halves of surrogate pairs, bidirectional overrides, zero widths
+# and noncharacters: none of them shows, some of them change what a reader believes to see.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff"
+    "\U000e0000-\U000e007f]"
+)
+_ASTRAL_NONCHARACTERS = re.compile(
+    "[" + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(1, 17))
+    + "]"
+)
+_PASSWORD = re.compile(r"(://)[^/\s@]*:[^/\s@]*@")
+
+
+def block(text: str, limit: int = 100_000) -> str:
+    """Text of several lines: control characters gone, passwords in URLs hidden, length bounded."""
+    text = _LINE_ENDS.sub("\n", text)
+    text = _ASTRAL_NONCHARACTERS.sub("", _UNSEEN.sub("", text))
+    text = _PASSWORD.sub(r"\1…@", text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def clean(text: str, limit: int = 1_000) -> str:
+    """Text of one line, treated like ``block``."""
+    return " ".join(block(text, limit + 1_000).split())[:limit]
+
+
+def count(number: int) -> str:
+    """``12 345``, with narrow spaces that do not break."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def percent(ratio: float) -> str:
+    """``5.0 %``; small shares keep two digits, so that one in a million is not nothing."""
+    share = ratio * 100
+    if share == 0:
+        return "0 %"
+    if abs(share) >= 99.95:
+        return f"{share:.4g} %"
+    if abs(share) >= 1:
+        return f"{share:.1f} %"
+    return f"{share:.2g} %" if abs(share) >= 0.0001 else f"{share:.1e} %"
+
+
+def _unit(largest: float) -> tuple[float, str, int]:
+    """Factor, unit and usual decimals for a duration of that many seconds."""
+    if largest >= 100:
+        return 1.0, "s", 0
+    if largest >= 10:
+        return 1.0, "s", 1
+    if largest >= 1:
+        return 1.0, "s", 2
+    if largest >= 0.01:
+        return 1e3, "ms", 0
+    if largest >= 0.001:
+        return 1e3, "ms", 1
+    return 1e6, "µs", 0
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", MINUS)
+
+
+def seconds(value: float | None) -> str:
+    """``1.31 s``, ``312 ms``, ``40 µs``, ``0 s``."""
+    if value is None or math.isnan(value):
+        return NOT_MEASURED
+    if value == 0:
+        return "0 s"
+    if math.isinf(value):
+        return f"{MINUS if value < 0 else ''}∞"
+    factor, unit, decimals = _unit(abs(value))
+    return _minus(f"{value * factor:.{decimals}f} {unit}")
+
+
+def signed(value: float | None) -> str:
+    """``+1.31 s`` or ``−12 ms``: a moment relative to another."""
+    if value is None:
+        return "–"
+    return seconds(value) if value <= 0 else "+" + seconds(value)
+
+
+def _down(value: float, decimals: int) -> float:
+    step = 10**decimals
+    return math.floor(round(value * step, 6)) / step
+
+
+def _up(value: float, decimals: int) -> float:
+    step = 10**decimals
+    return math.ceil(round(value * step, 6)) / step
+
+
+def _decimals(width: float, usual: int) -> int:
+    """Enough decimals for the width of a bracket to be seen, three at most."""
+    if width <= 0:
+        return usual
+    return max(usual, min(3, math.ceil(-math.log10(width / 2))))
+
+
+def interval(found: Interval | None) -> str:
+    """``1.31 s (1.29 to 1.34)``; ``≥ 18.2 s`` where it had not ended when observation did."""
+    if found is None:
+        return NOT_MEASURED
+    if not found.applicable:
+        return NOT_APPLICABLE
+    if found.value_s is None:
+        return NOT_MEASURED
+    if found.censored:
+        return "≥ " + seconds(found.value_s)
+    low = found.value_s if found.low_s is None else found.low_s
+    high = found.value_s if found.high_s is None else found.high_s
+    if low == high == found.value_s:
+        return seconds(found.value_s)
+    factor, unit, usual = _unit(max(abs(found.value_s), abs(low), abs(high)))
+    decimals = _decimals((high - low) * factor, usual)
+    low, high = _down(low * factor, decimals), _up(high * factor, decimals)
+    middle = f"{found.value_s * factor:.{decimals}f}" if found.value_s else "0"
+    return _minus(
+        f"{middle} {unit} ({low if low else 0:.{decimals if low else 0}f} to {high:.{decimals}f})"
+    )
+
+
+def plus_minus(found: Interval) -> str | None:
+    """``± 25 ms``: the wider side of the bracket, rounded up; None where there is no bracket."""
+    if found.value_s is None or found.censored or found.low_s is None or found.high_s is None:
+        return None
+    wider = max(found.high_s - found.value_s, found.value_s - found.low_s)
+    if wider <= 0:
+        return None
+    factor, unit, decimals = _unit(wider)
+    return f"± {_up(wider * factor, decimals):.{decimals}f} {unit}"

@@ -1,0 +1,154 @@
+"""The summary for a pull request's comment or a job's page. Always below 50 kB."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from chaoskit.judge.result import Interval, RunResult, TrialResult, Verdict
+from chaoskit.report.facts import RunFacts
+from chaoskit.report.figures import by_severity, figure, reasons, worst_first
+from chaoskit.report.format import block, clean, interval, seconds
+
+__all__ = ["LIMIT", "render_markdown"]
+
+LIMIT = 50_000
+"""Bytes; GitHub drops a job's whole summary above its own, larger limit."""
+
+_SIGNS = {
+    Verdict.PASS: "✅",
+    Verdict.FAIL: "❌",
+    Verdict.INCONCLUSIVE: "❔",
+    Verdict.INVALID: "🚫",
+    Verdict.INTERRUPTED: "⏸️",
+    Verdict.ABORTED: "⏹️",
+    Verdict.ERROR: "❗",
+}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~@])")
+_COLUMNS = (
+    ("client_outage", "client outage"),
+    ("failover_time", "failover time"),
+    ("dropped_requests", "dropped"),
+    ("lost_writes", "lost"),
+)
+
+
+def render_markdown(result: RunResult, facts: RunFacts) -> str:
+    """GitHub's flavour; no HTML in it, and no string of the run can add any."""
+    rows, text = 60, ""
+    while rows:
+        text = "\n".join(_lines(result, facts, rows)) + "\n"
+        if len(text.encode()) < LIMIT:
+            return text
+        rows //= 2
+    return text.encode()[: LIMIT - 100].decode(errors="ignore") + "\n\n(cut: see report.html)\n"
+
+
+def _text(text: str, limit: int = 300) -> str:
+    """Foreign words as plain text: nothing in them is markup, a link, a mention or a cell's end."""
+    escaped = _SPECIAL.sub(r"\\\1", clean(text, limit).replace("&", "&amp;"))
+    escaped = escaped.replace(r"\<", "&lt;").replace(r"\>", "&gt;").replace(r"\@", "&#64;")
+    return escaped.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")
+
+
+def _code(text: str, limit: int = 300) -> str:
+    """Foreign words as code. A bar would end a table's cell even there."""
+    inner = clean(text, limit).replace("`", "'").replace("|", "\N{DIVIDES}")
+    return f"`{inner}`" if inner else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [
+        "| " + " | ".join(head) + " |",
+        "|" + " --- |" * len(head),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    ]
+
+
+def _lines(result: RunResult, facts: RunFacts, most: int) -> list[str]:
+    lines = [
+        f"## {_SIGNS[result.verdict]} {result.verdict.value} {_text(result.experiment)}",
+        "",
+        f"**{_text(result.sentence, 1_000)}**",
+        "",
+    ]
+    if result.question:
+        lines += [f"Question: {_text(result.question, 1_000)}", ""]
+    for reason, trials in reasons(result)[:most]:
+        lines.append(f"- invalid ({_which(trials)}): {_text(reason)}")
+    if lines[-1]:
+        lines.append("")
+    if result.expectations:
+        lines += _thresholds(result, most)
+    if result.trials:
+        lines += _trials(result, most)
+    lines += [f"- {_text(claim)}" for claim in result.claims[:most]]
+    lines += [f"- not checked: {_text(one)}" for one in result.not_checked[:most]]
+    lines += [
+        "",
+        f"Lab {_text(result.lab)}, seed {result.seed}, took {seconds(facts.took_s)},"
+        f" started {_text(facts.started())}, chaoskit {_text(facts.version)}."
+        " Full report: [report.html](report.html).",
+        "",
+        "Repeat it:",
+        "",
+        "```sh",
+        block(facts.command(), 2_000).replace("`", "'"),
+        "```",
+    ]
+    return lines
+
+
+def _which(trials: Sequence[int]) -> str:
+    shown = ", ".join(str(n) for n in trials[:8])
+    more = f" and {len(trials) - 8} more" if len(trials) > 8 else ""
+    return f"trial{'s' if len(trials) > 1 else ''} {shown}{more}"
+
+
+def _thresholds(result: RunResult, most: int) -> list[str]:
+    return _table(
+        ("", "threshold", "observed", "margin", "verdict"),
+        (
+            (
+                _SIGNS[e.verdict],
+                _code(e.expression),
+                _text(e.observed),
+                _text(e.margin or "–"),
+                e.verdict.value + (f": {_text(e.reason)}" if e.reason else ""),
+            )
+            for e in worst_first(result.expectations)[:most]
+        ),
+    )
+
+
+def _trials(result: RunResult, most: int) -> list[str]:
+    """Every trial where there is room; else the worst of them first."""
+    shown = list(result.trials)
+    if len(shown) > most:
+        shown = sorted(shown, key=lambda t: (by_severity(t.verdict), -_outage(t), t.n))[:most]
+    lines = _table(
+        ("trial", "verdict", *(label for _, label in _COLUMNS)),
+        (
+            (str(t.n), t.verdict.value, *(_text(figure(t.metrics, key)) for key, _ in _COLUMNS))
+            for t in shown
+        ),
+    )
+    if len(shown) < len(result.trials):
+        left = len(result.trials) - len(shown)
+        lines.insert(-1, f"\n{left} more trials stand in the full report.")
+    over = [(label, result.summary[key]) for key, label in _COLUMNS if key in result.summary]
+    if len(result.trials) > 1 and over:
+        said = "; ".join(f"{label} {_over_trials(found)}" for label, found in over)
+        lines += [f"Median over valid trials (least to most): {said}.", ""]
+    return lines
+
+
+def _over_trials(found: Interval) -> str:
+    return interval(found)
+
+
+def _outage(trial: TrialResult) -> float:
+    if trial.metrics is None or trial.metrics.client_outage.value_s is None:
+        return 0.0
+    return trial.metrics.client_outage.value_s
