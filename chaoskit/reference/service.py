@@ -1,0 +1,240 @@
+"""The two kinds of process: a data node with its client interface, and the witness.
+
+::
+
+    PUT /kv/<key>   body: unsigned 64-bit decimal     GET /kv/<key>
+    POST /log       body: unsigned 64-bit decimal     GET /log      (on every node, any role)
+    GET /role       GET /health       GET /events
+
+Answers of ``/kv`` and ``POST /log`` are JSON with value, version, epoch, node. 421: not primary,
+nothing was executed, ``X-Chaoskit-Primary`` names who may be. 503: primary, but not able to
+serve, nothing was executed. 504: executed or not, nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import time
+from collections import Counter
+from pathlib import Path
+
+from chaoskit.reference.link import Link
+from chaoskit.reference.messages import Action, Answer, Call, Message, Persist, Send, To, encode
+from chaoskit.reference.node import Node
+from chaoskit.reference.server import Connection
+from chaoskit.reference.settings import BadSettings, Settings
+from chaoskit.reference.shell import Shell
+from chaoskit.reference.witness import Witness
+
+__all__ = ["NodeService", "WitnessService", "read_state"]
+
+_ERRORS = {
+    421: b'{"error":"this node is not primary; nothing was executed"',
+    503: b'{"error":"this primary cannot serve now; nothing was executed"',
+    504: b'{"error":"the write may or may not have been executed"',
+}
+_SLICE = 20_000
+"""Log tokens handled between two looks at the event loop."""
+
+
+def incarnation() -> str:
+    """A name that no other process ever had."""
+    return secrets.token_hex(8)
+
+
+class NodeService(Shell):
+    """A data node. ``kind`` is the state machine to run: the sound one, or a planted defect."""
+
+    def __init__(self, settings: Settings, kind: type[Node] = Node) -> None:
+        super().__init__(settings)
+        timing = settings.timing
+        self.node = kind(
+            settings.node, incarnation(), timing, time.monotonic_ns(), preferred=settings.preferred
+        )
+        if settings.peer is None or settings.witness is None:
+            raise BadSettings("a data node needs CHAOSKIT_PEER and CHAOSKIT_WITNESS")
+        patience = timing.lease_ns / 1e9
+        self.links = {
+            To.PEER: Link(settings.peer, patience, self.take_in),
+            To.WITNESS: Link(settings.witness, patience, self.take_in),
+        }
+        self._request = 0
+        self._pending: dict[int, Connection] = {}
+        self._scans: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        await super().close()
+        for task in self._scans:
+            task.cancel()
+        await asyncio.gather(*self._scans, return_exceptions=True)
+        for link in self.links.values():
+            await link.close()
+
+    def ticked(self, now: int) -> list[Action]:
+        at = asyncio.get_running_loop().time()
+        for link in self.links.values():
+            link.sweep(at)
+        return self.node.tick(now)
+
+    def heard(self, now: int, message: Message) -> list[Action]:
+        return self.node.message(now, message)
+
+    def act(self, action: Action) -> None:
+        if isinstance(action, Send):
+            self.links[action.to].send(encode(action.message))
+        elif isinstance(action, Answer):
+            conn = self._pending.pop(action.request, None)
+            if conn is not None:
+                conn.respond(self._render(action))
+
+    def epoch(self) -> int:
+        return self.node.epoch
+
+    def status(self, now: int) -> tuple[bool, bytes]:
+        node = self.node
+        role = node.role(now)
+        made = {
+            "role": role,
+            "epoch": node.epoch,
+            "node": node.name,
+            "primary": node.primary or None,
+            "in_sync": list(node.members),
+            "incarnation": node.inc,
+            "seq": node.store.seq,
+            "declared_dead": node.declared_dead,
+        }
+        healthy = role == "primary" or (role == "backup" and not node.declared_dead)
+        return healthy, json.dumps(made, separators=(",", ":")).encode()
+
+    # ------------------------------------------------------------ clients
+
+    def client(self, conn: Connection, method: bytes, path: bytes, body: bytes) -> bytes | None:
+        if path.startswith(b"/kv/"):
+            key = path[4:].decode("latin-1")
+            if not key or len(key) > 128 or not key.isprintable() or "?" in key:
+                return self.answer(400, b'{"error":"not a usable key"}')
+            if method == b"GET":
+                return self._render(self.node.read(time.monotonic_ns(), key))
+            if method == b"PUT":
+                return self._write(conn, key, body)
+        elif path == b"/log":
+            if method == b"POST":
+                return self._write(conn, "", body)
+            if method == b"GET":
+                task = asyncio.get_running_loop().create_task(self._scan(conn))
+                self._scans.add(task)
+                task.add_done_callback(self._scans.discard)
+                return None
+        else:
+            return self.answer(404, b'{"error":"no such path"}')
+        return self.answer(405, b'{"error":"no such method here"}')
+
+    def _write(self, conn: Connection, key: str, body: bytes) -> bytes | None:
+        text = body.strip()
+        if not text.isdigit() or len(text) > 20 or (value := int(text)) >= 2**64:
+            return self.answer(400, b'{"error":"the body must be an unsigned 64-bit decimal"}')
+        self._request += 1
+        self._pending[self._request] = conn
+        self.perform(self.node.write(time.monotonic_ns(), self._request, key, value))
+        return None
+
+    def _render(self, answer: Answer) -> bytes:
+        node = self.node
+        tail = f',"epoch":{node.epoch},"node":"{node.name}"}}'.encode()
+        if answer.status == 200:
+            value = "null" if answer.value is None else answer.value
+            return self.answer(200, f'{{"value":{value},"version":{answer.version}'.encode() + tail)
+        hint = node.hint(time.monotonic_ns()) if answer.status == 421 else ""
+        extra = f"X-Chaoskit-Primary: {hint}\r\n" if hint else ""
+        return self.answer(answer.status, _ERRORS[answer.status] + tail, extra=extra)
+
+    async def _scan(self, conn: Connection) -> None:
+        """All tokens with their multiplicity, a slice at a time so that heartbeats go on.
+
+        The log only grows, and a node that begins a new copy begins a new array: the length at
+        the start makes this one moment's answer.
+        """
+        tokens = self.node.store.tokens
+        length = len(tokens)
+        counts: Counter[int] = Counter()
+        for start in range(0, length, _SLICE):
+            counts.update(tokens[start : min(start + _SLICE, length)])
+            await asyncio.sleep(0)
+        rows = list(counts.items())
+        parts: list[bytes] = []
+        for start in range(0, len(rows), _SLICE):
+            piece = rows[start : start + _SLICE]
+            parts.append("".join([f"{token} {count}\n" for token, count in piece]).encode())
+            await asyncio.sleep(0)
+        role = f"X-Chaoskit-Role: {self.node.role(time.monotonic_ns())}\r\n"
+        conn.respond(self.answer(200, b"".join(parts), "text/plain", role))
+
+
+def read_state(path: str) -> dict[str, object] | None:
+    """What a witness before this one made durable; None if there was none.
+
+    Raises ``BadSettings`` for a file that cannot be read or is not one.
+    """
+    file = Path(path)
+    try:
+        made = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise BadSettings(f"CHAOSKIT_STATE={path}: not a readable state of a witness") from None
+    if not isinstance(made, dict):
+        raise BadSettings(f"CHAOSKIT_STATE={path}: not a state of a witness")
+    return made
+
+
+class WitnessService(Shell):
+    """The witness. With ``state_file`` it survives its own restart."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        durable = read_state(settings.state_file) if settings.state_file else None
+        try:
+            self.witness = Witness(settings.timing, incarnation(), time.monotonic_ns(), durable)
+        except ValueError as error:
+            raise BadSettings(f"CHAOSKIT_STATE={settings.state_file}: {error}") from None
+
+    def ticked(self, now: int) -> list[Action]:
+        return self.witness.tick(now)
+
+    def heard(self, now: int, message: Message) -> list[Action]:
+        return self.witness.call(now, message) if isinstance(message, Call) else []
+
+    def act(self, action: Action) -> None:
+        if isinstance(action, Persist) and self.settings.state_file:
+            self._write_state(Path(self.settings.state_file), action.state)
+
+    @staticmethod
+    def _write_state(file: Path, state: dict[str, object]) -> None:
+        """Atomically, and on the disk before anybody hears of it."""
+        fresh = file.with_name(file.name + ".new")
+        with fresh.open("w", encoding="utf-8") as out:
+            json.dump(state, out)
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.replace(file)
+
+    def epoch(self) -> int:
+        return self.witness.epoch
+
+    def status(self, now: int) -> tuple[bool, bytes]:  # noqa: ARG002 - a witness has no lease
+        witness = self.witness
+        made = {
+            "role": "witness",
+            "epoch": witness.epoch,
+            "node": self.settings.node,
+            "primary": witness.primary or None,
+            "in_sync": sorted(witness.in_sync),
+            "incarnation": witness.inc,
+        }
+        return True, json.dumps(made, separators=(",", ":")).encode()
+
+    def client(self, conn: Connection, method: bytes, path: bytes, body: bytes) -> bytes | None:  # noqa: ARG002
+        return self.answer(404, b'{"error":"a witness stores no data"}')
