@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import gevent
+import locust
 from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
 
@@ -39,18 +40,22 @@ def find_user(config: LoadConfig) -> type[CombUser]:
         raise BadInput(f"no load is called {config.user!r}; installed are: {known}")
     try:
         found = named[0].load()
-    except ImportError as error:
-        raise BadInput(f"load {config.user!r} cannot be imported: {error}") from error
+    except Exception as error:  # whatever a plug-in raises at import, it is not ours
+        raise BadInput(f"load {config.user!r} cannot be imported: {_named(error)}") from error
     if not (isinstance(found, type) and issubclass(found, CombUser)):
         raise BadInput(f"load {config.user!r} is {named[0].value}, which is no CombUser")
     return found
 
 
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".replace("\n", " ")
+
+
 def _from_locustfile(path: str, name: str) -> type[CombUser]:
     try:
-        _, classes, _ = load_locustfile(path)
-    except (ImportError, OSError, SyntaxError) as error:
-        raise BadInput(f"locustfile {path} cannot be imported: {error}") from error
+        classes = load_locustfile(path)[0]
+    except Exception as error:  # whatever somebody's file raises, it is the file's mistake
+        raise BadInput(f"locustfile {path} cannot be imported: {_named(error)}") from error
     ours: dict[str, type[CombUser]] = {n: c for n, c in classes.items() if issubclass(c, CombUser)}
     if name in ours:
         return ours[name]
@@ -82,12 +87,15 @@ class LoadSession:
 
     def _spawn_users(self, user_class: type[CombUser]) -> None:
         """Let Locust spawn one user a stream, and see that it did."""
-        self.environment = Environment(user_classes=[user_class], catch_exceptions=False)
+        self.environment = Environment(
+            user_classes=[user_class], events=locust.events, catch_exceptions=False
+        )
         self.environment.chaoskit_shared = self.shared
         request = self.environment.events.request
         before = len(request._handlers)  # noqa: SLF001 - whoever subscribed: plug-ins, locustfile
         self._tell_locust = before > 0
         runner = self.environment.create_local_runner()
+        self.environment.events.init.fire(environment=self.environment, runner=runner)
         count = len(self.combs)
         runner.start(count, spawn_rate=count)
         runner.spawning_greenlet.join()  # a user that cannot be made raises here

@@ -29,14 +29,14 @@ def count(values: Iterable[object]) -> Mapping[int, int]:
 
 
 def tokens_of(body: bytes) -> Mapping[int, int]:
-    """Tokens of a log that was read: JSON, or one a line.
+    """Tokens of a log that was read: JSON, or one a line with or without its multiplicity.
 
     JSON may be the list itself or an object with ``tokens``; the list may hold tokens, or pairs
     of token and multiplicity; an object maps tokens to multiplicities.
     """
     text = body.strip()
     if text[:1] not in (b"{", b"["):
-        return count(text.split())
+        return _lines(text)
     data = json.loads(text)
     if isinstance(data, dict):
         data = data.get("tokens", data)
@@ -52,6 +52,16 @@ def tokens_of(body: bytes) -> Mapping[int, int]:
             found[token_of(item[0])] += token_of(item[1])
         else:
             found[token_of(item)] += 1
+    return found
+
+
+def _lines(text: bytes) -> Mapping[int, int]:
+    found: Counter[int] = Counter()
+    for line in text.splitlines():
+        token, *rest = line.split() or [b""]
+        if len(rest) > 1:
+            raise ValueError(f"the log holds a line that is no token: {line[:40]!r}")
+        found[token_of(token)] += token_of(rest[0]) if rest else 1
     return found
 
 
