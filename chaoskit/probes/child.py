@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from chaoskit.probes.dial import outcome_of
-from chaoskit.probes.lines import fail, listen, read_line, say
+from chaoskit.probes.lines import fail, leave, listen, read_line, say
 
 if TYPE_CHECKING:
     from chaoskit.contracts import Probe
@@ -189,6 +189,7 @@ async def _serve(config: Config, out: int) -> None:
     say({"event": "ready"})
     await asker.run(stop)
     say({"event": "stopped", "polls": asker.polls})
+    leave()
 
 
 def main() -> None:
@@ -200,8 +201,7 @@ def main() -> None:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}")
-    else:
-        asyncio.run(_serve(config, out))
+    asyncio.run(_serve(config, out))
 
 
 if __name__ == "__main__":

@@ -45,8 +45,10 @@ def _good(status: int) -> bool:
 
 
 def _role(body: bytes, *, plain: bool) -> dict[str, object] | None:
-    """What the body says. A status that is not 2xx may come with an object that names the role
-    (a replica's health page does that), but plain text is an error message then.
+    """What the body says; ``plain`` text counts where the status is 2xx.
+
+    A status that is not may come with an object that names the role (health pages of replicas
+    do that), but text is an error message then.
     """
     text = body.decode("utf-8", "replace").strip()
     try:
