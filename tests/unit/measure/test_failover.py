@@ -1,0 +1,152 @@
+"""Failover time, its parts, and what kind of recovery it was."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from chaoskit.history.records import Outcome
+from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.measure.failover import split
+from chaoskit.measure.metrics import measure_trial
+from chaoskit.measure.roles import primaries, promotion, spells
+from chaoskit.measure.view import View
+
+MS = 1_000_000
+
+
+def test_the_low_end_counts_from_verified_and_the_high_end_from_commanded():
+    history, truth = simulate(Scenario(outage_s=0.8))
+    fault = replace(
+        history.faults[0],
+        commanded_ns=truth.begin_ns - 30 * MS,
+        verified_ns=truth.begin_ns + 20 * MS,
+    )
+    found = measure_trial(replace(history, faults=(fault,))).failover_time
+    assert found.value_s == pytest.approx(0.8, abs=0.01)
+    assert found.value_s - found.low_s == pytest.approx(0.020, abs=1e-6)
+    assert found.high_s - found.value_s == pytest.approx(0.030, abs=1e-6)
+
+
+def test_the_generators_lag_is_added_to_both_ends():
+    history, _ = simulate(Scenario(outage_s=0.8, lag_s=0.004))
+    sharp, _ = simulate(Scenario(outage_s=0.8))
+    found, bare = measure_trial(history).failover_time, measure_trial(sharp).failover_time
+    assert found.high_s - found.low_s > bare.high_s - bare.low_s + 0.006
+
+
+def test_the_first_good_write_ends_it_and_not_the_first_late_answer():
+    history, truth = simulate(Scenario(style="stall", timeout_s=2.0, deadline_s=0.01))
+    found = measure_trial(history).failover_time
+    good = history.requests[
+        (history.requests["outcome"] == Outcome.OK) & (history.requests["done_ns"] > truth.end_ns)
+    ]
+    first = (good["done_ns"].min() - history.faults[0].acknowledged_ns) / 1e9
+    assert found.value_s == pytest.approx(first, abs=1e-9)
+
+
+def test_nothing_failed_over_where_nothing_was_out_and_the_writer_stayed():
+    found = measure_trial(simulate(Scenario(outage_s=0.0))[0])
+    assert not found.failover_time.applicable
+    assert found.failover_time.value_s is None
+    assert found.phases == {}
+    assert found.recovery == "none"
+
+
+def test_a_role_that_moved_without_an_outage_did_fail_over():
+    history, truth = simulate(Scenario(outage_s=0.0))
+    requests = history.requests.copy()
+    requests["server"][requests["done_ns"] > truth.begin_ns + 300 * MS] = 2
+    found = measure_trial(replace(history, requests=requests))
+    assert found.client_outage.value_s == 0
+    assert found.failover_time.value_s == pytest.approx(0.3, abs=0.01)
+    assert found.recovery == "failover"
+
+
+def test_a_noop_never_fails_anything_over_not_even_where_a_request_was_slow():
+    history, truth = simulate(Scenario(outage_s=0.0, bites=False))
+    requests = history.requests.copy()
+    slow = np.argmax(requests["due_ns"] * (requests["due_ns"] < truth.begin_ns + 2 * 10**9))
+    requests["outcome"][slow] = Outcome.OK_LATE
+    requests["done_ns"][slow] = requests["due_ns"][slow] + 150 * MS
+    found = measure_trial(replace(history, requests=requests))
+    assert found.client_outage.value_s > 0
+    assert not found.failover_time.applicable
+
+
+def test_a_service_that_stays_away_is_censored_and_failed():
+    found = measure_trial(simulate(Scenario(outage_s=math.inf))[0])
+    assert found.recovery == "failed"
+    assert found.failover_time.censored
+    assert found.failover_time.high_s is None
+    assert found.phases == {}
+
+
+@pytest.mark.parametrize(
+    ("fails_over", "kind"), [(True, "failover"), (False, "in-place restart")]
+)
+def test_the_kind_of_recovery_is_told_by_who_writes_after_it(fails_over, kind):
+    assert measure_trial(simulate(Scenario(fails_over=fails_over))[0]).recovery == kind
+
+
+def test_the_parts_are_those_observed_and_sum_to_the_whole():
+    found = measure_trial(simulate(Scenario())[0])
+    assert list(found.phases) == ["mask", "promote", "reroute"]
+    total = sum(p.value_s for p in found.phases.values())
+    assert total == pytest.approx(found.failover_time.value_s, abs=1e-9)
+    assert found.phases["promote"].value_s == pytest.approx(0.95, abs=0.04)
+
+
+def test_parts_that_nobody_observed_are_merged():
+    history, _ = simulate(Scenario())
+    found = measure_trial(replace(history, observations=()))
+    assert list(found.phases) == ["mask", "promote+reroute"]
+    assert found.time_to_detect is None
+    total = sum(p.value_s for p in found.phases.values())
+    assert total == pytest.approx(found.failover_time.value_s, abs=1e-9)
+
+
+def test_marks_outside_are_moved_to_the_ends():
+    parts = split(100, [("mask", 50), ("promote", 500), ("reroute", 300)], 300)
+    assert parts == [("mask", 0), ("promote", 200), ("reroute", 0)]
+
+
+def test_time_to_detect_lies_between_the_two_polls_that_tell():
+    history, truth = simulate(Scenario(outage_s=1.0))
+    found = measure_trial(history).time_to_detect
+    promoted = 0.95  # the simulated backup says primary 50 ms before clients get through
+    assert found.low_s <= promoted <= found.high_s
+    assert found.high_s - found.low_s <= 0.05 + 0.005
+    change = promotion(history, truth.begin_ns, history.window.observe_end_ns)
+    assert change.node == "node-b"
+    assert change.after_ns < truth.begin_ns + 950 * MS <= change.seen_ns
+
+
+def test_no_promotion_is_seen_where_nobody_was_primary_before_or_after():
+    history, truth = simulate(Scenario(fails_over=False))
+    assert promotion(history, truth.begin_ns, history.window.observe_end_ns) is None
+    assert promotion(replace(history, observations=()), truth.begin_ns, 1 << 62) is None
+
+
+def test_roles_are_joined_into_spells():
+    history, truth = simulate(Scenario(outage_s=0.5))
+    seen = [(s.node, s.role) for s in spells(history)]
+    assert seen == [
+        ("node-a", "primary"),
+        ("node-a", None),
+        ("node-a", "backup"),
+        ("node-b", "backup"),
+        ("node-b", "primary"),
+    ]
+    assert primaries(history, truth.begin_ns) == {"node-a"}
+    assert "node-b" in primaries(history, history.window.observe_end_ns)
+
+
+def test_a_straggler_is_not_a_writer():
+    history, truth = simulate(Scenario(outage_s=0.0))
+    requests = history.requests.copy()
+    requests["server"][np.argmax(requests["due_ns"])] = 2
+    view = View(replace(history, requests=requests))
+    assert view.writers_after == {"node-a"}
+    assert not view.writer_changed()
