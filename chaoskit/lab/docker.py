@@ -26,7 +26,13 @@ from chaoskit.errors import ChaoskitError, HealFailed, LabError, Refused
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.docker_compose import Compose, Tree, find_compose, load_raw, rendered
 from chaoskit.lab.docker_engine import AWAY_HINT, Engine, translating
-from chaoskit.lab.docker_host import first_process, namespaces_of, send_signal
+from chaoskit.lab.docker_host import (
+    close_ways_out,
+    first_process,
+    namespaces_of,
+    send_signal,
+    with_names,
+)
 from chaoskit.lab.docker_image import client_image, stack_images
 from chaoskit.lab.docker_net import RunNetwork, create_networks
 from chaoskit.lab.docker_own import OwnContainers
@@ -134,6 +140,8 @@ class DockerLab:
             )
             self._ids |= bring_up(self._engine, ready.compose, self._stack, self._run_id, file)
             self._nodes = {name: self._describe(name) for name in self._ids}
+            for node in self._nodes.values():
+                self._close_ways_out(node)
             self._journal.done(self._entry)
         except BaseException:
             self.down()
@@ -199,19 +207,24 @@ class DockerLab:
         elif first_process(self._state(place), identity) is None:
             child = self._own.spawn(self._own.share_network(identity), name, argv)
         else:
-            program = [sys.executable if argv[0] == "python" else argv[0], *argv[1:]]
-            with self._namespaces(place) as inside:
-                process = inside.popen(
-                    program,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env={**os.environ, RUN_MARK: self._run_id},
-                )
-            child = PipeChild(process, name)
+            child = PipeChild(self._beside(place, argv), name)
         self._children = [one for one in self._children if one.alive()]
         self._children.append(child)
         return child
+
+    def _beside(self, place: Node, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        """A process of this host in the node's network, with the node's idea of names."""
+        program = [sys.executable if argv[0] == "python" else argv[0], *argv[1:]]
+        found = inspect(self._engine, self._id(place)) or {}
+        resolv, hosts = (str(found.get(key) or "") for key in ("ResolvConfPath", "HostsPath"))
+        with self._namespaces(place) as inside:
+            return inside.popen(
+                with_names(resolv, hosts, program),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, RUN_MARK: self._run_id},
+            )
 
     def inside(self, path: str) -> str:
         """The same path: the run's directory is mounted where it is outside."""
@@ -261,6 +274,11 @@ class DockerLab:
             raise LabError(f"{node.name} does not run, so it has no network")
         return namespaces_of(self._state(node), self._id(node), node.name)
 
+    def _close_ways_out(self, node: Node) -> None:
+        # Where we are not root, who tries to leave meets silence: the network is internal.
+        with contextlib.suppress(Refused, LabError, OSError), self._namespaces(node) as inside:
+            close_ways_out(inside)
+
     # ------------------------------------------------------------ kill and start
 
     def kill(self, node: Node, signal: int) -> None:
@@ -302,6 +320,7 @@ class DockerLab:
         # Where this fails the cut is not in force, and in_force says so: no reason not to heal.
         with contextlib.suppress(ChaoskitError):
             self._filter.renew(node)
+        self._close_ways_out(node)
         for entry in self._stopped.pop(node.name, []):
             self._journal.undone(entry)
 

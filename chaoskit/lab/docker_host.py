@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.process import ProcessIdentity, identity_of, open_checked
 
-__all__ = ["first_process", "namespaces_of", "send_signal"]
+__all__ = ["close_ways_out", "first_process", "namespaces_of", "send_signal", "with_names"]
 
 
 def first_process(state: Mapping[str, object], container: str) -> ProcessIdentity | None:
@@ -77,3 +77,28 @@ def namespaces_of(state: Mapping[str, object], container: str, name: str) -> Nam
             " Docker engine runs; run as root there, or use --lab sandbox"
         )
     return Namespaces.of(who.pid, who.starttime)
+
+
+_WITH_NAMES = """
+[ -z "$1" ] || mount --bind "$1" /etc/resolv.conf
+[ -z "$2" ] || mount --bind "$2" /etc/hosts
+shift 2
+exec "$@"
+"""
+
+
+def with_names(resolv: str, hosts: str, argv: Sequence[str]) -> list[str]:
+    """``argv`` in a mount namespace of its own in which names mean what they do in a container.
+
+    ``resolv`` and ``hosts`` are the files that the engine keeps for it; empty: the host's stay.
+    """
+    private = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", _WITH_NAMES, "sh"]
+    return [*private, resolv, hosts, *argv]
+
+
+def close_ways_out(inside: Namespaces) -> None:
+    """Take the default route away, so that whoever tries to leave the lab is told so at once.
+
+    Engines before 27 set one on internal networks too; packets that follow it are dropped.
+    """
+    inside.run(["ip", "-4", "route", "delete", "default"])  # none there: it says so, and is right

@@ -22,6 +22,8 @@ __all__ = ["LAB_RANGE", "RunNetwork", "create_networks", "host_routes"]
 LAB_RANGE = IPv4Network("198.18.0.0/15")
 _CLIENT_HOST, _OBSERVER_HOST, _FIRST_HOST, _LAST_HOST = 2, 3, 10, 250
 _TRIES = 64
+_NO_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
+"""Without an address of the host on the bridge, nothing in the lab can reach the host either."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,12 @@ def _create(
     with translating(f"creating network {name}"):
         try:
             created = engine.client().api.create_network(
-                name, driver="bridge", internal=True, ipam=ipam, labels=dict(labels)
+                name,
+                driver="bridge",
+                internal=True,
+                ipam=ipam,
+                labels=dict(labels),
+                options=_NO_HOST,
             )
         except errors.APIError as error:
             said = str(error.explanation or error)
