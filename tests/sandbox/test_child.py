@@ -47,7 +47,7 @@ def test_a_message_larger_than_a_pipe_arrives_whole():
 def test_the_error_of_a_dead_child_holds_its_last_words_after_all_messages_were_read():
     child = start("print('{\"a\": 1}'); import sys; sys.exit('the disk is full')")
     assert child.receive(10) == {"a": 1}
-    with pytest.raises(LabError, match="(?s)echo ended with status 1.*the disk is full"):
+    with pytest.raises(LabError, match=r"(?s)echo ended with status 1.*the disk is full"):
         child.receive(10)
     with pytest.raises(LabError, match="the disk is full"):
         child.receive(0)
