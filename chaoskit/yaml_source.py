@@ -8,6 +8,7 @@ one, any other file has them all.
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ __all__ = [
     "read_text",
     "read_yaml",
     "to_plain",
+    "word",
 ]
 
 _MAX_BYTES = 1024 * 1024
@@ -112,6 +114,7 @@ class Mapping:
         return next((e for e in self.entries if e.key == key), None)
 
     def keys(self) -> tuple[str, ...]:
+        """All keys, in the file's order."""
         return tuple(e.key for e in self.entries)
 
 
@@ -125,6 +128,13 @@ def to_plain(node: Node) -> object:
     if isinstance(node, Sequence):
         return [to_plain(item) for item in node.items]
     return {entry.key: to_plain(entry.value) for entry in node.entries}
+
+
+def word(text: str, mark: Mark) -> Scalar:
+    """A plain word that stands in no file, typed by the same rules."""
+    value = _core_value(text)
+    odd = isinstance(value, float) and not math.isfinite(value)
+    return Scalar(mark, text if odd else value, text)
 
 
 # ---------------------------------------------------------------- reading
@@ -274,9 +284,9 @@ class _Builder:
         self._one_more(mark, 1)
         self._check_tag(event, mark)
         text: str = event.value
-        word = event.style is None and not (event.tag or "").endswith(":str")
-        value = _core_value(text) if word else text
-        if isinstance(value, float) and (value != value or value in (_INF, -_INF)):  # noqa: PLR0124 - NaN
+        bare = event.style is None and not (event.tag or "").endswith(":str")
+        value = _core_value(text) if bare else text
+        if isinstance(value, float) and not math.isfinite(value):
             self._problems.append(mark.problem(f"{quoted(text)} is not a number that can be used"))
             value = 0
         indent = 0 if event.style is None else 1
@@ -360,13 +370,13 @@ _HANDLERS: dict[str, Any] = {
     "AliasEvent": _Builder.alias,
 }
 
-_INF = float("inf")
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _DECIMAL = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
@@ -379,12 +389,8 @@ def _core_value(text: str) -> str | int | float | bool | None:
         return text
     if _DECIMAL.fullmatch(text):
         return int(text)
-    if re.fullmatch(r"0o[0-7]+", text):
-        return int(text[2:], 8)
-    if re.fullmatch(r"0x[0-9a-fA-F]+", text):
-        return int(text[2:], 16)
+    if _BASED.fullmatch(text):
+        return int(text, 0)
     if _FLOAT.fullmatch(text):
         return float(text)
-    if _SPECIAL.fullmatch(text):
-        return float(text.replace(".", "", 1))
-    return text
+    return float(text.replace(".", "", 1)) if _SPECIAL.fullmatch(text) else text

@@ -1,0 +1,1 @@
+"""Experiment files: YAML in, frozen data out, every problem with its place."""

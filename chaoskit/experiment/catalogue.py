@@ -1,0 +1,85 @@
+"""The metrics, statistics and phases that a threshold may name, and what goes with what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["METRICS", "PHASES", "STATS", "MetricFacts", "is_stat"]
+
+Kind = Literal["s", "ratio", "count"]
+
+PHASES = ("baseline", "fault", "outage", "recovery", "recovered", "run")
+"""What may follow ``@``: stretches of a trial."""
+
+STATS = ("min", "max", "mean", "p50", "p95", "p99", "pN", "count", "rate")
+"""What may follow ``.``; pN is any percentile, e.g. p99.9."""
+
+
+def is_stat(word: str) -> bool:
+    """Whether ``word`` is a statistic; percentiles lie between 0 and 100, both excluded."""
+    if word in ("min", "max", "mean", "count", "rate"):
+        return True
+    found = re.fullmatch(r"p([0-9]{1,2}(?:\.[0-9]{1,4})?)", word)
+    return found is not None and float(found[1]) > 0
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """``kinds`` are the units that its value may have.
+
+    ``over``: what its statistics are taken over; without one, every valid trial must keep the
+    bound. ``requests`` have no sensible default, so a statistic is owed.
+    """
+
+    kinds: frozenset[Kind]
+    summary: str
+    over: Literal["trials", "requests", "nothing"] = "trials"
+    phased: bool = False  # takes @phase, and "N x baseline"
+
+
+def _facts(
+    kinds: str,
+    summary: str,
+    over: Literal["trials", "requests", "nothing"] = "trials",
+    *,
+    phased: bool = False,
+) -> MetricFacts:
+    names: Mapping[str, Kind] = {"s": "s", "ratio": "ratio", "count": "count"}
+    return MetricFacts(frozenset(names[k] for k in kinds.split()), summary, over, phased)
+
+
+METRICS: Mapping[str, MetricFacts] = {
+    "client_outage": _facts("s", "the longest stretch in which clients were not served"),
+    "bad_time": _facts("s", "bad requests, as the time they stand for"),
+    "failover_time": _facts("s", "from the fault to the first good write after the outage"),
+    "dropped_requests": _facts(
+        "count ratio", "requests due from the fault to recovery that were not good", phased=True
+    ),
+    "error_rate": _facts("ratio", "bad requests of those due", phased=True),
+    "availability": _facts("ratio", "good requests of those due", phased=True),
+    "lost_writes": _facts("count", "acknowledged writes that no node has", "nothing"),
+    "duplicate_writes": _facts("count", "writes that are stored more than once", "nothing"),
+    "stale_reads": _facts("count", "reads older than an acknowledged write", "nothing"),
+    "resurrected_writes": _facts("count", "writes refused to the client, yet stored", "nothing"),
+    "unexpected_writes": _facts("count", "stored values that nobody wrote", "nothing"),
+    "dual_primary": _facts("s", "how long two nodes both acknowledged writes"),
+    "time_to_detect": _facts("s", "from the fault until the control plane declares it"),
+    "time_to_steady": _facts("s", "from the fault until latency and errors are as before"),
+    "latency": _facts(
+        "s", "of answered requests, from when they were due", "requests", phased=True
+    ),
+    "max_stall": _facts("s", "the longest time without any good answer"),
+    "goodput_gap": _facts("s", "the longest gap between good answers, less the usual one"),
+    "flaps": _facts("count", "how often service was lost", "nothing"),
+}
+"""Metric → what a threshold on it may say."""
+
+
+def kinds_of(metric: str, others: Collection[str]) -> frozenset[Kind] | None:
+    """Units that the metric's value may have; None where any may (a third party's metric)."""
+    if metric in METRICS:
+        return METRICS[metric].kinds
+    return None if metric in others else frozenset()

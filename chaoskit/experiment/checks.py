@@ -1,0 +1,136 @@
+"""What must fit together in an experiment: name and file, times, targets and the stack."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from chaoskit import registry
+from chaoskit import yaml_source as ys
+from chaoskit.contracts import CLIENT, OBSERVER
+from chaoskit.errors import BadInput, Problem
+from chaoskit.experiment.messages import place_of
+from chaoskit.experiment.model import Experiment, Step
+from chaoskit.experiment.targets import wrong_word
+from chaoskit.stack.compose import load_stack
+from chaoskit.stack.labels import check_labels, endpoint
+from chaoskit.stack.model import Stack
+from chaoskit.units import format_duration
+from chaoskit.wording import did_you_mean, quoted
+
+__all__ = ["check_experiment", "stack_path"]
+
+_COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+
+
+class _Wrong(Protocol):
+    def __call__(self, loc: tuple[int | str, ...], sentence: str) -> None: ...
+
+
+def stack_path(experiment_file: Path, text: str) -> Path:
+    """The Compose file's path, as short as it can be said from where we stand."""
+    return Path(os.path.normpath(experiment_file.parent / text))
+
+
+def check_experiment(
+    experiment: Experiment,
+    file: Path,
+    root: ys.Mapping,
+    step_nodes: list[tuple[Step, ys.Mapping]],
+    bad: set[str],
+) -> list[Problem]:
+    """All problems that lie between fields. ``bad`` names top-level keys that are wrong already."""
+    problems: list[Problem] = []
+
+    def wrong(loc: tuple[int | str, ...], sentence: str) -> None:
+        problems.append(place_of(root, loc).problem(sentence))
+
+    if "name" not in bad and experiment.name != file.stem:
+        wrong(("name",), f"name: must be the file's name without its ending, {quoted(file.stem)}")
+    if "load" not in bad:
+        _check_load(experiment, wrong_at=wrong)
+    if not bad & {"run_for", "steps"}:
+        _check_times(experiment, step_nodes, root, wrong_at=wrong)
+    stack = None if "stack" in bad else _stack(experiment.stack, root, problems)
+    for step, node in step_nodes:
+        _check_step(step, node, stack, problems)
+    return problems
+
+
+def _check_load(experiment: Experiment, wrong_at: _Wrong) -> None:
+    load = experiment.load
+    users = registry.names("chaoskit.loads")
+    if load.user not in users:
+        hint = did_you_mean(load.user, users)
+        wrong_at(("load", "user"), f"load.user: no load {quoted(load.user)} is installed{hint}")
+    if load.timeout_s < load.deadline_s:
+        wrong_at(
+            ("load", "timeout"),
+            f"load.timeout: {format_duration(load.timeout_s)} is shorter than the deadline of "
+            f"{format_duration(load.deadline_s)}; an answer could never be late",
+        )
+
+
+def _check_times(
+    experiment: Experiment,
+    step_nodes: list[tuple[Step, ys.Mapping]],
+    root: ys.Mapping,
+    wrong_at: _Wrong,
+) -> None:
+    if root.get("run_for") is None:
+        return
+    end, node = max(((step.end_s, node) for step, node in step_nodes), key=lambda pair: pair[0])
+    if experiment.run_for_s <= end:
+        wrong_at(
+            ("run_for",),
+            f"run_for: must reach past the end of every step; the one in line {node.mark.line} "
+            f"ends at {format_duration(end)}",
+        )
+
+
+def _stack(path: Path, root: ys.Mapping, problems: list[Problem]) -> Stack | None:
+    """The stack, if it can be read; its own problems are reported at their own places."""
+    mark = place_of(root, ("stack",))
+    if path.is_dir():
+        inside = next((name for name in _COMPOSE_NAMES if (path / name).exists()), None)
+        hint = f"; did you mean {quoted(path / inside)}?" if inside else ""
+        problems.append(mark.problem(f"stack: {quoted(path)} is a folder{hint}"))
+        return None
+    if not path.exists():
+        problems.append(
+            mark.problem(f"stack: there is no file {quoted(path)} (paths start at this file)")
+        )
+        return None
+    try:
+        stack = load_stack(path)
+    except BadInput as error:
+        problems += error.problems
+        return None
+    found = check_labels(stack)
+    problems += found
+    if not found and not any(endpoint(service) for service in stack.services.values()):
+        problems.append(
+            mark.problem(
+                "stack: no service says where clients connect; give one the label "
+                "chaoskit.endpoint, e.g. http://:8080"
+            )
+        )
+    return stack
+
+
+def _check_step(step: Step, node: ys.Mapping, stack: Stack | None, problems: list[Problem]) -> None:
+    fault = step.fault
+    if fault.needs and not step.target:
+        problems.append(
+            node.mark.problem(f"'target' is missing: whom {fault.kind} strikes, e.g. primary")
+        )
+    words = {"target": step.target, **fault.selectors()}
+    for key, chosen in words.items():
+        for position, word in enumerate(chosen):
+            loc = (key, position) if isinstance(node.get(key), ys.Sequence) else (key,)
+            phrase = None if stack is None else wrong_word(word, stack)
+            if key == "target" and word in (CLIENT, OBSERVER) and "kill" in fault.needs:
+                phrase = f"{word} is the lab's own node; {fault.kind} cannot strike it"
+            if phrase is not None:
+                problems.append(place_of(node, loc).problem(f"{key}: {phrase}"))

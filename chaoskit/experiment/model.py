@@ -1,0 +1,304 @@
+"""An experiment as frozen data: one question, a stack, a load, steps and thresholds.
+
+Field names carry their unit (``at_s``); the file says ``at: 3s``. Only ``chaoskit.experiment.
+loader`` makes these from files, and with a file's every problem at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    SerializeAsAny,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from chaoskit.contracts import FaultModel
+from chaoskit.experiment.profile import PROFILES, Profile, ProfileName
+from chaoskit.experiment.threshold import Threshold
+from chaoskit.units import (
+    PositiveSeconds,
+    RatePerSecond,
+    Ratio,
+    Seconds,
+    UnitError,
+    format_duration,
+    format_rate,
+    parse_duration,
+)
+
+__all__ = ["DEFAULT_TIMEOUT_S", "Experiment", "LoadSpec", "ProbeSpec", "Repeat", "Step"]
+
+DEFAULT_TIMEOUT_S = 0.2
+"""Below TCP's first retransmission, so that a silent peer is seen and not waited for."""
+MAX_RATE = 10_000.0
+MAX_RUN_S = 24 * 3600.0
+_AFTER_LAST_S = 5.0
+_NO_FOR_S = 5.0  # how long a fault without `for` is looked at, where run_for is not said either
+SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
+Slug = Annotated[str, Field(pattern=SLUG)]
+
+
+def _complain(sentence: str) -> PydanticCustomError:
+    return PydanticCustomError("chaoskit", "{sentence}", {"sentence": sentence})
+
+
+def _whole(value: object) -> object:
+    """A count: true is no number, however Python sees it."""
+    if isinstance(value, bool):
+        raise _complain("must be a whole number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+def _rate(value: float) -> float:
+    if not 0 < value <= MAX_RATE:
+        raise _complain(f"must be more than 0 and at most {format_rate(MAX_RATE)}")
+    return value
+
+
+def _read_rate(value: float) -> float:
+    if value > MAX_RATE:
+        raise _complain(f"must be at most {format_rate(MAX_RATE)}")
+    return value
+
+
+def _poll(value: float) -> float:
+    if not 0.005 <= value <= 60:
+        raise _complain("must be between 5ms and 1m")
+    return value
+
+
+def _run(value: float) -> float:
+    if value > MAX_RUN_S:
+        raise _complain(f"must be at most {format_duration(MAX_RUN_S)}")
+    return value
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProbeSpec(_Frozen):
+    """How the nodes are watched."""
+
+    every_s: Annotated[PositiveSeconds, AfterValidator(_poll)] = Field(
+        0.05, alias="every", title="Poll interval", description="How often every node is asked."
+    )
+
+
+class LoadSpec(_Frozen):
+    """Who asks, how often, and what counts as good. Open loop: requests are due, not sent."""
+
+    user: str = Field(
+        title="User",
+        description="Which clients: the name of an installed load.",
+        examples=["http-kv", "redis-sentinel"],
+    )
+    rate: Annotated[RatePerSecond, AfterValidator(_rate)] = Field(
+        200.0, title="Rate", description="Requests due a second, per comb."
+    )
+    reads: Annotated[RatePerSecond, AfterValidator(_read_rate)] | None = Field(
+        None,
+        title="Read rate",
+        description="The same for reads; as for writes if not said, 0: none.",
+    )
+    new_connections: Ratio = Field(
+        0.1,
+        title="New connections",
+        description="A further share of the rate that opens a connection for each request.",
+    )
+    deadline_s: PositiveSeconds = Field(
+        0.1,
+        alias="deadline",
+        title="Deadline",
+        description="Answered later than this, counted from when it was due: not good.",
+    )
+    timeout_s: PositiveSeconds = Field(
+        DEFAULT_TIMEOUT_S,
+        alias="timeout",
+        title="Timeout",
+        description="The client gives up, counted from when it was sent. Never below the deadline; "
+        "200ms or the deadline, whichever is longer, if not said.",
+    )
+    warmup_s: Seconds = Field(
+        1.0, alias="warmup", title="Warm-up", description="Load before the clock of `at` starts."
+    )
+    options: Mapping[str, JsonValue] = Field(
+        default_factory=dict, title="Options", description="What this kind of user takes further."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _timeout_follows_deadline(cls, data: object) -> object:
+        if isinstance(data, Mapping) and "deadline" in data and "timeout" not in data:
+            try:
+                longer = parse_duration(data["deadline"]) > DEFAULT_TIMEOUT_S
+            except UnitError:
+                return data
+            return {**data, "timeout": data["deadline"]} if longer else data
+        return data
+
+    def read_rate(self) -> float:
+        """Reads due a second, per comb."""
+        return self.rate if self.reads is None else self.reads
+
+
+class Step(_Frozen):
+    """One fault: when, whom, for how long. Seconds from the end of warm-up."""
+
+    at_s: Seconds = Field(alias="at", title="At", description="When, from the end of warm-up.")
+    for_s: PositiveSeconds | None = Field(
+        None, alias="for", title="For", description="Healed after this; at the end if not said."
+    )
+    target: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
+        (),
+        title="Target",
+        description="Roles or services, resolved at the moment of injection.",
+        examples=["primary", ["backup", "witness"], "service:db-1", "not primary", "any", "all"],
+    )
+    fault: SerializeAsAny[FaultModel]
+    _line: int = PrivateAttr(0)
+
+    @property
+    def line(self) -> int:
+        """Where it stands in the experiment file; 0 if it did not come from one."""
+        return self._line
+
+    @property
+    def end_s(self) -> float:
+        """When it is healed, as far as the step itself says: `at` where it has no `for`."""
+        return self.at_s + (self.for_s or 0.0)
+
+    def __str__(self) -> str:
+        parameters = self.fault.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        said = "".join(f" {name}={_short(value)}" for name, value in parameters.items())
+        whom = f" {', '.join(self.target)}" if self.target else ""
+        how_long = f" for {format_duration(self.for_s)}" if self.for_s else ""
+        return f"{format_duration(self.at_s)}: {self.fault.kind}{whom}{said}{how_long}"
+
+
+def _short(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+class Repeat(_Frozen):
+    """How often, and what differs between trials."""
+
+    trials: Annotated[Whole, Field(ge=1, le=1000)] = Field(
+        3, title="Trials", description="Valid trials wanted; as the profile says if not said."
+    )
+    vary: tuple[Literal["at"], ...] = Field(
+        ("at",),
+        title="Vary",
+        description="'at': each trial's fault falls at another point of the detector's period.",
+    )
+
+
+class Experiment(_Frozen):
+    """One question that a run answers with a verdict."""
+
+    chaoskit: Annotated[Literal[1], BeforeValidator(_whole)] = Field(
+        title="Format version", description="The format of this file."
+    )
+    name: Slug = Field(title="Name", description="The file's name without .yaml.")
+    question: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        title="Question", description="What the experiment asks, as a sentence."
+    )
+    tags: Annotated[tuple[Slug, ...], Field(max_length=20)] = Field(
+        (), title="Tags", description="For choosing experiments.", examples=[["failover", "smoke"]]
+    )
+    stack: Path = Field(
+        title="Stack",
+        description="The system under test: a Compose file, relative to this file.",
+        examples=["../compose/active-passive/compose.yaml"],
+    )
+    profile: ProfileName = Field(
+        "smoke", title="Profile", description="How much proof: sets windows and number of trials."
+    )
+    probes: ProbeSpec = Field(ProbeSpec(), title="Probes")
+    load: LoadSpec = Field(title="Load")
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=100)] = Field(title="Steps")
+    run_for_s: Annotated[PositiveSeconds, AfterValidator(_run)] = Field(
+        0.0,
+        alias="run_for",
+        title="Run for",
+        description="How long a trial is observed, from the end of warm-up; 5s past the end of the "
+        "last step if not said.",
+    )
+    thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1, max_length=100)] = Field(
+        title="Thresholds"
+    )
+    repeat: Repeat = Field(Repeat(), title="Repeat")
+    seed: Annotated[Whole, Field(ge=0, lt=2**31)] | None = Field(
+        None, title="Seed", description="Drawn and printed if not said."
+    )
+    max_targets: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(
+        None, title="Most targets", description="A step that comes to more nodes is refused."
+    )
+    _path: Path = PrivateAttr(Path())
+    _source: str = PrivateAttr("")
+    _overrides: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The file, as it was named."""
+        return self._path
+
+    @property
+    def source(self) -> str:
+        """The file's text, as it was, before any override."""
+        return self._source
+
+    @property
+    def overrides(self) -> Mapping[str, str]:
+        """What ``--set`` changed."""
+        return self._overrides
+
+    @property
+    def gates(self) -> Profile:
+        """The windows that the profile asks of every valid trial."""
+        return PROFILES[self.profile]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _trials_follow_profile(cls, data: object) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        profile, repeat = data.get("profile", "smoke"), data.get("repeat", {})
+        if (
+            isinstance(profile, str)
+            and profile in PROFILES
+            and isinstance(repeat, Mapping)
+            and "trials" not in repeat
+        ):
+            return {**data, "repeat": {**repeat, "trials": PROFILES[profile].trials}}
+        return data
+
+    @model_validator(mode="after")
+    def _run_past_the_last_step(self) -> Experiment:
+        if self.run_for_s == 0.0:
+            object.__setattr__(self, "run_for_s", default_run_s(self.steps))
+        return self
+
+
+def default_run_s(steps: tuple[Step, ...]) -> float:
+    """Five seconds past the end of the last step."""
+    ends = [s.end_s + (0.0 if s.for_s else _NO_FOR_S) for s in steps]
+    return max(ends, default=0.0) + _AFTER_LAST_S

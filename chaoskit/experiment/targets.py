@@ -1,0 +1,54 @@
+"""The words that a step's ``target`` may use, checked against a stack before anything starts."""
+
+from __future__ import annotations
+
+from chaoskit.contracts import CLIENT, OBSERVER
+from chaoskit.errors import BadInput
+from chaoskit.stack.labels import role_probe, role_words
+from chaoskit.stack.model import Stack
+from chaoskit.wording import did_you_mean, listed, quoted
+
+__all__ = ["ROLE_WORDS", "wrong_word"]
+
+ROLE_WORDS = ("primary", "backup", "witness", "frontdoor")
+_LAB = (CLIENT, OBSERVER)
+_OTHER = ("any", "all")
+
+
+def wrong_word(word: str, stack: Stack) -> str | None:
+    """Why nothing of the stack can ever match ``word``; None if something can."""
+    if word.startswith("not "):
+        inner = word.removeprefix("not ").strip()
+        if inner in _OTHER or inner.startswith("not "):
+            return f"{quoted(word)} is nobody in particular; write e.g. not primary"
+        return wrong_word(inner, stack)
+    if word.startswith("service:"):
+        name = word.removeprefix("service:")
+        if name in stack.services:
+            return None
+        return f"no service {quoted(name)} in the stack{did_you_mean(name, stack.services)}"
+    if word in _LAB or word in _OTHER or word in stack.services:
+        return None
+    if word in ROLE_WORDS:
+        return None if word in _roles(stack) else _no_role(word, stack)
+    known = [*stack.services, *ROLE_WORDS, *_LAB, *_OTHER]
+    return f"nothing in the stack is called {quoted(word)}{did_you_mean(word, known)}"
+
+
+def _roles(stack: Stack) -> set[str]:
+    """Roles that some service has by its label, or may take by what its probe answers."""
+    roles: set[str] = set()
+    for service in stack.services.values():
+        roles.add(service.role() or "")
+        try:
+            if role_probe(service) is not None:
+                roles |= {"primary", "backup", *role_words(service).values()}
+        except BadInput:
+            roles |= set(ROLE_WORDS)  # the label itself is reported; not this as well
+    return roles
+
+
+def _no_role(word: str, stack: Stack) -> str:
+    there = sorted(_roles(stack) & set(ROLE_WORDS))
+    said = f"its roles are {listed(there, 'and')}" if there else "none declares a role"
+    return f"no service of the stack can be {word}: {said} (label chaoskit.role)"
