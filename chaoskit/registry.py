@@ -33,7 +33,7 @@ def names(group: str) -> Mapping[str, str]:
 
 
 def load(group: str, name: str) -> object:
-    """Import what ``name`` stands for. Raises ``Refused`` with one sentence, whatever went wrong."""
+    """Import what ``name`` stands for. Raises ``Refused``, whatever went wrong, as a sentence."""
     kind = group.removeprefix("chaoskit.").removesuffix("s")
     found = _found(group)
     if name not in found:

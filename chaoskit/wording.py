@@ -16,7 +16,7 @@ _LONGEST = 60
 
 
 def plain(text: str) -> str:
-    """``text`` with control, format and line-separating characters shown as ``\\uXXXX``."""
+    """``text`` with control, format and line-separating characters shown by their numbers."""
     return "".join(
         character if unicodedata.category(character) not in _HIDDEN else f"\\u{ord(character):04x}"
         for character in text

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -62,7 +62,8 @@ class Text(str):
     __slots__ = ("mark",)
     mark: Mark
 
-    def __new__(cls, text: str, mark: Mark) -> Text:
+    def __new__(cls, text: str, mark: Mark) -> Self:
+        """The text as it is, with its place beside it."""
         made = super().__new__(cls, text)
         made.mark = mark
         return made

@@ -30,7 +30,7 @@ _EXAMPLE = "write it like failover_time < 5s"
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OP = re.compile(r"<=|>=|==|!=|<|>|=")
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,12})?")
-_BASELINE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,12})?)\s*(?:x|×)\s*baseline")
+_BASELINE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,12})?)\s*x\s*baseline")
 _STAT = re.compile(r"[A-Za-z0-9_]+(?:\.[0-9]+)?")
 
 
@@ -85,7 +85,7 @@ class _Parser:
         column = self._blanks()
         raw = self._text[self._at :].rstrip()
         self._at = len(self._text)
-        return self._threshold(metric, stat, phase, op, raw, column)
+        return self._threshold(Threshold("", metric, op, 0.0, "count", stat, phase), raw, column)
 
     def exceedance(self) -> Threshold:
         self._at += 2
@@ -109,7 +109,7 @@ class _Parser:
             raise ThresholdError(len(self._text), "the ')' of P(...) is missing")
         raw = self._text[self._at : close].rstrip()
         self._at = close + 1
-        found = self._threshold(metric, None, None, op, raw, column)
+        found = self._threshold(Threshold("", metric, op, 0.0, "count"), raw, column)
         if found.unit == "baseline":
             raise ThresholdError(column, "inside P(...) a bound in units is needed, e.g. 5s")
         inner = self.value_text
@@ -214,30 +214,26 @@ class _Parser:
 
     # ------------------------------------------------------------ the value
 
-    def _threshold(
-        self, metric: str, stat: str | None, phase: str | None, op: Op, raw: str, column: int
-    ) -> Threshold:
+    def _threshold(self, begun: Threshold, raw: str, column: int) -> Threshold:
+        """``begun`` with the value that ``raw`` says, if metric, statistic and value agree."""
+        metric, op = begun.metric, begun.op
         value, unit = self._value(raw, column, metric)
         self.value_text = _tight(raw)
         facts = METRICS.get(metric)
         if unit == "baseline":
             if facts is not None and not facts.phased:
                 raise ThresholdError(column, f"{metric} has no baseline to compare with")
-            if phase == "baseline":
+            if begun.phase == "baseline":
                 raise ThresholdError(column, "the baseline cannot be compared with itself")
             if op in ("==", "!="):
                 raise ThresholdError(column, "compare with the baseline by <, <=, > or >=")
         elif unit in ("s", "rate") and value != 0 and op in ("==", "!="):
-            raise ThresholdError(
-                column, "a measured time is an interval; compare by <, <=, > or >="
-            )
-        if stat == "rate" and unit == "count":
-            raise ThresholdError(
-                column, f"{metric}.rate is a share of the requests due; write e.g. 2%"
-            )
-        if stat == "count" and unit == "ratio":
+            raise ThresholdError(column, "a measured time is an interval; use <, <=, > or >=")
+        if begun.stat == "rate" and unit == "count":
+            raise ThresholdError(column, f"{metric}.rate is a share of requests; write e.g. 2%")
+        if begun.stat == "count" and unit == "ratio":
             raise ThresholdError(column, f"{metric}.count is a number; write e.g. 20")
-        return Threshold("", metric, op, value, unit, stat, phase)
+        return replace(begun, value=value, unit=unit)
 
     def _value(self, raw: str, column: int, metric: str) -> tuple[float, Unit]:
         if not raw:
@@ -279,7 +275,7 @@ class _Parser:
             value, unit = parse_ratio(raw), "ratio"
         elif "/" in raw:
             value, unit = parse_rate(raw), "rate"
-        elif "x" in raw or "×" in raw:
+        elif "x" in raw:
             raise ThresholdError(
                 column, f"{quoted(raw)} is not understood; write e.g. 2 x baseline"
             )

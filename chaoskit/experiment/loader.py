@@ -33,7 +33,7 @@ _STAND_IN = {
     "question": "?",
     "stack": ".",
     "load": {"user": "x"},
-    "steps": (Step(at="0", fault=FaultModel()),),
+    "steps": (Step.model_validate({"at": "0", "fault": FaultModel()}),),
     "thresholds": (Threshold("lost_writes == 0", "lost_writes", "==", 0, "count"),),
 }
 

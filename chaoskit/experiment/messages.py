@@ -166,10 +166,10 @@ def _limit(words: str, key: str) -> Callable[[Mapping[str, Any], object], str]:
     return lambda ctx, _given: f"must be {words} {ctx.get(key)}"
 
 
-def _counted(words: str, key: str, unit: str) -> Callable[[Mapping[str, Any], object], str]:
+def _counted(words: str, key: str, one: str, many: str) -> Callable[..., str]:
     def say(ctx: Mapping[str, Any], _given: object) -> str:
         count = ctx.get(key)
-        return f"must have {words} {count} {unit if count == 1 else f'{unit[:-1]}ies' if unit.endswith('y') else unit + 's'}"
+        return f"must have {words} {count} {one if count == 1 else many}"
 
     return say
 
@@ -198,8 +198,8 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any], object], str]] = {
     "greater_than_equal": _limit("at least", "ge"),
     "less_than": _limit("less than", "lt"),
     "less_than_equal": _limit("at most", "le"),
-    "too_short": _counted("at least", "min_length", "entry"),
-    "too_long": _counted("at most", "max_length", "entry"),
-    "string_too_short": _counted("at least", "min_length", "character"),
-    "string_too_long": _counted("at most", "max_length", "character"),
+    "too_short": _counted("at least", "min_length", "entry", "entries"),
+    "too_long": _counted("at most", "max_length", "entry", "entries"),
+    "string_too_short": _counted("at least", "min_length", "character", "characters"),
+    "string_too_long": _counted("at most", "max_length", "character", "characters"),
 }

@@ -232,7 +232,7 @@ class Experiment(_Frozen):
     profile: ProfileName = Field(
         "smoke", title="Profile", description="How much proof: sets windows and number of trials."
     )
-    probes: ProbeSpec = Field(ProbeSpec(), title="Probes")
+    probes: ProbeSpec = Field(default_factory=lambda: ProbeSpec.model_validate({}), title="Probes")
     load: LoadSpec = Field(title="Load")
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=100)] = Field(title="Steps")
     run_for_s: Annotated[PositiveSeconds, AfterValidator(_run)] = Field(
@@ -245,7 +245,7 @@ class Experiment(_Frozen):
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1, max_length=100)] = Field(
         title="Thresholds"
     )
-    repeat: Repeat = Field(Repeat(), title="Repeat")
+    repeat: Repeat = Field(default_factory=lambda: Repeat.model_validate({}), title="Repeat")
     seed: Annotated[Whole, Field(ge=0, lt=2**31)] | None = Field(
         None, title="Seed", description="Drawn and printed if not said."
     )
@@ -282,13 +282,9 @@ class Experiment(_Frozen):
         if not isinstance(data, Mapping):
             return data
         profile, repeat = data.get("profile", "smoke"), data.get("repeat", {})
-        if (
-            isinstance(profile, str)
-            and profile in PROFILES
-            and isinstance(repeat, Mapping)
-            and "trials" not in repeat
-        ):
-            return {**data, "repeat": {**repeat, "trials": PROFILES[profile].trials}}
+        gates = next((gates for name, gates in PROFILES.items() if name == profile), None)
+        if gates is not None and isinstance(repeat, Mapping) and "trials" not in repeat:
+            return {**data, "repeat": {**repeat, "trials": gates.trials}}
         return data
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ _LAB = (CLIENT, OBSERVER)
 _OTHER = ("any", "all")
 
 
-def wrong_word(word: str, stack: Stack) -> str | None:
+def wrong_word(word: str, stack: Stack) -> str | None:  # noqa: PLR0911 - one answer per form
     """Why nothing of the stack can ever match ``word``; None if something can."""
     if word.startswith("not "):
         inner = word.removeprefix("not ").strip()

@@ -20,8 +20,10 @@ _VRRP_MISSES = 3
 
 @dataclass(frozen=True)
 class Band:
-    """``formula`` shows the arithmetic; the time that clients take to find the new primary comes
-    on top of it and is left to them."""
+    """Seconds from ``low_s`` to ``high_s``; ``formula`` shows the arithmetic.
+
+    The time that clients take to find the new primary comes on top of it and is left to them.
+    """
 
     formula: str
     low_s: float

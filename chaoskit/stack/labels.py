@@ -87,7 +87,7 @@ class DetectorWords:
 T = TypeVar("T")
 
 
-class _Wrong(ValueError):
+class _LabelError(ValueError):
     """What is wrong with a label's text, as a phrase."""
 
 
@@ -166,7 +166,7 @@ def port_of(labels: Mapping[str, str]) -> int | None:
         if name in labels:
             try:
                 return _url(labels[name]).port
-            except _Wrong:
+            except _LabelError:
                 continue
     return None
 
@@ -177,7 +177,7 @@ def _read(service: Service, name: str, parse: Callable[[str], T]) -> T | None:
         return None
     try:
         return parse(text)
-    except _Wrong as error:
+    except _LabelError as error:
         raise BadInput([_problem("", service, name, str(error))]) from None
 
 
@@ -195,20 +195,20 @@ def _problem(file: str, service: Service, name: str, phrase: str) -> Problem:
 def _url(text: str) -> Url:
     found = _URL.fullmatch(text.strip())
     if found is None:
-        raise _Wrong(f"{quoted(text)} is not a place; write e.g. http://:8080/role")
+        raise _LabelError(f"{quoted(text)} is not a place; write e.g. http://:8080/role")
     scheme, place, path = found.groups()
     if "@" in place:
-        raise _Wrong("a name or password must not stand in a label; use the environment")
+        raise _LabelError("a name or password must not stand in a label; use the environment")
     host, colon, digits = place.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", digits) or not 0 < int(digits) < 65536:
-        raise _Wrong(f"{quoted(text)} needs a port from 1 to 65535, e.g. {scheme}://:8080")
+        raise _LabelError(f"{quoted(text)} needs a port from 1 to 65535, e.g. {scheme}://:8080")
     if host:
         try:
             inside = ipaddress.IPv4Address(host) in _LAB_RANGE
         except ValueError:
             inside = False
         if not inside:
-            raise _Wrong(
+            raise _LabelError(
                 f"leave {quoted(host)} out: the node's own address is filled in; only a fixed "
                 f"address inside {_LAB_RANGE} can stand there"
             )
@@ -217,7 +217,7 @@ def _url(text: str) -> Url:
 
 def _role(text: str) -> str:
     if text not in ROLES:
-        raise _Wrong(f"unknown role {quoted(text)}{did_you_mean(text, ROLES)}")
+        raise _LabelError(f"unknown role {quoted(text)}{did_you_mean(text, ROLES)}")
     return text
 
 
@@ -226,18 +226,18 @@ def _words(text: str) -> dict[str, str]:
     for part in re.split(r"[,\s]+", text.strip()):
         word, equals, role = part.partition("=")
         if not equals or not word:
-            raise _Wrong(
+            raise _LabelError(
                 f"{quoted(text)} is not a word list; write e.g. leader=primary,replica=backup"
             )
         if word in words:
-            raise _Wrong(f"the word {quoted(word)} is there twice")
+            raise _LabelError(f"the word {quoted(word)} is there twice")
         words[word] = _role(role)
     return words
 
 
 _COUNTS = frozenset({"misses", "priority"})
 _KINDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    # kind: (required, optional)
+    # the keys that a kind needs, and those that it may have
     "heartbeat": (frozenset({"interval"}), frozenset({"misses", "timeout", "promotion"})),
     "vrrp": (frozenset({"interval"}), frozenset({"misses", "priority", "promotion"})),
     "lease": (frozenset({"ttl", "interval"}), frozenset({"promotion"})),
@@ -250,22 +250,24 @@ def _detector(text: str) -> DetectorWords:
     for part in text.split():
         key, equals, value = part.partition("=")
         if not equals or not key or not value:
-            raise _Wrong(f"{quoted(part)} is not key=value; write e.g. interval=100ms misses=3")
+            raise _LabelError(
+                f"{quoted(part)} is not key=value; write e.g. interval=100ms misses=3"
+            )
         if key in words:
-            raise _Wrong(f"{quoted(key)} is there twice")
+            raise _LabelError(f"{quoted(key)} is there twice")
         words[key] = value
     kind = words.pop("kind", "heartbeat")
     if kind not in _KINDS:
-        raise _Wrong(f"unknown kind {quoted(kind)}{did_you_mean(kind, _KINDS)}")
+        raise _LabelError(f"unknown kind {quoted(kind)}{did_you_mean(kind, _KINDS)}")
     required, optional = _KINDS[kind]
     for key in words:
         if key not in required | optional:
-            raise _Wrong(
+            raise _LabelError(
                 f"unknown key {quoted(key)} for kind={kind}{did_you_mean(key, required | optional)}"
             )
     missing = sorted(required - words.keys())
     if missing:
-        raise _Wrong(f"{missing[0]}= is missing, e.g. {missing[0]}=1s")
+        raise _LabelError(f"{missing[0]}= is missing, e.g. {missing[0]}=1s")
     values = {key: _quantity(key, value) for key, value in words.items()}
     values.setdefault("interval", 1.0)  # Redis pings once a second; all other kinds require it
     return DetectorWords(kind, values)
@@ -274,27 +276,27 @@ def _detector(text: str) -> DetectorWords:
 def _quantity(key: str, value: str) -> float:
     if key in _COUNTS:
         if not re.fullmatch(r"[0-9]{1,3}", value) or int(value) == 0:
-            raise _Wrong(f"{key}= wants a whole number from 1 on, not {quoted(value)}")
+            raise _LabelError(f"{key}= wants a whole number from 1 on, not {quoted(value)}")
         return int(value)
     try:
         seconds = parse_duration(value)
     except UnitError as error:
-        raise _Wrong(f"{key}=: {error}") from None
+        raise _LabelError(f"{key}=: {error}") from None
     if seconds == 0 and key in ("interval", "ttl", "down-after"):
-        raise _Wrong(f"{key}= must be longer than 0")
+        raise _LabelError(f"{key}= must be longer than 0")
     return seconds
 
 
 def _yes_or_no(text: str) -> bool:
     if text not in ("true", "false"):
-        raise _Wrong(f"write true or false, not {quoted(text)}")
+        raise _LabelError(f"write true or false, not {quoted(text)}")
     return text == "true"
 
 
 def _to(text: str) -> tuple[str, int]:
     found = re.fullmatch(r"(?:to:\s*)?([A-Za-z0-9._-]+):([0-9]{1,5})", text.strip())
     if found is None or not 0 < int(found[2]) < 65536:
-        raise _Wrong(f"{quoted(text)} is not a link; write to: service:port, e.g. to: db:5432")
+        raise _LabelError(f"{quoted(text)} is not a link; write to: service:port, e.g. to: db:5432")
     return found[1], int(found[2])
 
 
@@ -332,7 +334,9 @@ def check_labels(stack: Stack) -> list[Problem]:
     return problems
 
 
-def _check_one(stack: Stack, service: Service, name: str, text: str) -> str | None:
+def _check_one(  # noqa: PLR0911 - one answer per rule
+    stack: Stack, service: Service, name: str, text: str
+) -> str | None:
     """What is wrong with one label; None if nothing is."""
     if name.startswith(LINK):
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name.removeprefix(LINK)):
@@ -346,7 +350,7 @@ def _check_one(stack: Stack, service: Service, name: str, text: str) -> str | No
         return f"unknown label{did_you_mean(name, [*KNOWN, LINK + '<name>'])}"
     try:
         found = parser(text)
-    except _Wrong as error:
+    except _LabelError as error:
         return str(error)
     if name.startswith(LINK) and isinstance(found, tuple) and found[0] not in stack.services:
         return f"no service {quoted(found[0])}{did_you_mean(found[0], stack.services)}"

@@ -79,4 +79,5 @@ class Stack:
     notes: tuple[str, ...] = ()
 
     def service(self, name: str) -> Service:
+        """The service of that name; ``KeyError`` if there is none."""
         return self.services[name]

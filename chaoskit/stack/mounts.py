@@ -25,7 +25,7 @@ _LONG = {
 }
 _KINDS = ("bind", "volume", "tmpfs")
 _OTHER_KINDS = ("cluster", "image", "npipe")
-_OPTIONS = frozenset("ro rw z Z nocopy cached delegated consistent".split())
+_OPTIONS = frozenset(("ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent"))
 _VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
@@ -42,8 +42,10 @@ def read_mounts(reading: Reading, table: ys.Mapping, service: str) -> tuple[Moun
                 found.append((item.mark, mount))
     elif volumes is not None and not (isinstance(volumes, ys.Scalar) and volumes.value is None):
         reading.wrong(volumes.mark, "volumes must be a list")
-    for text in reading.texts(table.get("tmpfs"), "tmpfs"):
-        found.append((text.mark, Mount(text.partition(":")[0], None, "tmpfs")))
+    found += [
+        (text.mark, Mount(text.partition(":")[0], None, "tmpfs"))
+        for text in reading.texts(table.get("tmpfs"), "tmpfs")
+    ]
     return _checked(reading, found)
 
 

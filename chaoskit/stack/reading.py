@@ -108,6 +108,7 @@ class Reading:
             return None
 
     def duration(self, node: ys.Node | None, what: str, default: float) -> float:
+        """Seconds of a text with a unit."""
         text = self.text(node, what)
         if text is None or node is None:
             return default
@@ -118,6 +119,7 @@ class Reading:
             return default
 
     def whole(self, node: ys.Node | None, what: str, default: int) -> int:
+        """A number without sign or point."""
         text = self.text(node, what)
         if text is None or node is None:
             return default
@@ -127,6 +129,7 @@ class Reading:
         return int(text)
 
     def yes(self, node: ys.Node | None, what: str) -> bool:
+        """False, too, for an empty value."""
         text = self.text(node, what)
         if text is None or node is None:
             return False

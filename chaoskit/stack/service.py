@@ -19,25 +19,102 @@ from chaoskit.wording import did_you_mean, listed, quoted
 
 __all__ = ["ACCEPTED", "HONOURED", "REFUSED", "read_service"]
 
-HONOURED = tuple(
-    "command entrypoint environment env_file working_dir user healthcheck depends_on networks "
-    "tmpfs stop_signal stop_grace_period init volumes labels".split()
+HONOURED = (
+    "command",
+    "entrypoint",
+    "environment",
+    "env_file",
+    "working_dir",
+    "user",
+    "healthcheck",
+    "depends_on",
+    "networks",
+    "tmpfs",
+    "stop_signal",
+    "stop_grace_period",
+    "init",
+    "volumes",
+    "labels",
 )
 ACCEPTED = tuple("image build container_name restart ports cap_add".split())
-REFUSED = tuple(
-    "annotations attach blkio_config cap_drop cgroup cgroup_parent configs cpu_count cpu_percent "
-    "cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset credential_spec "
-    "deploy develop device_cgroup_rules devices dns dns_opt dns_search domainname expose extends "
-    "external_links extra_hosts gpus group_add hostname ipc isolation label_file links logging "
-    "mac_address mem_limit mem_reservation mem_swappiness memswap_limit models network_mode "
-    "oom_kill_disable oom_score_adj pid pids_limit platform post_start pre_stop privileged "
-    "profiles provider pull_policy read_only runtime scale secrets security_opt shm_size "
-    "stdin_open storage_opt sysctls tty ulimits use_api_socket userns_mode uts volumes_from".split()
+REFUSED = (
+    "annotations",
+    "attach",
+    "blkio_config",
+    "cap_drop",
+    "cgroup",
+    "cgroup_parent",
+    "configs",
+    "cpu_count",
+    "cpu_percent",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "cpu_shares",
+    "cpus",
+    "cpuset",
+    "credential_spec",
+    "deploy",
+    "develop",
+    "device_cgroup_rules",
+    "devices",
+    "dns",
+    "dns_opt",
+    "dns_search",
+    "domainname",
+    "expose",
+    "extends",
+    "external_links",
+    "extra_hosts",
+    "gpus",
+    "group_add",
+    "hostname",
+    "ipc",
+    "isolation",
+    "label_file",
+    "links",
+    "logging",
+    "mac_address",
+    "mem_limit",
+    "mem_reservation",
+    "mem_swappiness",
+    "memswap_limit",
+    "models",
+    "network_mode",
+    "oom_kill_disable",
+    "oom_score_adj",
+    "pid",
+    "pids_limit",
+    "platform",
+    "post_start",
+    "pre_stop",
+    "privileged",
+    "profiles",
+    "provider",
+    "pull_policy",
+    "read_only",
+    "runtime",
+    "scale",
+    "secrets",
+    "security_opt",
+    "shm_size",
+    "stdin_open",
+    "storage_opt",
+    "sysctls",
+    "tty",
+    "ulimits",
+    "use_api_socket",
+    "userns_mode",
+    "uts",
+    "volumes_from",
 )
 _KEYS: Mapping[str, bool] = {
     **dict.fromkeys(HONOURED + ACCEPTED, True),
     **dict.fromkeys(REFUSED, False),
 }
+_HEALTH = ("test", "interval", "timeout", "retries", "start_period", "start_interval", "disable")
+_HEALTH_KEYS = dict.fromkeys(_HEALTH, True)
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}")
 _CONDITIONS = ("service_started", "service_healthy", "service_completed_successfully")
 _LAB_RANGE = ipaddress.ip_network("198.18.0.0/15")
@@ -104,7 +181,7 @@ def _command(reading: Reading, table: ys.Mapping, mark: ys.Mark, what: str) -> t
     if not first and not rest:
         reading.refuse(
             mark,
-            f"{what} has no command, and the sandbox lab runs the host's own programs, not an image",
+            f"{what} has no command, and the sandbox lab runs programs of the host, not images",
         )
     return first + rest
 
@@ -165,8 +242,7 @@ def _healthcheck(reading: Reading, table: ys.Mapping, name: str) -> Healthcheck 
     check = reading.mapping(table.get("healthcheck"), "healthcheck")
     if check is None:
         return None
-    keys = "test interval timeout retries start_period start_interval disable".split()
-    reading.only(check, dict.fromkeys(keys, True), "healthcheck")
+    reading.only(check, _HEALTH_KEYS, "healthcheck")
     if check.get("start_interval") is not None:
         reading.no_effect("healthcheck.start_interval", name)
     default = Healthcheck(())
