@@ -155,9 +155,9 @@ def _strings(path: Path) -> _Strings:
         raise BadInput(f"{path}: streams must be a list with at least one stream")
     built = tuple(_build(path, 1, Stream, s) for s in streams)
     for stream in built:
-        if not stream.rate > 0 or not 0 < stream.deadline_ns <= stream.timeout_ns:
+        if not 0 < stream.rate <= 1e6 or not 0 < stream.deadline_ns <= stream.timeout_ns:
             raise BadInput(
-                f"{path}: stream {stream.name!r} needs a rate above 0 and "
+                f"{path}: stream {stream.name!r} needs a rate of at most 1e6/s and "
                 "0 < deadline_ns <= timeout_ns"
             )
     return _Strings(built, names["errors"], names["servers"], names["clients"])
