@@ -60,9 +60,6 @@ def _whole(value: object) -> object:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-
-
 def _rate(value: float) -> float:
     if not 0 < value <= MAX_RATE:
         raise _complain(f"must be more than 0 and at most {format_rate(MAX_RATE)}")
@@ -141,7 +138,10 @@ class LoadSpec(_Frozen):
         1.0, alias="warmup", title="Warm-up", description="Load before the clock of `at` starts."
     )
     options: Mapping[str, JsonValue] = Field(
-        default_factory=dict, title="Options", description="What this kind of user takes further."
+        default_factory=dict,
+        title="Options",
+        description="What this kind of user takes further.",
+        examples=[{"keys": 100}],
     )
 
     @model_validator(mode="before")
@@ -201,13 +201,17 @@ def _short(value: object) -> str:
 class Repeat(_Frozen):
     """How often, and what differs between trials."""
 
-    trials: Annotated[Whole, Field(ge=1, le=1000)] = Field(
-        3, title="Trials", description="Valid trials wanted; as the profile says if not said."
+    trials: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] = Field(
+        3,
+        title="Trials",
+        description="Valid trials wanted; as the profile says if not said.",
+        examples=[10],
     )
     vary: tuple[Literal["at"], ...] = Field(
         ("at",),
         title="Vary",
         description="'at': each trial's fault falls at another point of the detector's period.",
+        examples=[["at"], []],
     )
 
 
@@ -215,11 +219,15 @@ class Experiment(_Frozen):
     """One question that a run answers with a verdict."""
 
     chaoskit: Annotated[Literal[1], BeforeValidator(_whole)] = Field(
-        title="Format version", description="The format of this file."
+        title="Format version", description="The format of this file.", examples=[1]
     )
-    name: Slug = Field(title="Name", description="The file's name without .yaml.")
+    name: Slug = Field(
+        title="Name", description="The file's name without .yaml.", examples=["primary-kill"]
+    )
     question: Annotated[str, Field(min_length=1, max_length=500)] = Field(
-        title="Question", description="What the experiment asks, as a sentence."
+        title="Question",
+        description="What the experiment asks, as a sentence.",
+        examples=["When the primary dies, are clients served again within two seconds?"],
     )
     tags: Annotated[tuple[Slug, ...], Field(max_length=20)] = Field(
         (), title="Tags", description="For choosing experiments.", examples=[["failover", "smoke"]]
@@ -230,11 +238,20 @@ class Experiment(_Frozen):
         examples=["../compose/active-passive/compose.yaml"],
     )
     profile: ProfileName = Field(
-        "smoke", title="Profile", description="How much proof: sets windows and number of trials."
+        "smoke",
+        title="Profile",
+        description="How much proof: sets windows and number of trials.",
+        examples=["smoke", "nightly"],
     )
     probes: ProbeSpec = Field(default_factory=lambda: ProbeSpec.model_validate({}), title="Probes")
-    load: LoadSpec = Field(title="Load")
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=100)] = Field(title="Steps")
+    load: LoadSpec = Field(
+        title="Load",
+        description="Who asks, how often, and what counts as good.",
+        examples=[{"user": "http-kv", "rate": "200/s"}],
+    )
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=100)] = Field(
+        title="Steps", description="What goes wrong, and when."
+    )
     run_for_s: Annotated[PositiveSeconds, AfterValidator(_run)] = Field(
         0.0,
         alias="run_for",
@@ -243,14 +260,24 @@ class Experiment(_Frozen):
         "last step if not said.",
     )
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1, max_length=100)] = Field(
-        title="Thresholds"
+        title="Thresholds",
+        description="What must hold in every valid trial.",
+        examples=[["failover_time < 5s"]],
     )
-    repeat: Repeat = Field(default_factory=lambda: Repeat.model_validate({}), title="Repeat")
-    seed: Annotated[Whole, Field(ge=0, lt=2**31)] | None = Field(
-        None, title="Seed", description="Drawn and printed if not said."
+    repeat: Repeat = Field(
+        default_factory=lambda: Repeat.model_validate({}),
+        title="Repeat",
+        description="How often, and what differs between trials.",
+        examples=[{"trials": 10}],
     )
-    max_targets: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(
-        None, title="Most targets", description="A step that comes to more nodes is refused."
+    seed: Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(_whole)] | None = Field(
+        None, title="Seed", description="Drawn and printed if not said.", examples=[42]
+    )
+    max_targets: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] | None = Field(
+        None,
+        title="Most targets",
+        description="A step that comes to more nodes is refused.",
+        examples=[1],
     )
     _path: Path = PrivateAttr(Path())
     _source: str = PrivateAttr("")

@@ -36,7 +36,7 @@ HONOURED = (
     "volumes",
     "labels",
 )
-ACCEPTED = tuple("image build container_name restart ports cap_add".split())
+ACCEPTED = ("image", "build", "container_name", "restart", "ports", "cap_add")
 REFUSED = (
     "annotations",
     "attach",
