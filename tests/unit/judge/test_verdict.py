@@ -1,0 +1,273 @@
+"""From trials to the verdict of a run, its exit code and its sentences."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from chaoskit.experiment.threshold import Threshold
+from chaoskit.history.history import FinalRead
+from chaoskit.history.records import Outcome
+from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.judge.result import RunResult, Verdict
+from chaoskit.judge.verdict import (
+    Band,
+    Case,
+    Ending,
+    TrialInput,
+    judge_histories,
+    judge_run,
+    judge_trial,
+)
+
+FAILOVER = Threshold("failover_time < 5s", "failover_time", "<", 5.0, "s", line=12)
+TIGHT = Threshold("failover_time < 500ms", "failover_time", "<", 0.5, "s", because="SLO-7")
+OUTAGE = Threshold("client_outage < 2s", "client_outage", "<", 2.0, "s")
+LOST = Threshold("lost_writes == 0", "lost_writes", "==", 0.0, "count")
+
+
+def trial(n=1, **scenario):
+    return TrialInput(n, simulate(Scenario(seed=n, **scenario))[0])
+
+
+def losing(one, count=1):
+    """The same trial in which acknowledged writes are nowhere."""
+    history = one.history
+    ok = history.requests["outcome"] == Outcome.OK
+    tokens = np.sort(history.requests["token"][ok])[:count]
+    finals = {}
+    for place, held in history.finals.items():
+        keep = ~np.isin(held.tokens, tokens)
+        finals[place] = FinalRead(place, held.tokens[keep], held.counts[keep])
+    return replace(one, history=replace(history, finals=finals))
+
+
+def blind(one):
+    """The same trial in which the fault was not verified."""
+    history = one.history
+    fault = replace(history.faults[0], verified_ns=None)
+    return replace(one, history=replace(history, faults=(fault,)))
+
+
+def run(*trials, thresholds=(FAILOVER, LOST), wanted=None, **more):
+    case = Case("kill", thresholds, wanted or len(trials), lab="sandbox", seed=7, **more)
+    return judge_histories(case, trials)
+
+
+def test_three_clean_trials_pass():
+    found = run(trial(1), trial(2), trial(3))
+    assert (found.verdict, found.exit_code) == (Verdict.PASS, 0)
+    assert [t.verdict for t in found.trials] == [Verdict.PASS] * 3
+    assert [e.expression for e in found.expectations] == ["failover_time < 5s", "lost_writes == 0"]
+    assert found.expectations[0].line == 12
+    assert found.sentence.startswith("In 3 trials")
+    assert "no acknowledged write lost" in found.sentence
+    assert "requests were dropped" in found.sentence
+
+
+def test_a_missed_threshold_fails_and_the_sentence_names_it():
+    found = run(trial(1), trial(2), thresholds=(TIGHT, LOST))
+    assert (found.verdict, found.exit_code) == (Verdict.FAIL, 1)
+    assert "Missed in trial" in found.sentence
+    assert "failover_time < 500ms" in found.sentence
+    assert found.expectations[0].reason == "SLO-7"
+
+
+def test_one_bad_trial_fails_the_run():
+    found = run(trial(1), trial(2, outage_s=2.5), trial(3), thresholds=(OUTAGE,))
+    assert found.verdict is Verdict.FAIL
+    assert found.expectations[0].trial == 2
+    assert [t.verdict for t in found.trials] == [Verdict.PASS, Verdict.FAIL, Verdict.PASS]
+
+
+def test_an_interval_that_straddles_the_bound_is_inconclusive():
+    edge = Threshold("client_outage < 1s", "client_outage", "<", 1.0, "s")
+    found = run(trial(1), thresholds=(edge,))
+    assert (found.verdict, found.exit_code) == (Verdict.INCONCLUSIVE, 3)
+    assert "Undecided in trial 1" in found.sentence
+
+
+def test_a_bound_on_time_is_neither_missed_nor_held_in_an_invalid_trial():
+    for threshold in (TIGHT, FAILOVER):
+        found = run(blind(trial(1)), thresholds=(threshold,))
+        assert (found.verdict, found.exit_code) == (Verdict.INVALID, 3)
+        assert found.trials[0].expectations[0].verdict is Verdict.INVALID
+        assert found.expectations[0].verdict is Verdict.INVALID
+        assert "not verified" in found.sentence
+
+
+def test_a_proven_loss_fails_even_an_otherwise_invalid_trial():
+    found = run(blind(losing(trial(1))))
+    assert (found.verdict, found.exit_code) == (Verdict.FAIL, 1)
+    assert found.trials[0].verdict is Verdict.FAIL
+    assert found.trials[0].invalid_because
+    by_name = {e.expression: e.verdict for e in found.expectations}
+    assert by_name == {"failover_time < 5s": Verdict.INVALID, "lost_writes == 0": Verdict.FAIL}
+    assert "otherwise invalid" in found.sentence
+
+
+def test_a_loss_that_the_experiment_accepts_is_no_failure_and_is_told():
+    some = Threshold("lost_writes <= 5", "lost_writes", "<=", 5.0, "count")
+    assert run(losing(trial(1), 3), thresholds=(some,)).verdict is Verdict.PASS
+    assert run(losing(trial(1), 6), thresholds=(some,)).verdict is Verdict.FAIL
+    silent = run(losing(trial(1), 3), thresholds=(FAILOVER,))
+    assert silent.verdict is Verdict.PASS
+    assert "3 acknowledged writes lost" in silent.sentence
+    assert any("no threshold speaks of them" in text for text in silent.not_checked)
+
+
+def test_invalid_trials_do_not_fail_a_run_that_has_enough_valid_ones():
+    found = run(trial(1), blind(trial(2)), trial(3), wanted=2)
+    assert found.verdict is Verdict.PASS
+    assert found.trials[1].verdict is Verdict.INVALID
+
+
+def test_fewer_valid_trials_than_asked_is_invalid_and_says_why():
+    found = run(trial(1), blind(trial(2)), wanted=2)
+    assert (found.verdict, found.exit_code) == (Verdict.INVALID, 3)
+    assert "Only 1 of 2 trials asked for were valid" in found.sentence
+    assert "not verified" in found.sentence
+
+
+def test_a_failure_in_a_valid_trial_outweighs_missing_trials():
+    assert run(trial(1), blind(trial(2)), wanted=2, thresholds=(TIGHT,)).verdict is Verdict.FAIL
+
+
+def test_a_service_that_never_comes_back_fails_without_any_threshold():
+    found = run(trial(1, outage_s=math.inf), thresholds=())
+    assert (found.verdict, found.exit_code) == (Verdict.FAIL, 1)
+    assert found.trials[0].metrics.client_outage.censored
+    assert found.expectations[0].expression == "service comes back while it is observed"
+    assert "still out" in found.sentence
+
+
+def test_a_service_that_never_comes_back_fails_though_the_bound_was_never_reached():
+    far = Threshold("failover_time < 60s", "failover_time", "<", 60.0, "s")
+    found = run(trial(1, outage_s=math.inf), thresholds=(far,))
+    assert found.verdict is Verdict.FAIL
+    assert found.expectations[0].verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_noop_passes_on_its_own_thresholds():
+    quiet = Threshold("client_outage == 0", "client_outage", "==", 0.0, "s")
+    found = run(trial(1, outage_s=0.0, bites=False), thresholds=(quiet, LOST))
+    assert (found.verdict, found.exit_code) == (Verdict.PASS, 0)
+    assert "clients felt no outage, no request was dropped" in found.sentence
+
+
+@pytest.mark.parametrize(
+    "threshold",
+    [
+        FAILOVER,
+        Threshold("failover_time.max < 5s", "failover_time", "<", 5.0, "s", "max"),
+        Threshold("P(failover_time > 5s) <= 10%", "failover_time", ">", 5.0, "s", exceedance=0.1),
+    ],
+)
+def test_a_noop_with_a_threshold_on_failover_is_invalid_and_never_a_pass_by_luck(threshold):
+    found = run(trial(1, outage_s=0.0, bites=False), thresholds=(threshold, LOST))
+    assert (found.verdict, found.exit_code) == (Verdict.INVALID, 3)
+    assert "not applicable" in found.trials[0].invalid_because[0]
+
+
+def test_a_run_whose_load_died_is_invalid():
+    one = trial(1)
+    found = run(replace(one, history=replace(one.history, alive_at_end=False)))
+    assert found.verdict is Verdict.INVALID
+    assert "the load died" in found.sentence
+
+
+def test_no_trial_at_all_is_invalid():
+    found = run(wanted=3)
+    assert (found.verdict, found.exit_code) == (Verdict.INVALID, 3)
+    assert found.sentence == "No trial was finished."
+
+
+def test_a_statistic_over_too_few_trials_is_inconclusive():
+    p95 = Threshold("failover_time.p95 < 5s", "failover_time", "<", 5.0, "s", "p95")
+    found = run(trial(1), trial(2), thresholds=(p95,))
+    assert (found.verdict, found.exit_code) == (Verdict.INCONCLUSIVE, 3)
+    assert [t.verdict for t in found.trials] == [Verdict.PASS] * 2
+
+
+def test_an_interrupted_run_keeps_what_it_measured():
+    case = Case("kill", (FAILOVER,), 3)
+    ending = Ending(Verdict.INTERRUPTED, 130, "Interrupted by SIGINT after 1 of 3 trials.")
+    found = judge_run(case, [judge_trial(case, trial(1))], ending)
+    assert (found.verdict, found.exit_code) == (Verdict.INTERRUPTED, 130)
+    assert found.sentence.startswith("Interrupted by SIGINT")
+    assert found.trials[0].verdict is Verdict.PASS
+
+
+# ---------------------------------------------------------------- band, claims, summary
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.5, 1.5, "inside"),
+        (1.5, 2.5, "faster than possible"),
+        (0.2, 0.5, "slower than declared"),
+        (1.0, 1.004, "inside"),  # the interval reaches into it
+    ],
+)
+def test_the_declared_band_is_compared_with_what_was_measured(low, high, verdict):
+    found = run(trial(1), band=Band(low, high, "(misses - 1) x interval"))
+    assert found.band["verdict"] == verdict
+    assert found.verdict is Verdict.PASS, "a band informs, it does not judge"
+    assert (found.band["sentence"] in found.sentence) == (verdict != "inside")
+
+
+def test_claims_say_what_so_many_trials_can_prove():
+    found = run(trial(1), trial(2), trial(3))
+    assert any("3 trials, 0 over 5.00 s" in text and "63 %" in text for text in found.claims)
+    assert any("3 trials with no lost writes" in text for text in found.claims)
+    missed = run(trial(1), trial(2), thresholds=(TIGHT,))
+    assert "2 over 0.50 s" in missed.claims[0]
+
+
+def test_the_summary_has_the_median_between_the_extremes_of_all_brackets():
+    found = run(trial(1, outage_s=0.5), trial(2, outage_s=1.0), trial(3, outage_s=1.5))
+    outage = found.summary["client_outage"]
+    assert outage.value_s == found.trials[1].metrics.client_outage.value_s
+    assert outage.low_s == found.trials[0].metrics.client_outage.low_s
+    assert outage.high_s == found.trials[2].metrics.client_outage.high_s
+    assert "phases.mask" in found.summary
+
+
+def test_a_summary_with_a_censored_trial_has_no_upper_end():
+    found = run(trial(1), trial(2, outage_s=math.inf), trial(3, outage_s=0.5), thresholds=())
+    outage = found.summary["client_outage"]
+    assert outage.censored
+    assert outage.high_s is None
+    assert outage.value_s == pytest.approx(1.0, abs=0.01)
+
+
+def test_what_was_not_checked_is_said():
+    found = run(trial(1))
+    assert any("linearizability" in text for text in found.not_checked)
+    assert any("nothing was judged" in t for t in run(trial(1), thresholds=()).not_checked)
+
+
+def test_a_result_survives_json_and_judging_is_repeatable():
+    first, second = (run(trial(1), blind(trial(2)), wanted=2) for _ in range(2))
+    assert first == second
+    text = first.model_dump_json()
+    assert RunResult.model_validate_json(text) == first
+    assert "Infinity" not in text
+    assert "NaN" not in text
+    assert json.loads(text)["schema_version"] == 1
+
+
+def test_each_trial_says_under_what_load_it_was_measured():
+    notes = run(trial(1)).trials[0].notes
+    assert any("200/s, deadline 0.10 s, timeout 0.20 s" in note for note in notes)
+
+
+def test_the_engines_account_of_its_time_is_passed_on():
+    one = trial(1)
+    history = replace(one.history, notes={"overhead_s": {"lab up": 1.5}, "settled": "no: x"})
+    found = run(replace(one, history=history)).trials[0]
+    assert found.overhead_s == {"lab up": 1.5}
+    assert "settled after heal: no: x" in found.notes
