@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.metadata
 import resource
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import gevent
 import locust
+from gevent import Timeout
 from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
 
@@ -26,6 +28,7 @@ from chaoskit.load.user import CombUser, Shared
 __all__ = ["LoadSession", "find_user"]
 
 GROUP = "chaoskit.loads"
+WARM_UP_S = 1.0
 
 
 def find_user(config: LoadConfig) -> type[CombUser]:
@@ -84,6 +87,13 @@ class LoadSession:
         self._running: gevent.Greenlet | None = None
         self._flushing: gevent.Greenlet | None = None
         self._spawn_users(user_class)
+        with contextlib.suppress(OSError), Timeout(WARM_UP_S, exception=False):
+            self.shared.seats[0].warm_up()
+        # The collector's pauses would be our own lateness: what is here now is never looked at
+        # again, and what comes later is collected in small portions by ``tick``.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
 
     def _spawn_users(self, user_class: type[CombUser]) -> None:
         """Let Locust spawn one user a stream, and see that it did."""
@@ -108,11 +118,6 @@ class LoadSession:
 
     def start(self, at_ns: int) -> None:
         """Slot 0 of every comb is due at ``at_ns`` plus the comb's phase."""
-        # The collector's pauses would be our own lateness: what is here now is never looked at
-        # again, and what comes later is collected in small portions by ``tick``.
-        gc.collect()
-        gc.freeze()
-        gc.disable()
         self.dispatcher.begin(at_ns)
         self._running = gevent.spawn(self.dispatcher.run)
         self._flushing = gevent.spawn(self._flush_for_ever)

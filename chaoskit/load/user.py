@@ -72,6 +72,14 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
     def prepare(self) -> None:
         """Read options and build what is needed; opens no connection. May raise ``BadInput``."""
 
+    def warm_up(self) -> None:
+        """What an application does once when it starts, such as finding out who is in charge.
+
+        One user is asked, before the load says that it is ready, for a second at most; errors of
+        the transport are ignored. Whatever a library puts off until it is first used, and which
+        would make the first slots late, belongs here.
+        """
+
     @abstractmethod
     def perform(self, operation: Operation) -> Verdict:
         """Do it, once. Retry nothing that may have been executed. Runs many times at once.

@@ -174,6 +174,8 @@ def test_when_the_master_is_killed_clients_fail_honestly_and_then_follow_the_sen
         redis.processes[0].wait()
         load.sleep_until(9.0)
         records = load.stop()
+        reply = call(redis.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")
+        length = int(call(int(reply.split()[-1]), "LLEN", "chaoskit:log")[1:])
         load.send({"do": "final", "timeout_s": 4})
         places = load.event("final")["places"]
     before = records[(records["done_ns"] < killed_ns) & (records["sent_ns"] > 0)]
@@ -197,11 +199,11 @@ def test_when_the_master_is_killed_clients_fail_honestly_and_then_follow_the_sen
         last = good[good["due_ns"].argmax()]
         assert last["due_ns"] > load.at_ns + 8000 * MS, f"stream {index} did not come back"
         assert servers[int(last["server"])] in ("redis-1", "redis-2")
-    acknowledged = records[
-        (records["op"] == Op.APPEND) & np.isin(records["outcome"], (Outcome.OK, Outcome.OK_LATE))
-    ]
-    kept = set(np.load(tmp_path / "final" / "frontdoor.npy")[:, 0].tolist())
-    assert len(set(acknowledged["token"].tolist()) - kept) <= 3  # replication is asynchronous
+    # What Redis kept is for Redis to answer; that this is what was read back is for us.
+    kept = np.load(tmp_path / "final" / "frontdoor.npy")[:, 0].tolist()
+    assert places["frontdoor"]["tokens"] == length >= len(kept) > 0
+    asked = set(records[records["op"] == Op.APPEND]["token"].tolist())
+    assert set(kept) <= asked
     assert "could not be read back" in places["redis-0"]["error"]
     assert "tokens" in places["frontdoor"]
 

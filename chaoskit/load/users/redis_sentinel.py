@@ -157,6 +157,11 @@ class RedisSentinel(CombUser):
             "socket_connect_timeout": None,
         }
 
+    def warm_up(self) -> None:
+        """Ask the sentinels and open one connection: much of the library loads only then."""
+        operation = Operation(Op.GET, 0, 0, 1, fresh=True)
+        self.perform(operation)
+
     # ------------------------------------------------------------ one operation
 
     def perform(self, operation: Operation) -> Verdict:
