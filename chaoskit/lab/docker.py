@@ -112,8 +112,13 @@ class DockerLab:
                 " on Debian and Ubuntu: apt-get install docker-compose"
             )
         raw = load_raw(self._stack)
-        images = stack_images(self._engine, compose, self._stack, raw, self._run_id)
-        _prepared[key] = _Prepared(compose, raw, images, client_image(self._engine))
+        # A build leaves nothing with our label, but the undo also ends Compose while it builds.
+        entry = self._journal.intend(RemoveDockerRun(self._run_id))
+        try:
+            images = stack_images(self._engine, compose, self._stack, raw, self._run_id)
+            _prepared[key] = _Prepared(compose, raw, images, client_image(self._engine))
+        finally:
+            self._journal.undone(entry)  # compose has ended here, one way or the other
 
     def up(self) -> None:
         """See ``Lab``. Whatever was created before a failure is removed again."""

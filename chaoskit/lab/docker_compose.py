@@ -208,7 +208,8 @@ def _refuse(stack: Stack, name: str, service: Tree) -> None:
     where = f"{stack.file}: service {name}"
     for key, why in _REFUSED.items():
         value = service.get(key)
-        if value not in (None, False, "", 1):
+        harmless = value in (None, "") or value is False or (key == "scale" and value == 1)
+        if not harmless:
             raise Refused(f"{where}: {key}: {value} is refused, because {why}")
 
 

@@ -30,6 +30,7 @@ from chaoskit.lab.docker_compose import (
     tag_of,
 )
 from chaoskit.lab.docker_engine import Engine, EngineAwayError, is_not_found, translating
+from chaoskit.lab.docker_probe import BASE
 from chaoskit.stack.model import Stack
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BASE", "client_image", "image_id", "stack_images"]
 
-BASE = "debian:bookworm-slim"
 BASE_HINT = f"where no registry answers, scripts/base-image makes {BASE}"
 _IMPORTED = ("locust", "numpy", "pydantic", "redis", "async-timeout")  # the last: redis on 3.11.2
 _PYTHON = "3.11"  # the base image's

@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 import socket
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.errors import Refused
+from chaoskit.stack.model import Stack
 
-__all__ = ["Endpoint", "docker_available", "http_get", "resolve_endpoint"]
+__all__ = ["Endpoint", "docker_available", "docker_can_run", "http_get", "resolve_endpoint"]
 
 
 @dataclass(frozen=True)
@@ -131,3 +133,40 @@ def _silence(endpoint: Endpoint, error: OSError, timeout_s: float) -> str:
         case TimeoutError():
             return f"the Docker engine on {endpoint.path} does not answer within {timeout_s:g} s"
     return f"the Docker engine on {endpoint.path} does not answer: {error}"
+
+
+BASE = "debian:bookworm-slim"
+"""What every Dockerfile of ours starts from."""
+_REGISTRY_S = 5.0
+
+
+def docker_can_run(stack: Stack, environ: Mapping[str, str] | None = None) -> str | None:
+    """None if an engine answers and the stack's images are there or can be had, else why not.
+
+    May ask a registry, through the engine, for a few seconds at most. Starts nothing.
+    """
+    away = docker_available(environ)
+    if away is not None:
+        return away
+    endpoint = resolve_endpoint(environ)
+    # Our own image for load and probes starts from the base as well, whatever the stack needs.
+    needed = [BASE, *(s.image for s in stack.services.values() if s.image and not s.has_build)]
+    for name in dict.fromkeys(needed):
+        try:
+            if not _is_there(endpoint, name) and not _can_be_had(endpoint, name):
+                return f"image {name} is neither on the Docker engine nor in a registry in reach"
+        except OSError as error:
+            return _silence(endpoint, error, _REGISTRY_S)
+    return None
+
+
+def _is_there(endpoint: Endpoint, image: str) -> bool:
+    return http_get(endpoint, f"/images/{urllib.parse.quote(image)}/json", 2.0)[0] == 200
+
+
+def _can_be_had(endpoint: Endpoint, image: str) -> bool:
+    try:
+        path = f"/distribution/{urllib.parse.quote(image)}/json"
+        return http_get(endpoint, path, _REGISTRY_S)[0] == 200
+    except TimeoutError:
+        return False

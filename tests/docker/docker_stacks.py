@@ -50,7 +50,7 @@ def web_pair(folder):
     )
 
 
-def sleepers(folder, **extra):
+def sleepers(folder, tail="", **extra):
     """Services of the bare base image; ``extra`` is service → further lines of YAML."""
     names = extra or {"a": ""}
     lines = ["services:"]
@@ -59,4 +59,4 @@ def sleepers(folder, **extra):
         if "command" not in more:
             lines.append("    command: sleep 3600")
         lines += [f"    {line}" for line in textwrap.dedent(more).strip().splitlines()]
-    return write_stack(folder, "\n".join(lines) + "\n")
+    return write_stack(folder, "\n".join([*lines, tail]) + "\n")
