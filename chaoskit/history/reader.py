@@ -28,6 +28,7 @@ from chaoskit.history.records import REQUEST
 __all__ = ["read_trial"]
 
 T = TypeVar("T")
+_LATEST_NS = 1 << 61  # 73 years after a start
 _LARGEST_JSON = 1 << 30  # bytes; a longer text file was not written by us
 
 
@@ -79,14 +80,25 @@ def read_trial(folder: Path) -> History:
 def _requests(folder: Path, notes: _Notes) -> np.ndarray[Any, np.dtype[np.void]]:
     npy, raw = folder / "requests.npy", folder / "requests.raw"
     if npy.exists():
-        return _npy(npy, REQUEST, notes)
+        return _plausible(npy, _npy(npy, REQUEST, notes))
     if not raw.exists():
         raise BadInput(f"{npy}: there is no record of any request")
     notes.said.append("requests.raw had not been closed into requests.npy")
     count, torn = divmod(raw.stat().st_size, REQUEST.itemsize)
     if torn:
         notes.said.append(f"the last record of requests.raw was torn ({torn} bytes)")
-    return np.fromfile(raw, dtype=REQUEST, count=count)
+    return _plausible(raw, np.fromfile(raw, dtype=REQUEST, count=count))
+
+
+def _plausible(
+    path: Path, records: np.ndarray[Any, np.dtype[np.void]]
+) -> np.ndarray[Any, np.dtype[np.void]]:
+    """Refuse times that no clock shows: their differences would overflow."""
+    for name in ("due_ns", "sent_ns", "done_ns"):
+        times = records[name]
+        if times.size and not 0 <= int(times.min()) <= int(times.max()) < _LATEST_NS:
+            raise BadInput(f"{path}: {name} holds a time that no clock shows; the file is damaged")
+    return records
 
 
 def _npy(path: Path, dtype: np.dtype[Any], notes: _Notes) -> np.ndarray[Any, Any]:
@@ -240,7 +252,7 @@ def _build(path: Path, line: int, kind: type[T], fields: object) -> T:
             raise BadInput(f"{path}:{line}: {what} has no {name}")
         value = fields[name]
         wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
-        if wrong or (isinstance(value, int) and abs(value) >= 1 << 63):
+        if wrong or (isinstance(value, int) and not -_LATEST_NS < value < _LATEST_NS):
             raise BadInput(f"{path}:{line}: {name} of {what} cannot be {str(value)[:40]!r}")
         kept[name] = tuple(map(str, value)) if isinstance(value, list) else value
     return kind(**kept)

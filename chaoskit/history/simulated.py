@@ -6,7 +6,9 @@ another. Everything is drawn from a seed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,8 +24,9 @@ from chaoskit.history.history import (
     Window,
 )
 from chaoskit.history.records import Flag, Op, Outcome, empty
+from chaoskit.history.writer import Marks, close_requests
 
-__all__ = ["Scenario", "Style", "Truth", "simulate"]
+__all__ = ["Scenario", "Style", "Truth", "simulate", "store"]
 
 Style = Literal["refuse", "stall", "drop", "503"]
 
@@ -199,3 +202,40 @@ def _observations(
                 epoch = 2 if moved else 1
                 seen.append(Observation(node, "role", at, at + milli, role, epoch))
     return tuple(seen)
+
+
+def store(folder: Path, history: History, *, closed: bool = True) -> None:
+    """Write a trial's folder as the engine and its children leave it.
+
+    With ``closed`` False as a harness leaves it that was killed before it closed the records.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = folder / "requests.raw"
+    raw.write_bytes(history.requests.tobytes())
+    if closed:
+        close_requests(raw, folder / "requests.npy")
+    strings = {
+        "errors": history.errors,
+        "servers": history.servers,
+        "clients": history.clients,
+        "streams": [asdict(stream) for stream in history.streams],
+    }
+    (folder / "strings.json").write_text(json.dumps(strings, indent=1) + "\n", encoding="utf-8")
+    lines = [json.dumps(asdict(seen)) + "\n" for seen in history.observations]
+    (folder / "observations.jsonl").write_text("".join(lines), encoding="utf-8")
+    (folder / "final").mkdir(exist_ok=True)
+    for place, final in history.finals.items():
+        table = np.column_stack([final.tokens, final.counts])
+        np.save(folder / "final" / f"{place}.npy", table)
+    with Marks(folder / "marks.jsonl") as marks:
+        marks.nodes(history.nodes)
+        marks.poll(history.poll_every_ns)
+        marks.tick(history.tick_lag_ns)
+        marks.load(history.alive_at_end)
+        for key, value in history.notes.items():
+            marks.note(key, value)
+        for sentence in history.incidents:
+            marks.incident(sentence)
+        for fault in history.faults:
+            marks.fault(fault)
+        marks.window(history.window)

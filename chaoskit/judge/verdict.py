@@ -147,7 +147,7 @@ def judge_trial(case: Case, trial: TrialInput) -> JudgedTrial:
             metrics=metrics,
             expectations=(*_judged(case, each, invalid=bool(broken)), *found),
             notes=(*trial.notes, *trial_notes(view, metrics)),
-            overhead_s=trial.overhead_s,
+            overhead_s=trial.overhead_s or _overhead(trial.history),
         ),
         valid=not broken,
         bounded=bounded,
@@ -304,15 +304,14 @@ def _band(band: Band | None, measured: Sequence[Metrics]) -> Mapping[str, object
     parts = []
     if fast:
         parts.append(
-            f"{plural(fast, 'failover')} faster than possible: look for a restart in place, or a "
-            "fault that did not bite"
+            f"{fast} faster than possible (a restart in place? a fault that did not bite?)"
         )
     if slow:
-        parts.append(f"{plural(slow, 'failover')} slower than declared")
+        parts.append(f"{slow} slower than declared")
     return {
         **facts,
         "verdict": "faster than possible" if fast else "slower than declared",
-        "sentence": f"Of {len(shown)}, {joined(parts)} (declared {text}).",
+        "sentence": f"Of {plural(len(shown), 'failover')}, {joined(parts)}; declared: {text}.",
     }
 
 
@@ -320,7 +319,7 @@ def _high(found: Interval) -> float:
     return float("inf") if found.high_s is None else found.high_s
 
 
-def overhead_of(history: History) -> Mapping[str, float]:
+def _overhead(history: History) -> Mapping[str, float]:
     """The engine's own account of its time, where the history has one."""
     held = history.notes.get("overhead_s")
     if not isinstance(held, dict):

@@ -9,47 +9,14 @@ import pytest
 from chaoskit.errors import BadInput
 from chaoskit.history.reader import read_trial
 from chaoskit.history.records import REQUEST
-from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.history.simulated import Scenario, simulate, store
 from chaoskit.history.writer import Marks, close_requests
-
-
-def write_trial(folder, history, *, closed=True):
-    """A trial's folder as the engine and its children leave it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    raw = folder / "requests.raw"
-    raw.write_bytes(history.requests.tobytes())
-    if closed:
-        close_requests(raw, folder / "requests.npy")
-    strings = {
-        "errors": history.errors,
-        "servers": history.servers,
-        "clients": history.clients,
-        "streams": [asdict(s) for s in history.streams],
-    }
-    (folder / "strings.json").write_text(json.dumps(strings))
-    lines = [json.dumps(asdict(o)) + "\n" for o in history.observations]
-    (folder / "observations.jsonl").write_text("".join(lines))
-    (folder / "final").mkdir()
-    for place, final in history.finals.items():
-        np.save(folder / "final" / f"{place}.npy", np.column_stack([final.tokens, final.counts]))
-    with Marks(folder / "marks.jsonl") as marks:
-        marks.nodes(history.nodes)
-        marks.poll(history.poll_every_ns)
-        marks.tick(history.tick_lag_ns)
-        marks.load(history.alive_at_end)
-        for key, value in history.notes.items():
-            marks.note(key, value)
-        for sentence in history.incidents:
-            marks.incident(sentence)
-        for fault in history.faults:
-            marks.fault(fault)
-        marks.window(history.window)
 
 
 @pytest.fixture
 def trial(tmp_path):
     history, _ = simulate(Scenario(outage_s=0.1, baseline_s=0.2, after_s=0.2))
-    write_trial(tmp_path / "01", history)
+    store(tmp_path / "01", history)
     return tmp_path / "01", history
 
 
@@ -112,7 +79,7 @@ def test_no_record_at_all_is_an_empty_history(tmp_path):
 
 def test_records_that_nobody_closed_are_read_and_the_tear_is_noted(tmp_path):
     history, _ = simulate(Scenario(outage_s=0.1, baseline_s=0.2, after_s=0.2))
-    write_trial(tmp_path, history, closed=False)
+    store(tmp_path, history, closed=False)
     with (tmp_path / "requests.raw").open("ab") as file:
         file.write(b"torn")
     found = read_trial(tmp_path)
@@ -142,7 +109,14 @@ def test_fields_and_marks_of_a_newer_version_are_passed_by(trial):
     with (folder / "marks.jsonl").open("a") as file:
         file.write('{"kind": "comet", "tail": 3}\n')
     with (folder / "observations.jsonl").open("a") as file:
-        line = {"node": "n", "question": "role", "sent_ns": 1, "done_ns": 2, "value": None, "new": 1}
+        line = {
+            "node": "n",
+            "question": "role",
+            "sent_ns": 1,
+            "done_ns": 2,
+            "value": None,
+            "new": 1,
+        }
         file.write(json.dumps(line) + "\n")
     assert read_trial(folder).observations[-1].node == "n"
 
@@ -163,7 +137,18 @@ def _npy(name, array):
     return lambda folder: np.save(folder / name, array, allow_pickle=True)
 
 
+def _time(value):
+    def change(folder):
+        records = np.load(folder / "requests.npy", allow_pickle=False)
+        records["done_ns"][3] = value
+        np.save(folder / "requests.npy", records)
+
+    return change
+
+
 HOSTILE = {
+    "a time before time": (_time(-1), "a time that no clock shows"),
+    "a time after all clocks": (_time(1 << 62), "a time that no clock shows"),
     "no marks": (lambda f: (f / "marks.jsonl").unlink(), "marks.jsonl: missing"),
     "no window": (_set("marks.jsonl", ""), "did not reach its end"),
     "no strings": (lambda f: (f / "strings.json").unlink(), "strings.json: not readable"),
@@ -194,7 +179,9 @@ HOSTILE = {
         "sent_ns of Observation cannot be '1'",
     ),
     "time beyond 64 bits": (
-        _add("observations.jsonl", '{"node": "a", "question": "role", "sent_ns": ' + "9" * 30 + "}"),
+        _add(
+            "observations.jsonl", '{"node": "a", "question": "role", "sent_ns": ' + "9" * 30 + "}"
+        ),
         "sent_ns of Observation cannot be",
     ),
     "time is a truth value": (

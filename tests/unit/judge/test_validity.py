@@ -218,7 +218,9 @@ def test_under_noop_a_failover_at_any_time_is_a_finding():
         for o in history.observations
     )
     assert findings(View(history)) == ()
-    assert findings(View(replace(history, observations=moved)))[0][0] == "no failover without a fault"
+    assert (
+        findings(View(replace(history, observations=moved)))[0][0] == "no failover without a fault"
+    )
 
 
 def test_a_system_that_stays_away_is_a_finding(clean):

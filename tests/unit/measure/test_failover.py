@@ -83,9 +83,7 @@ def test_a_service_that_stays_away_is_censored_and_failed():
     assert found.phases == {}
 
 
-@pytest.mark.parametrize(
-    ("fails_over", "kind"), [(True, "failover"), (False, "in-place restart")]
-)
+@pytest.mark.parametrize(("fails_over", "kind"), [(True, "failover"), (False, "in-place restart")])
 def test_the_kind_of_recovery_is_told_by_who_writes_after_it(fails_over, kind):
     assert measure_trial(simulate(Scenario(fails_over=fails_over))[0]).recovery == kind
 
@@ -144,7 +142,7 @@ def test_roles_are_joined_into_spells():
 
 
 def test_a_straggler_is_not_a_writer():
-    history, truth = simulate(Scenario(outage_s=0.0))
+    history, _ = simulate(Scenario(outage_s=0.0))
     requests = history.requests.copy()
     requests["server"][np.argmax(requests["due_ns"])] = 2
     view = View(replace(history, requests=requests))

@@ -112,9 +112,7 @@ def track(pattern, *, gap_ms=10, took_ms=1, deadline_ms=100):
 def lengths(pattern, **how):
     one = track(pattern, **how)
     until = int(one.due[-1]) + 10 * MS
-    return [
-        (round((o.end_ns - o.start_ns) / MS), o.censored) for o in find_outages(one, until)
-    ]
+    return [(round((o.end_ns - o.start_ns) / MS), o.censored) for o in find_outages(one, until)]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +165,9 @@ def test_the_generators_lag_widens_the_bracket_on_both_sides():
 def test_a_bad_run_before_the_fault_is_not_the_headline():
     history, truth = simulate(Scenario(outage_s=0.2))
     requests = history.requests.copy()
-    before = (requests["due_ns"] > truth.begin_ns - 2e9) & (requests["due_ns"] < truth.begin_ns - 1e9)
+    before = (requests["due_ns"] > truth.begin_ns - 2e9) & (
+        requests["due_ns"] < truth.begin_ns - 1e9
+    )
     requests["outcome"][before] = Outcome.FAIL_DEFINITE
     view = View(replace(history, requests=requests))
     assert len(view.all_outages["write"]) == 2

@@ -25,7 +25,7 @@ MS = 1_000_000
     ],
 )
 def test_dropped_requests_are_counted_by_class_and_by_error(style, classes):
-    history, truth = simulate(Scenario(style=style, outage_s=1.0))
+    history, _ = simulate(Scenario(style=style, outage_s=1.0))
     found = measure_trial(history).dropped_requests
     assert {name for name, count in found.by_class.items() if count} == classes
     assert set(found.by_class) == {"ok_late", "fail_definite", "ambiguous", "not_sent"}

@@ -24,9 +24,7 @@ def test_zero_of_the_axis_is_when_the_fault_was_acknowledged():
 def test_latencies_are_absent_where_nothing_was_answered_and_ordered_elsewhere():
     shown = timeline(simulate(Scenario())[0])
     out = [
-        i
-        for i in range(len(shown.latency["max"]))
-        if 0.1 < shown.start_s + i * shown.bin_s < 0.8
+        i for i in range(len(shown.latency["max"])) if 0.1 < shown.start_s + i * shown.bin_s < 0.8
     ]
     assert all(shown.latency["max"][i] is None for i in out)
     rows = zip(shown.latency["p50"], shown.latency["p99"], shown.latency["max"], strict=True)

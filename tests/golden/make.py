@@ -1,0 +1,56 @@
+"""Makes the stored histories anew: ``python tests/golden/make.py``.
+
+Only when the format of a trial's folder changes. What they are expected to come to is written by
+``CHAOSKIT_GOLDEN=write pytest tests/golden``; read the difference before committing it.
+"""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from chaoskit.history.history import FinalRead
+from chaoskit.history.records import Outcome
+from chaoskit.history.simulated import Scenario, simulate, store
+
+HERE = Path(__file__).parent
+SMALL = Scenario(rate=25.0, baseline_s=3.2, after_s=1.6, poll_s=0.1, deadline_s=0.1, timeout_s=0.4)
+TWO = (("write", "write", "kept"), ("read", "read", "kept"))
+
+
+def lost(history, count):
+    """Writes that the first primary acknowledged last and that died with it."""
+    fault = history.faults[0]
+    requests = history.requests
+    acked = requests["outcome"] == Outcome.OK
+    acked &= (requests["done_ns"] < fault.acknowledged_ns) & (requests["token"] > 0)
+    gone = np.sort(requests["token"][acked])[-count:]
+    finals = {}
+    for place, held in history.finals.items():
+        keep = ~np.isin(held.tokens, gone)
+        finals[place] = FinalRead(place, held.tokens[keep], held.counts[keep])
+    return replace(history, finals=finals)
+
+
+def cases():
+    """Name and history of each stored trial."""
+    yield "held-and-served", simulate(replace(SMALL, style="stall", streams=TWO, seed=11))[0]
+    yield "async-loss", lost(simulate(replace(SMALL, style="drop", seed=12))[0], 4)
+    yield "never-back", simulate(replace(SMALL, outage_s=float("inf"), seed=13))[0]
+    quiet = simulate(replace(SMALL, outage_s=0.0, bites=False, seed=14))[0]
+    yield "nothing-happens", quiet
+    died = simulate(replace(SMALL, seed=15))[0]
+    yield "load-died", replace(died, alive_at_end=False, incidents=("the load died: killed",))
+
+
+def main():
+    """Write every case beside this file."""
+    for name, history in cases():
+        folder = HERE / name / "trials" / "01"
+        shutil.rmtree(folder, ignore_errors=True)
+        store(folder, history)
+
+
+if __name__ == "__main__":
+    main()

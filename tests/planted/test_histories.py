@@ -1,0 +1,187 @@
+"""Every checker is shown what it is there for, beside a clean twin in which it stays silent.
+
+A checker that cannot fire is worse than none. Each plant is one change to one clean history.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from chaoskit.experiment.threshold import Threshold
+from chaoskit.history.history import FinalRead
+from chaoskit.history.records import Outcome
+from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.judge.result import Verdict
+from chaoskit.judge.verdict import Case, TrialInput, judge_histories, judge_trial
+
+S = 1_000_000_000
+MS = 1_000_000
+
+
+def at_most(metric, value, unit="s", **more):
+    return Threshold(f"{metric} <= {value}", metric, "<=", value, unit, **more)
+
+
+THRESHOLDS = (
+    at_most("client_outage", 1.2),
+    at_most("client_outage_read", 1.2),
+    at_most("failover_time", 1.2),
+    at_most("bad_time", 1.2),
+    at_most("goodput_gap", 1.2),
+    at_most("max_stall", 0.1),
+    at_most("dropped_requests", 230, "count"),
+    at_most("error_rate", 0.01, "ratio", phase="recovered"),
+    at_most("latency", 0.02, stat="p99", phase="recovered"),
+    at_most("time_to_detect", 1.1),
+    at_most("flaps", 1, "count"),
+    at_most("lost_writes", 0, "count"),
+    at_most("duplicate_writes", 0, "count"),
+    at_most("unexpected_writes", 0, "count"),
+    at_most("resurrected_writes", 0, "count"),
+)
+CASE = Case("planted", THRESHOLDS, 1)
+
+
+@pytest.fixture(scope="module")
+def clean():
+    both = (("write", "write", "kept"), ("read", "read", "kept"))
+    return simulate(Scenario(streams=both, after_s=4.0))[0]
+
+
+def after_fault(history, stream, start_s, end_s):
+    """Requests of a stream that were due so long after the fault."""
+    zero = history.faults[0].acknowledged_ns
+    due = history.requests["due_ns"] - zero
+    chosen = (due >= start_s * S) & (due < end_s * S)
+    return chosen & (history.requests["stream"] == stream)
+
+
+def altered(history, chosen, **columns):
+    requests = history.requests.copy()
+    for name, value in columns.items():
+        requests[name][chosen] = value
+    return replace(history, requests=requests)
+
+
+def refused(history, stream, start_s, end_s):
+    """Refuse that stretch; what was stored of it is taken out of every final read."""
+    chosen = after_fault(history, stream, start_s, end_s)
+    tokens = history.requests["token"][chosen]
+    changed = altered(history, chosen, outcome=Outcome.FAIL_DEFINITE, server=0)
+    return stored(changed, lambda held: ~np.isin(held.tokens, tokens[tokens > 0]))
+
+
+def stored(history, keep):
+    finals = {
+        place: FinalRead(place, held.tokens[keep(held)], held.counts[keep(held)])
+        for place, held in history.finals.items()
+    }
+    return replace(history, finals=finals)
+
+
+def slow(history):
+    chosen = after_fault(history, 0, 3.0, 4.9)
+    late = history.requests["due_ns"][chosen] + 50 * MS
+    return altered(history, chosen, done_ns=late)
+
+
+def stalled(history):
+    """One write hangs while everything else is served."""
+    chosen = np.flatnonzero(after_fault(history, 0, 3.0, 3.2))[:1]
+    done = history.requests["due_ns"][chosen] + 150 * MS
+    return altered(history, chosen, done_ns=done, outcome=Outcome.OK_LATE)
+
+
+def detected_late(history):
+    zero = history.faults[0].acknowledged_ns
+    seen = tuple(
+        replace(o, value="backup") if o.node == "node-b" and o.sent_ns < zero + 1.3 * S else o
+        for o in history.observations
+    )
+    return replace(history, observations=seen)
+
+
+def duplicated(history):
+    finals = dict(history.finals)
+    held = finals["node-b"]
+    counts = held.counts.copy()
+    counts[5] = 2
+    finals["node-b"] = FinalRead("node-b", held.tokens, counts)
+    return replace(history, finals=finals)
+
+
+def appeared(history, token):
+    finals = dict(history.finals)
+    held = finals["node-b"]
+    tokens = np.append(held.tokens, np.uint64(token))
+    finals["node-b"] = FinalRead("node-b", tokens, np.append(held.counts, np.uint64(1)))
+    return replace(history, finals=finals)
+
+
+def lost(history):
+    return stored(history, lambda held: held.tokens != held.tokens[3])
+
+
+def refused_token(history):
+    requests = history.requests
+    definite = requests["outcome"] == Outcome.FAIL_DEFINITE
+    return int(requests["token"][definite & (requests["token"] > 0)][0])
+
+
+PLANTS = {
+    "a second outage, longer than the first": (
+        lambda h: refused(h, 0, 1.5, 3.2),
+        {"client_outage", "bad_time", "goodput_gap", "flaps", "dropped_requests",
+         "failover_time"},
+    ),
+    "reads out while writes are not": (lambda h: refused(h, 1, 1.0, 2.0), {"client_outage_read"}),
+    "writes refused now and then": (
+        lambda h: altered(
+            h,
+            after_fault(h, 0, 2.5, 4.5) & (h.requests["token"] % 20 == 0),
+            outcome=Outcome.OK_LATE,
+            done_ns=h.requests["due_ns"][after_fault(h, 0, 2.5, 4.5) & (h.requests["token"] % 20 == 0)]
+            + 101 * MS,
+        ),
+        {"error_rate", "flaps", "max_stall", "latency"},
+    ),
+    "one write hangs": (stalled, {"max_stall", "flaps"}),
+    "slow after recovery": (slow, {"latency"}),
+    "promoted late": (detected_late, {"time_to_detect"}),
+    "an acknowledged write lost": (lost, {"lost_writes"}),
+    "a write stored twice": (duplicated, {"duplicate_writes"}),
+    "a write from nowhere": (lambda h: appeared(h, 7), {"unexpected_writes"}),
+    "a refused write stored": (lambda h: appeared(h, refused_token(h)), {"resurrected_writes"}),
+}  # fmt: skip
+
+
+def verdicts(history):
+    judged = judge_trial(CASE, TrialInput(1, history))
+    assert judged.valid, judged.result.invalid_because
+    names = {t.text: t.metric for t in THRESHOLDS}
+    return {names[e.expression]: e.verdict for e in judged.result.expectations}
+
+
+def test_the_clean_twin_passes_everything(clean):
+    assert set(verdicts(clean).values()) == {Verdict.PASS}
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_planted_defect_is_found_by_its_checkers_and_by_no_other(clean, plant):
+    change, expected = PLANTS[plant]
+    found = verdicts(change(clean))
+    assert {metric for metric, verdict in found.items() if verdict is Verdict.FAIL} == expected
+
+
+def test_every_threshold_is_violated_by_some_plant():
+    assert set.union(*(expected for _, expected in PLANTS.values())) == {
+        t.metric for t in THRESHOLDS
+    }
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_planted_defect_fails_the_run(clean, plant):
+    change, _ = PLANTS[plant]
+    result = judge_histories(CASE, [TrialInput(1, change(clean))])
+    assert (result.verdict, result.exit_code) == (Verdict.FAIL, 1)
