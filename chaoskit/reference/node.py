@@ -190,7 +190,7 @@ class Node:
                     self.primary,
                     follower.session,
                     follower.complete,
-                )  # fmt: skip
+                )
             )
         )
 
@@ -208,7 +208,7 @@ class Node:
                     self.store.seq,
                     follower.complete,
                     self.primary,
-                )  # fmt: skip
+                )
             )
         )
 
@@ -232,7 +232,7 @@ class Node:
                     follower.next_index,
                     follower.complete,
                     self.primary,
-                )  # fmt: skip
+                )
             )
         )
 

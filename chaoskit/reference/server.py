@@ -55,15 +55,18 @@ class Connection(asyncio.Protocol):
         self._close_after = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Answers leave at once: they are small, and somebody measures how long they take."""
         self._transport = cast("asyncio.Transport", transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature
+        """Whoever asked has gone; what is still to be answered is answered to nobody."""
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
+        """Requests are handled as they become whole; the next waits for the answer."""
         self._buffer = self._buffer + data if self._buffer else data
         if not self._busy:
             self._serve()

@@ -66,6 +66,7 @@ class NodeService(Shell):
         self._scans: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
+        """Stop; for tests, where a process outlives its node."""
         await super().close()
         for task in self._scans:
             task.cancel()
@@ -74,15 +75,18 @@ class NodeService(Shell):
             await link.close()
 
     def ticked(self, now: int) -> list[Action]:
+        """Give up overdue answers, then let the state machine look at the clock."""
         at = asyncio.get_running_loop().time()
         for link in self.links.values():
             link.sweep(at)
         return self.node.tick(now)
 
     def heard(self, now: int, message: Message) -> list[Action]:
+        """Peer or witness said something."""
         return self.node.message(now, message)
 
     def act(self, action: Action) -> None:
+        """Send a message, or answer the client that waits for it."""
         if isinstance(action, Send):
             self.links[action.to].send(encode(action.message))
         elif isinstance(action, Answer):
@@ -91,9 +95,11 @@ class NodeService(Shell):
                 conn.respond(self._render(action))
 
     def epoch(self) -> int:
+        """The epoch as this process knows it."""
         return self.node.epoch
 
     def status(self, now: int) -> tuple[bool, bytes]:
+        """Healthy: serving, or in sync with a primary that is heard."""
         node = self.node
         role = node.role(now)
         made = {
@@ -112,25 +118,29 @@ class NodeService(Shell):
     # ------------------------------------------------------------ clients
 
     def client(self, conn: Connection, method: bytes, path: bytes, body: bytes) -> bytes | None:
+        """Registers and log."""
         if path.startswith(b"/kv/"):
             key = path[4:].decode("latin-1")
             if not key or len(key) > 128 or not key.isprintable() or "?" in key:
                 return self.answer(400, b'{"error":"not a usable key"}')
-            if method == b"GET":
-                return self._render(self.node.read(time.monotonic_ns(), key))
             if method == b"PUT":
                 return self._write(conn, key, body)
-        elif path == b"/log":
-            if method == b"POST":
-                return self._write(conn, "", body)
             if method == b"GET":
-                task = asyncio.get_running_loop().create_task(self._scan(conn))
-                self._scans.add(task)
-                task.add_done_callback(self._scans.discard)
-                return None
-        else:
-            return self.answer(404, b'{"error":"no such path"}')
-        return self.answer(405, b'{"error":"no such method here"}')
+                return self._render(self.node.read(time.monotonic_ns(), key))
+        elif path == b"/log":
+            return self._log(conn, method, body)
+        known = path.startswith(b"/kv/")
+        return self.answer(405 if known else 404, b'{"error":"no such path or method"}')
+
+    def _log(self, conn: Connection, method: bytes, body: bytes) -> bytes | None:
+        if method == b"POST":
+            return self._write(conn, "", body)
+        if method != b"GET":
+            return self.answer(405, b'{"error":"no such method"}')
+        task = asyncio.get_running_loop().create_task(self._scan(conn))
+        self._scans.add(task)
+        task.add_done_callback(self._scans.discard)
+        return None
 
     def _write(self, conn: Connection, key: str, body: bytes) -> bytes | None:
         text = body.strip()
@@ -202,12 +212,15 @@ class WitnessService(Shell):
             raise BadSettings(f"CHAOSKIT_STATE={settings.state_file}: {error}") from None
 
     def ticked(self, now: int) -> list[Action]:
+        """Let the state machine look at the clock."""
         return self.witness.tick(now)
 
     def heard(self, now: int, message: Message) -> list[Action]:
+        """A node called; nothing else is for a witness."""
         return self.witness.call(now, message) if isinstance(message, Call) else []
 
     def act(self, action: Action) -> None:
+        """Make a change durable."""
         if isinstance(action, Persist) and self.settings.state_file:
             self._write_state(Path(self.settings.state_file), action.state)
 
@@ -222,9 +235,11 @@ class WitnessService(Shell):
         fresh.replace(file)
 
     def epoch(self) -> int:
+        """The epoch as this process knows it."""
         return self.witness.epoch
 
     def status(self, now: int) -> tuple[bool, bytes]:  # noqa: ARG002 - a witness has no lease
+        """Healthy as long as it answers."""
         witness = self.witness
         made = {
             "role": "witness",
@@ -236,5 +251,12 @@ class WitnessService(Shell):
         }
         return True, json.dumps(made, separators=(",", ":")).encode()
 
-    def client(self, conn: Connection, method: bytes, path: bytes, body: bytes) -> bytes | None:  # noqa: ARG002
+    def client(
+        self,
+        conn: Connection,  # noqa: ARG002 - the signature
+        method: bytes,  # noqa: ARG002 - the signature
+        path: bytes,  # noqa: ARG002 - the signature
+        body: bytes,  # noqa: ARG002 - the signature
+    ) -> bytes | None:
+        """Nothing: a witness has no clients."""
         return self.answer(404, b'{"error":"a witness stores no data"}')

@@ -86,20 +86,22 @@ class Witness:
 
     def _consider(self, now: int, call: Call) -> None:
         holds = self._is_primary(call.node, call.inc)
+        if holds and not (call.live or call.proof):
+            return  # it is deaf: what we grant would not reach it, and would bind everybody else
         if call.ask == "alone" and holds:
-            self._change(now, call, {call.node: call.inc})
+            self._change(call, {call.node: call.inc})
         elif call.ask == "add" and holds and call.peer not in {"", call.node}:
-            self._change(now, call, {call.node: call.inc, call.peer: call.peer_inc})
+            self._change(call, {call.node: call.inc, call.peer: call.peer_inc})
         elif call.ask == "promote" and not holds:
             silent = now - self.heard_ns >= self.timing.witness_ns
             if silent and self.in_sync.get(call.node) == call.inc:
-                self._change(now, call, {call.node: call.inc})
+                self._change(call, {call.node: call.inc})
                 self.heard_ns = now
             else:
                 why = "the primary is heard" if not silent else "it is not in sync"
                 self._out.append(Note("refused", f"promotion of {call.node}: {why}"))
 
-    def _change(self, now: int, call: Call, in_sync: dict[str, str]) -> None:
+    def _change(self, call: Call, in_sync: dict[str, str]) -> None:
         self.epoch += 1
         self.primary, self.primary_inc, self.in_sync = call.node, call.inc, in_sync
         members = " ".join(sorted(in_sync))
@@ -139,7 +141,7 @@ class Witness:
         """Raises ``ValueError`` if that is not what ``Persist`` wrote."""
         epoch, members = durable.get("epoch"), durable.get("in_sync")
         if not isinstance(epoch, int) or not isinstance(members, dict):
-            raise ValueError("not the state of a witness")
+            raise ValueError("not the state of a witness")  # noqa: TRY004 - it is data, not a type
         self.epoch = epoch
         self.primary = str(durable.get("primary", ""))
         self.primary_inc = str(durable.get("primary_inc", ""))
