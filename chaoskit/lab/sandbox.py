@@ -223,7 +223,7 @@ class SandboxLab:
         each = {name: self._plan.node_batch(name) for name in self._plan.nics}
         session.request("ip", {"stages": [{"": self._plan.lab_batch(pids)}, each]})
         for service in self._stack.services.values():
-            session.request("root", root_order(service, writable=self._user_namespace))
+            session.request("root", root_order(service, locked=self._user_namespace))
         self._journal.done(self._entry)
         self._open_logs()
 

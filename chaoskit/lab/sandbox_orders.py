@@ -80,7 +80,7 @@ def service_order(service: Service, run_id: str) -> dict[str, object]:
     }
 
 
-def root_order(service: Service, *, writable: bool) -> dict[str, object]:
+def root_order(service: Service, *, locked: bool) -> dict[str, object]:
     """What must exist in the service's root before anything is mounted there."""
     targets = [
         {"path": m.target, "kind": "file" if m.source and Path(m.source).is_file() else "folder"}
@@ -88,7 +88,7 @@ def root_order(service: Service, *, writable: bool) -> dict[str, object]:
     ]
     if service.working_dir:
         targets.append({"path": service.working_dir, "kind": "folder"})
-    return {"node": service.name, "targets": targets, "writable": writable}
+    return {"node": service.name, "targets": targets, "locked": locked}
 
 
 def child_order(node: str, argv: list[str], run_id: str) -> dict[str, object]:

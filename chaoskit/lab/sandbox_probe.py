@@ -62,7 +62,7 @@ def _try_out(*, user_namespace: bool) -> None:
         session.request("begin", {"base": _BASE})
         session.request("holders", {"nodes": {"probe": {}}})
         session.request("ip", {"stages": [{"probe": "link add ck0 type bridge\n"}]})
-        session.request("root", {"node": "probe", "targets": [], "writable": user_namespace})
+        session.request("root", {"node": "probe", "targets": [], "locked": user_namespace})
     finally:
         session.close()
 

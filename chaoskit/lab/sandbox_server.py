@@ -21,7 +21,8 @@ from typing import cast
 
 from chaoskit.lab import sandbox_fork as fork
 from chaoskit.lab.sandbox_kernel import CLONE_NEWNET, setns
-from chaoskit.lab.sandbox_root import make_root, make_tmpfs
+from chaoskit.lab.sandbox_root import make_tmpfs
+from chaoskit.lab.sandbox_tree import make_tree
 
 __all__ = ["PACKET", "serve"]
 
@@ -188,8 +189,8 @@ class Server:
 
     def _root(self, order: Order) -> dict[str, object]:
         targets = cast("list[dict[str, object]]", order["targets"])
-        writable = bool(order["writable"])
-        make_root(self._base, self._folder(order["node"]), targets, writable=writable)
+        locked = bool(order["locked"])
+        make_tree(self._base, self._folder(order["node"]), targets, locked=locked)
         return {}
 
     def _service(self, order: Order) -> dict[str, object]:
