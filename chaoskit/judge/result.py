@@ -100,6 +100,7 @@ class RunResult(Frozen):
     verdict: Verdict
     exit_code: int
     sentence: str  # the one sentence under the verdict
+    ending: str = ""  # how the run ended early, as a sentence; empty if it did not
     lab: str
     seed: int
     trials: tuple[TrialResult, ...]

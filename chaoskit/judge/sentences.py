@@ -213,9 +213,6 @@ def trial_notes(view: View, metrics: Metrics) -> tuple[str, ...]:
             said.append(fault.problem)
     if metrics.client_outage.note:
         said.append(f"client_outage: {metrics.client_outage.note}")
-    settled = view.history.notes.get("settled")
-    if isinstance(settled, str):
-        said.append(f"settled after heal: {settled}")
     reading = view.history.notes.get("reading", [])
     said += [str(text) for text in reading] if isinstance(reading, list) else []
     return tuple(said)

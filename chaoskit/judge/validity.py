@@ -172,8 +172,7 @@ def _load_reasons(view: View, gates: Gates) -> list[str]:
         )
     for name, track in view.tracks.items():
         found += _comb_reasons(view, name, track, gates)
-        found += _lag_reasons(view, name, track, gates)
-    return found
+    return found + _lag_reasons(view, gates)
 
 
 def _comb_reasons(view: View, name: str, track: Track, gates: Gates) -> list[str]:
@@ -207,9 +206,19 @@ def _longest_unasked(track: Track) -> int:
     return int(np.diff(asked).max()) - 1
 
 
-def _lag_reasons(view: View, name: str, track: Track, gates: Gates) -> list[str]:
+def _lag_reasons(view: View, gates: Gates) -> list[str]:
+    """One sentence for all combs: they share one process, and one knob."""
+    late = [(n, how) for n, track in view.tracks.items() if (how := _lateness(view, track, gates))]
+    if not late:
+        return []
+    name, how = late[0]
+    also = joined([other for other, _ in late[1:]])
+    too = f" ({also} too)" if also else ""
+    return [f"the generator of {name}{too} was {how}; lower the rate or free the machine"]
+
+
+def _lateness(view: View, track: Track, gates: Gates) -> str | None:
     allowed = max(1 / track.stream.rate, gates.lag_p99_s)
-    knob = "lower the rate or free the machine"
     for phase in ("baseline", "fault", "outage", "recovery", "recovered"):
         lags = track.lag_ns(*track.due_between(*view.spans[phase]))
         if not lags.size:
@@ -217,20 +226,11 @@ def _lag_reasons(view: View, name: str, track: Track, gates: Gates) -> list[str]
         worst = int(lags.max()) / NS
         p99 = float(np.quantile(lags, 0.99)) / NS if lags.size >= 100 else 0.0
         if worst > gates.lag_max_s:
-            return [
-                (
-                    f"the generator of {name} was {seconds(worst)} late at worst in the phase "
-                    f"{phase} (at most {seconds(gates.lag_max_s)}); {knob}"
-                )
-            ]
+            most = seconds(gates.lag_max_s)
+            return f"{seconds(worst)} late at worst in the phase {phase} (at most {most})"
         if p99 > allowed:
-            return [
-                (
-                    f"the generator of {name} was {seconds(p99)} late at p99 in the phase {phase} "
-                    f"(at most {seconds(allowed)}); {knob}"
-                )
-            ]
-    return []
+            return f"{seconds(p99)} late at p99 in the phase {phase} (at most {seconds(allowed)})"
+    return None
 
 
 def _read_reasons(view: View) -> list[str]:

@@ -242,6 +242,7 @@ def judge_run(case: Case, trials: Sequence[JudgedTrial], ending: Ending | None =
         verdict=ending.verdict if ending else verdict,
         exit_code=ending.exit_code if ending else EXIT_CODES[verdict],
         sentence=f"{ending.sentence} {text}".strip() if ending else text,
+        ending=ending.sentence if ending else "",
         lab=case.lab,
         seed=case.seed,
         trials=results,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -64,9 +65,7 @@ def time_to_detect(view: View) -> Interval | None:
     The declaration itself is not observed: this is the first sign of it, and an upper bound.
     """
     fault = view.fault
-    change = (
-        None if fault is None else promotion(view.history, fault.commanded_ns, view.observed[1])
-    )
+    change = None if fault is None else _promoted(view, fault, view.observed[1])
     if fault is None or change is None:
         return None
     found = _since(fault, change.middle_ns, change.after_ns, change.seen_ns, 0)
@@ -84,7 +83,7 @@ def phases(view: View) -> Mapping[str, Interval]:
     if fault is None or end is None:
         return {}
     felt = view.outage.start_ns if view.outage else None
-    change = promotion(view.history, fault.commanded_ns, end + 2 * view.history.poll_every_ns)
+    change = _promoted(view, fault, end + 2 * view.history.poll_every_ns)
     marks: list[tuple[str, int]] = []
     if felt is not None:
         marks.append(("mask", felt))
@@ -95,6 +94,15 @@ def phases(view: View) -> Mapping[str, Interval]:
         name: _part(view, name, length, change)
         for name, length in split(fault.acknowledged_ns, marks, end)
     }
+
+
+def _promoted(view: View, fault: FaultRecord, until_ns: int) -> Promotion | None:
+    """When another node became primary: seen by a poll, or proven by a write that it took."""
+    change = promotion(view.history, fault.commanded_ns, until_ns)
+    served = first_good_ns(view)
+    if change is None or served is None or change.node not in view.writers_after:
+        return change
+    return replace(change, seen_ns=max(change.after_ns, min(change.seen_ns, served)))
 
 
 def split(start_ns: int, marks: Sequence[tuple[str, int]], end_ns: int) -> list[tuple[str, int]]:

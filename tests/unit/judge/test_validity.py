@@ -245,3 +245,10 @@ def test_reads_that_stay_away_while_writes_come_back_are_a_finding():
 
 def test_a_node_that_never_serves_again_after_heal_is_no_reason(clean):
     assert said(with_fault(clean, felt_healed_ns=None)) == ()
+
+
+def test_combs_that_are_late_together_are_one_reason():
+    both = (("write", "write", "kept"), ("read", "read", "kept"))
+    history, _ = simulate(Scenario(streams=both, lag_s=0.04))
+    (sentence,) = said(history)
+    assert sentence.startswith("the generator of write (read too) was 39 ms late at p99")

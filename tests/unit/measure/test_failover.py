@@ -148,3 +148,16 @@ def test_a_straggler_is_not_a_writer():
     view = View(replace(history, requests=requests))
     assert view.writers_after == {"node-a"}
     assert not view.writer_changed()
+
+
+def test_a_write_that_the_new_primary_took_proves_its_promotion_before_a_poll_does():
+    history, truth = simulate(Scenario(outage_s=1.0))
+    seldom = tuple(
+        o
+        for o in history.observations
+        if not truth.begin_ns + 900 * MS < o.sent_ns < truth.end_ns + 300 * MS
+    )
+    found = measure_trial(replace(history, observations=seldom))
+    assert found.time_to_detect.value_s <= found.failover_time.value_s
+    assert found.time_to_detect.low_s <= 0.95 <= found.time_to_detect.high_s
+    assert found.time_to_detect.high_s < 1.01
