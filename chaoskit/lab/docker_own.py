@@ -24,6 +24,8 @@ __all__ = ["OwnContainers"]
 
 _HERE = "/opt/chaoskit/here"
 """Where the harness's own copy of chaoskit is seen: first on the image's PYTHONPATH."""
+_NEEDED = ["DAC_OVERRIDE", "SYS_NICE"]
+"""To read and write the harness's files, whoever owns them; to go before what is measured."""
 
 
 @dataclass
@@ -89,6 +91,7 @@ class OwnContainers:
             binds=binds,
             network_mode=network,
             cap_drop=["ALL"],
+            cap_add=_NEEDED,
             security_opt=["no-new-privileges"],
             restart_policy={"Name": "no"},
         )
