@@ -1,0 +1,106 @@
+"""Undo operations are a closed list of typed data: everything else is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaoskit.lab.ops import (
+    DockerStart,
+    KillProcess,
+    RemoveDockerRun,
+    RemoveTree,
+    describe,
+    from_data,
+    to_data,
+)
+
+BOOT = "01234567-89ab-cdef-0123-456789abcdef"
+GOOD = [
+    KillProcess(2, 0, BOOT, "sandbox lab"),
+    RemoveDockerRun("r_1"),
+    DockerStart("0f" * 32),
+    RemoveTree("lab/root"),
+]
+
+
+@pytest.mark.parametrize("op", GOOD)
+def test_an_operation_survives_the_way_through_json(op):
+    assert from_data(json.loads(json.dumps(to_data(op)))) == op
+    assert describe(op)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("kill-process", "pid", 0),
+        ("kill-process", "pid", 1),
+        ("kill-process", "pid", -1),
+        ("kill-process", "pid", True),
+        ("kill-process", "pid", "77"),
+        ("kill-process", "pid", 77.0),
+        ("kill-process", "pid", 1 << 40),
+        ("kill-process", "starttime", -1),
+        ("kill-process", "starttime", None),
+        ("kill-process", "boot_id", "x"),
+        ("kill-process", "boot_id", BOOT + "\n"),
+        ("kill-process", "what", "a\nb"),
+        ("kill-process", "what", "\u202eevil"),
+        ("kill-process", "what", "x" * 201),
+        ("remove-docker-run", "run_id", "a;b"),
+        ("remove-docker-run", "run_id", ""),
+        ("remove-docker-run", "run_id", ["a"]),
+        ("docker-start", "container_id", "ab"),
+        ("docker-start", "container_id", "../" + "0" * 61),
+        ("remove-tree", "path", "/etc"),
+        ("remove-tree", "path", "../x"),
+        ("remove-tree", "path", "a/../../x"),
+        ("remove-tree", "path", ""),
+        ("remove-tree", "path", "."),
+        ("remove-tree", "path", "a\0b"),
+        ("remove-tree", "path", 7),
+    ],
+)
+def test_a_field_of_a_wrong_value_is_refused(kind, field, value):
+    data = next(to_data(op) for op in GOOD if op.kind == kind) | {field: value}
+    with pytest.raises(ValueError, match="undo operation"):
+        from_data(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        "kill-process",
+        {},
+        {"kind": "run-command", "argv": ["rm"]},
+        {"kind": ["kill-process"]},
+        {"kind": "remove-docker-run"},
+        {"kind": "remove-docker-run", "run_id": "a", "extra": 1},
+        {"kind": "remove-docker-run", "run_id": "a", "self": 1},
+    ],
+)
+def test_anything_but_a_known_operation_is_refused(data):
+    with pytest.raises(ValueError, match="undo operation"):
+        from_data(data)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(GOOD), st.dictionaries(st.text(max_size=12), json_values, max_size=3))
+def test_arbitrary_data_makes_an_operation_or_a_value_error(op, changes):
+    data = to_data(op) | changes
+    try:
+        made = from_data(data)
+    except ValueError:
+        return
+    assert to_data(made) == data
