@@ -29,6 +29,7 @@ from gevent.event import Event
 
 from chaoskit.errors import BadInput
 from chaoskit.load.config import LoadConfig
+from chaoskit.load.priority import favoured
 
 __all__ = ["main"]
 
@@ -192,6 +193,7 @@ def main() -> None:
     """Run until standard input closes."""
     # Ctrl-C reaches every process of the terminal; what it means is for the harness to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    favoured()
     _Child().run()
 
 

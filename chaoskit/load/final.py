@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from chaoskit.load.tokens import save
 __all__ = ["read_everything"]
 
 _AGAIN_S = 0.1
-_NODE_SHARE = 0.5
+_ASK_AGAIN_SHARE = 0.5
 
 ReadBack = Callable[[Endpoint | None], Mapping[int, int]]
 
@@ -27,16 +28,14 @@ def read_everything(
 ) -> dict[str, dict[str, object]]:
     """Read the front door and every node at once; ``<folder>/<place>.npy`` holds what came.
 
-    Returns place → ``{"tokens": n}`` or ``{"error": sentence}`` within ``timeout_s``, give or take
-    the writing of the files. A place that does not answer is asked again until its time is up,
-    half of it for a single node, so that a node that stays dead costs less.
+    Returns place → ``{"tokens": n, "distinct": n}`` or ``{"error": sentence}`` within
+    ``timeout_s``, give or take the writing of the files. A place that fails is asked again for
+    half of that time; one that answers slowly has all of it.
     """
     places: dict[str, Endpoint | None] = {FRONTDOOR: None}
     places.update({node.node: node for node in nodes})
     jobs = {
-        place: gevent.spawn(
-            _one, read_back, place, node, folder, timeout_s * (_NODE_SHARE if node else 1.0)
-        )
+        place: gevent.spawn(_one, read_back, place, node, folder, timeout_s)
         for place, node in places.items()
     }
     gevent.joinall(list(jobs.values()))
@@ -47,6 +46,7 @@ def _one(
     read_back: ReadBack, place: str, node: Endpoint | None, folder: Path, within_s: float
 ) -> dict[str, object]:
     why = "it did not answer"
+    again_until = time.monotonic() + within_s * _ASK_AGAIN_SHARE
     timeout = Timeout.start_new(within_s)
     try:
         while True:
@@ -55,6 +55,8 @@ def _one(
                 break
             except OSError as error:
                 why = describe(error)
+                if time.monotonic() > again_until:
+                    return {"error": f"{place} could not be read back: {why}"}
                 gevent.sleep(_AGAIN_S)
     except Timeout as error:
         if error is not timeout:

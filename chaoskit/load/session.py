@@ -22,6 +22,7 @@ from chaoskit.load.config import LoadConfig
 from chaoskit.load.final import read_everything
 from chaoskit.load.frontdoor import FrontDoor
 from chaoskit.load.operation import Operation, Verdict
+from chaoskit.load.priority import ahead_of_others, as_everybody
 from chaoskit.load.recorder import FLUSH_EVERY_S, Recorder
 from chaoskit.load.user import CombUser, Shared
 
@@ -118,6 +119,7 @@ class LoadSession:
 
     def start(self, at_ns: int) -> None:
         """Slot 0 of every comb is due at ``at_ns`` plus the comb's phase."""
+        ahead_of_others()
         self.dispatcher.begin(at_ns)
         self._running = gevent.spawn(self.dispatcher.run)
         self._flushing = gevent.spawn(self._flush_for_ever)
@@ -130,6 +132,7 @@ class LoadSession:
         until = time.monotonic() + longest
         while any(comb.in_flight for comb in self.combs) and time.monotonic() < until:
             gevent.sleep(0.005)
+        as_everybody()
         if self._flushing is not None:
             self._flushing.kill()
         self.recorder.close()

@@ -141,18 +141,31 @@ class HttpKv(CombUser):
         return Verdict.REFUSED
 
     def read_back(self, place: Endpoint | None) -> Mapping[int, int]:
-        """``GET /log`` of one node, or of whoever answers at the front door."""
+        """``GET /log`` of one node, or of the one that clients would be served by.
+
+        At the front door a node that says ``X-Chaoskit-Role`` must say primary: a backup answers
+        for itself, not for the service.
+        """
         if self.scan is None:
             raise BadInput("load option read_back is missing: nobody said how to read the log")
         scan, operation = self.scan, Operation(Op.SCAN, 0, 0, 0, fresh=True)
-        for endpoint in [place] if place else list(self.shared.door.endpoints):
-            answer = self.client.ask(endpoint, self._payload(endpoint, scan, operation), operation)
-            if answer.status in scan.ok:
-                return tokens_of(answer.body)
-            if place is None and answer.status in MOVE_ON:
+        if place is not None:
+            answer = self.client.ask(place, self._payload(place, scan, operation), operation)
+            if answer.status not in scan.ok:
+                raise ConnectionError(f"HTTP {answer.status}")
+            return tokens_of(answer.body)
+        why = OSError("no endpoint of the front door says that it is primary")
+        for endpoint in self.shared.door.endpoints:
+            try:
+                answer = self.client.ask(
+                    endpoint, self._payload(endpoint, scan, operation), operation
+                )
+            except OSError as error:
+                why = error
                 continue
-            raise OSError(f"HTTP {answer.status}")
-        raise OSError("no endpoint of the front door answered for the log")
+            if answer.status in scan.ok and answer.header(b"x-chaoskit-role") in (b"", b"primary"):
+                return tokens_of(answer.body)
+        raise why
 
 
 def _header_lines(value: object) -> str:

@@ -262,3 +262,23 @@ def read(path):
 def by_outcome(records):
     """ok, ok_late, fail_definite, ambiguous, not_sent"""
     return tuple(np.bincount(records["outcome"], minlength=6)[1:].tolist())
+
+
+BLOCKING_USER = """
+import gevent.monkey
+from chaoskit.load.users.http_kv import HttpKv
+
+block = gevent.monkey.get_original("time", "sleep")  # the whole loop stands still
+
+class Sleepy(HttpKv):
+    def perform(self, operation):
+        if operation.slot == {slot}:
+            block({seconds})
+        return super().perform(operation)
+"""
+
+
+def blocking(folder, slot, seconds):
+    path = folder / "sleepy.py"
+    path.write_text(BLOCKING_USER.format(slot=slot, seconds=seconds))
+    return {"locustfile": str(path)}
