@@ -37,8 +37,8 @@ class _Ids:
         found = self._ids.get(text)
         if found is not None:
             return found, False
-        if len(self.texts) >= _MOST_STRINGS:  # two bytes in the record, and somebody's bug
-            return self.of(_TOO_MANY) if text != _TOO_MANY else (len(self.texts) - 1, False)
+        if len(self.texts) >= _MOST_STRINGS and text != _TOO_MANY:
+            return self.of(_TOO_MANY)  # a number has two bytes, and this is somebody's defect
         self._ids[text] = len(self.texts)
         self.texts.append(text)
         return self._ids[text], True
