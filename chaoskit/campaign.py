@@ -15,7 +15,7 @@ from chaoskit.clock import NS, now_ns, utc_label
 from chaoskit.contracts import Lab
 from chaoskit.errors import ChaoskitError, HealFailed
 from chaoskit.experiment.model import Experiment
-from chaoskit.judging import Outcome, judge_dir, judge_one
+from chaoskit.judging import Outcome, judge_dir, judge_one, trial_line
 from chaoskit.lab.guardian import Guardian
 from chaoskit.lab.journal import Journal
 from chaoskit.phases import longest_period_s, phases_s
@@ -115,7 +115,7 @@ class _Campaign:
     def _invalid(self, n: int) -> bool:
         """Is the trial just run invalid? Judged from its folder, as it will be at the end."""
         trial = judge_one(self.run_dir, n)
-        self.request.say("judged", {"n": n, "trial": trial.result})
+        self.request.say("judged", {"n": n, "line": trial_line(trial.result)})
         return not trial.valid
 
 

@@ -187,15 +187,15 @@ class Ticker(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="tick", daemon=True)
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self._worst_ns = 0
         self._clock = MonotonicClock()
 
     def run(self) -> None:
         """Note how much later than asked each sleep ended."""
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             before = now_ns()
-            self._stop.wait(self.EVERY_S)
+            self._ended.wait(self.EVERY_S)
             self._worst_ns = max(self._worst_ns, now_ns() - before - int(self.EVERY_S * NS))
 
     def restart(self) -> None:
@@ -208,5 +208,5 @@ class Ticker(threading.Thread):
 
     def stop(self) -> None:
         """End the thread."""
-        self._stop.set()
+        self._ended.set()
         self.join(timeout=1.0)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from chaoskit.clock import NS
 from chaoskit.errors import BadInput, ChaoskitError, Interrupted
-from chaoskit.experiment.grammar import parse_threshold
+from chaoskit.experiment.grammar import ThresholdError, parse_threshold
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.history.history import Stream
 from chaoskit.history.reader import read_trial
-from chaoskit.judge.result import RunResult, Verdict
+from chaoskit.judge.result import Interval, RunResult, TrialResult, Verdict
 from chaoskit.judge.validity import Gates
 from chaoskit.judge.verdict import (
     Band,
@@ -25,13 +25,13 @@ from chaoskit.judge.verdict import (
     TrialInput,
     judge_run,
     judge_trial,
-    overhead_of,
 )
 from chaoskit.measure.timeline import Timeline
+from chaoskit.report.facts import RunFacts
 from chaoskit.rundir import read_json, trial_folder, trial_folders
-from chaoskit.runfile import RunFile, read_run_file
+from chaoskit.runfile import RunFile, ThresholdFact, read_run_file
 
-__all__ = ["Outcome", "judge_dir", "judge_one"]
+__all__ = ["Outcome", "judge_dir", "judge_one", "trial_line"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def judge_dir(
     it ended. Raises ``BadInput`` with one sentence where the folder holds
     no run.
     """
-    from chaoskit.measure.reading import timeline
+    from chaoskit.measure.timeline import timeline
     from chaoskit.report.write import write_reports
 
     facts = read_run_file(run_dir)
@@ -93,12 +93,35 @@ def judge_dir(
 def _judge(case: Case, folder: Path, n: int) -> JudgedTrial:
     history = read_trial(folder)
     notes = tuple(_notes(history.notes))
-    return judge_trial(case, TrialInput(n, history, notes, overhead_of(history)))
+    return judge_trial(case, TrialInput(n, history, notes))
 
 
 def _notes(notes: Mapping[str, object]) -> list[str]:
     """The engine's notes that are sentences for a reader."""
     return [f"{key}: {value}" for key, value in notes.items() if isinstance(value, str)]
+
+
+def trial_line(trial: TrialResult) -> str:
+    """One finished trial in one line, for the progress display."""
+    found = trial.metrics
+    if found is None:
+        return f"trial {trial.n}: {trial.verdict}"
+    parts = [f"trial {trial.n}: {trial.verdict}", f"outage {_said(found.client_outage)}"]
+    if found.failover_time.applicable:
+        parts.append(f"failover {_said(found.failover_time)}")
+    parts.append(f"dropped {found.dropped_requests.count} of {found.dropped_requests.due}")
+    if found.lost_writes.checked:
+        parts.append(f"lost {found.lost_writes.count}")
+    return ", ".join([*parts, *trial.invalid_because])
+
+
+def _said(interval: Interval) -> str:
+    if interval.value_s is None:
+        return "not measured"
+    if interval.censored:
+        return f">= {interval.value_s:.2f} s"
+    half = ((interval.high_s or 0.0) - (interval.low_s or 0.0)) / 2
+    return f"{interval.value_s:.3f} s (within {half:.3f})"
 
 
 def _ending(ended: ChaoskitError) -> Ending:
@@ -134,7 +157,7 @@ def _case(facts: RunFile) -> Case:
         band = Band(facts.band.low_s, facts.band.high_s, facts.band.formula)
     return Case(
         name=facts.experiment,
-        thresholds=tuple(_threshold(t.text, t.line) for t in facts.thresholds),
+        thresholds=tuple(_threshold(t) for t in facts.thresholds),
         trials_wanted=facts.trials,
         gates=gates,
         question=facts.question,
@@ -144,13 +167,14 @@ def _case(facts: RunFile) -> Case:
     )
 
 
-def _threshold(text: str, line: int) -> Threshold:
-    return parse_threshold(text, line=line)
+def _threshold(fact: ThresholdFact) -> Threshold:
+    try:
+        return parse_threshold(fact.text, line=fact.line, because=fact.because)
+    except ThresholdError as error:
+        raise BadInput(f"run.json: threshold '{fact.text}': {error}") from error
 
 
-def _facts(facts: RunFile, run_dir: Path) -> object:
-    from chaoskit.report.facts import RunFacts
-
+def _facts(facts: RunFile, run_dir: Path) -> RunFacts:
     return RunFacts(
         run=run_dir.name,
         started_utc=facts.started_utc,

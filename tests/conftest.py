@@ -6,10 +6,13 @@ that a build machine that should have something cannot lose it silently.
 
 import functools
 import os
+import re
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from support import ROOT, Ran, chaoskit
 
 
 def _sandbox() -> str | None:
@@ -87,3 +90,55 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if name in required():
             pytest.fail(f"CHAOSKIT_REQUIRE asks for {name}, but: {reason}", pytrace=False)
         pytest.skip(f"needs {name}: {reason}")
+
+
+# What a machine that is too busy looks like. A run that is invalid for one of these says nothing
+# about the code under test, and is repeated, as a person would; any other reason fails the test.
+BUSY = re.compile(r"late|not sent|not clean|own heartbeat|too few|neither recorded")
+TRIES = 4
+
+
+@pytest.fixture
+def command() -> Callable[..., Ran]:
+    """The command line in a process of its own."""
+    return chaoskit
+
+
+@pytest.fixture
+def run_until_valid(tmp_path: Path) -> Callable[..., Ran]:
+    """``chaoskit run FILE ARGS`` with one trial, repeated while the machine is too busy for it."""
+
+    def run(file: Path, *args: object, env: dict | None = None, prefix: tuple = ()) -> Ran:
+        ran = None
+        for n in range(TRIES):
+            out = tmp_path / f"run-{n}"
+            ran = chaoskit("run", file, "--trials", 1, *args, out=out, env=env, prefix=prefix)
+            if ran.folder is None or not (ran.folder / "result.json").exists():
+                return ran
+            reasons = [r for t in ran.result["trials"] for r in t["invalid_because"]]
+            if ran.result["verdict"] != "INVALID" or not all(map(BUSY.search, reasons)):
+                return ran
+        return ran
+
+    return run
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Callable[..., Path]:
+    """A short experiment on the reference pair, as a file; keyword arguments replace its lines."""
+
+    def write(**changes: str) -> Path:
+        lines = {
+            "stack": str(ROOT / "compose" / "active-passive" / "compose.yaml"),
+            "load": "{user: http-kv, rate: 100/s}",
+            "steps": "[{at: 3s, fault: kill, target: primary, for: 2s}]",
+            "run_for": "7s",
+            "thresholds": "[client_outage < 3s, lost_writes == 0]",
+            **changes,
+        }
+        path = tmp_path / "short.yaml"
+        body = "".join(f"{key}: {value}\n" for key, value in lines.items())
+        path.write_text(f"chaoskit: 1\nname: short\nquestion: Does it hold?\n{body}", "utf-8")
+        return path
+
+    return write

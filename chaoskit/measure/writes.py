@@ -26,9 +26,17 @@ Tokens = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 def missing_reads(view: View) -> tuple[str, ...]:
-    """Places whose final read is owed and is not there."""
-    owed = (FRONTDOOR, *view.history.nodes)
-    return tuple(place for place in owed if place not in view.history.finals)
+    """Places without whose final read nothing can be said about what is stored.
+
+    Every node that holds data. The front door shows nothing that no node holds, so it is missed
+    only together with a node: a system that never came back cannot be read through its front
+    door, and that is a finding about the system and not about the measurement.
+    """
+    finals, nodes = view.history.finals, view.history.nodes
+    missing = tuple(node for node in nodes if node not in finals)
+    if FRONTDOOR not in finals and (missing or not nodes):
+        return (FRONTDOOR, *missing)
+    return missing
 
 
 def lost_writes(view: View) -> Safety:
@@ -50,6 +58,8 @@ def lost_writes(view: View) -> Safety:
         hidden = int(np.count_nonzero(there & ~np.isin(acked["token"], finals[FRONTDOOR].tokens)))
         if hidden:
             notes.append(f"{hidden} more are on a node but not behind the front door")
+    else:
+        notes.append("the front door could not be read at the end")
     examples = _examples(view, absent, lambda _token: "acknowledged, and in no final read")
     return Safety(count=int(absent.size), examples=examples, note="; ".join(notes) or None)
 

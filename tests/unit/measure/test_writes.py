@@ -9,6 +9,8 @@ from chaoskit.history.history import FRONTDOOR, FinalRead
 from chaoskit.history.records import Op, Outcome
 from chaoskit.history.simulated import Scenario, simulate
 from chaoskit.measure.metrics import measure_trial
+from chaoskit.measure.view import View
+from chaoskit.measure.writes import lost_writes, missing_reads
 
 CHECKS = ("lost_writes", "duplicate_writes", "unexpected_writes", "resurrected_writes")
 
@@ -152,3 +154,16 @@ def test_only_the_first_offenders_are_listed(clean):
     found = measure_trial(without(clean, tokens, ALL)).lost_writes
     assert found.count == 50
     assert [e.token for e in found.examples] == tokens[:10]
+
+
+def test_a_front_door_that_stays_shut_hides_no_loss_that_the_nodes_show():
+    history, _truth = simulate(Scenario())
+    without = {place: final for place, final in history.finals.items() if place != FRONTDOOR}
+    shut = replace(history, finals=without)
+    assert missing_reads(View(shut)) == ()
+    found = lost_writes(View(shut))
+    assert (found.count, found.checked) == (0, True)
+    assert "front door" in found.note
+    node = history.nodes[0]
+    partly = {place: final for place, final in without.items() if place != node}
+    assert missing_reads(View(replace(history, finals=partly))) == (FRONTDOOR, node)
