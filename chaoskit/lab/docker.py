@@ -26,10 +26,10 @@ from chaoskit.errors import ChaoskitError, HealFailed, LabError, Refused
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.docker_compose import Compose, Tree, find_compose, load_raw, rendered
 from chaoskit.lab.docker_engine import AWAY_HINT, Engine, translating
+from chaoskit.lab.docker_helper import HelperNamespaces
 from chaoskit.lab.docker_host import (
     close_ways_out,
     first_process,
-    namespaces_of,
     send_signal,
     with_names,
 )
@@ -210,7 +210,8 @@ class DockerLab:
         if place.name in (CLIENT, OBSERVER):
             child = self._own.spawn(identity, name, argv)
         elif first_process(self._state(place), identity) is None:
-            child = self._own.spawn(self._own.share_network(identity), name, argv)
+            since = str(self._state(place).get("StartedAt"))
+            child = self._own.spawn(self._own.share_network(identity, since), name, argv)
         else:
             child = PipeChild(self._beside(place, argv), name)
         self._children = [one for one in self._children if one.alive()]
@@ -275,14 +276,23 @@ class DockerLab:
         return found["State"] if found else {"Running": False}
 
     def _namespaces(self, node: Node) -> Namespaces:
+        """The node's network, entered directly where we may, else through a helper beside it."""
+        identity, state = self._id(node), self._state(node)
         if self.identity(node) is None:
             raise LabError(f"{node.name} does not run, so it has no network")
-        return namespaces_of(self._state(node), self._id(node), node.name)
+        who = first_process(state, identity)
+        if who is not None:
+            return Namespaces.of(who.pid, who.starttime)
+        assert self._own is not None  # noqa: S101 - _id has seen to it
+        helper = self._own.share_network(identity, str(state.get("StartedAt")))
+        return HelperNamespaces(self._engine.endpoint, helper)
 
     def _close_ways_out(self, node: Node) -> None:
         # Where we are not root, who tries to leave meets silence: the network is internal.
-        with contextlib.suppress(Refused, LabError, OSError), self._namespaces(node) as inside:
-            close_ways_out(inside)
+        with contextlib.suppress(LabError, OSError):
+            if first_process(self._state(node), self._id(node)) is not None:
+                with self._namespaces(node) as inside:
+                    close_ways_out(inside)
 
     # ------------------------------------------------------------ kill and start
 

@@ -13,11 +13,11 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chaoskit.errors import LabError, Refused
+from chaoskit.errors import LabError
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.process import ProcessIdentity, identity_of, open_checked
 
-__all__ = ["close_ways_out", "first_process", "namespaces_of", "send_signal", "with_names"]
+__all__ = ["close_ways_out", "first_process", "send_signal", "with_names"]
 
 
 def first_process(state: Mapping[str, object], container: str) -> ProcessIdentity | None:
@@ -61,22 +61,6 @@ def send_signal(who: ProcessIdentity, signum: int, within_s: float) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def namespaces_of(state: Mapping[str, object], container: str, name: str) -> Namespaces:
-    """The network namespace of a running container.
-
-    Raises ``LabError`` if it does not run and ``Refused`` where this host cannot enter it.
-    """
-    if not state.get("Running"):
-        raise LabError(f"{name} does not run, so it has no network")
-    who = first_process(state, container)
-    if who is None:
-        raise Refused(
-            f"the network of {name} cannot be entered: that takes root on the machine where the"
-            " Docker engine runs; run as root there, or use --lab sandbox"
-        )
-    return Namespaces.of(who.pid, who.starttime)
 
 
 _WITH_NAMES = """

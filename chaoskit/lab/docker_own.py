@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import socket
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,12 +60,15 @@ class OwnContainers:
         self._begin(name, identity)
         return identity
 
-    def share_network(self, of: str) -> str:
-        """A helper in the network namespace of container ``of`` (a full id); one per container."""
-        name = f"beside-{of[:12]}"
+    def share_network(self, of: str, since: str) -> str:
+        """A helper in the network of container ``of`` as it was started at ``since``.
+
+        One per incarnation: a container that is started again has a new network namespace.
+        """
+        name = f"beside-{of[:12]}-{zlib.crc32(since.encode()):08x}"
         if name not in self.ids:
             with translating("creating a helper"):
-                identity = self._create(name, f"container:{of}", None)
+                identity = self._create(name, f"container:{of}", None, ["NET_ADMIN"])
             self._begin(name, identity)
         return self.ids[name]
 
@@ -83,7 +87,9 @@ class OwnContainers:
             self._held.pop().close()
         self.ids.clear()
 
-    def _create(self, name: str, network: str, networking: object) -> str:
+    def _create(
+        self, name: str, network: str, networking: object, rights: Sequence[str] = ()
+    ) -> str:
         api = self.engine.client().api
         binds = [f"{self.run_dir}:{self.run_dir}:rw"]
         binds += [f"{path}:{_HERE}/{path.name}:ro" for path in _own_code()]
@@ -91,7 +97,7 @@ class OwnContainers:
             binds=binds,
             network_mode=network,
             cap_drop=["ALL"],
-            cap_add=_NEEDED,
+            cap_add=[*_NEEDED, *rights],
             security_opt=["no-new-privileges"],
             restart_policy={"Name": "no"},
         )

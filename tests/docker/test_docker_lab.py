@@ -320,6 +320,46 @@ def test_without_root_a_helper_in_the_nodes_network_runs_the_child(make_lab, tmp
     assert lab.identity(lab.node("a")) is not None
 
 
+def test_without_root_partitions_go_through_the_helper(make_lab, tmp_path, monkeypatch):
+    monkeypatch.setattr("chaoskit.lab.docker.first_process", lambda _state, _id: None)
+    lab = make_lab(sleepers(tmp_path, a="", b=""))
+    lab.up()
+    a, b = lab.node("a"), lab.node("b")
+    code = (
+        "import socket\nwith socket.create_server(('', 7000)):\n print('{}', flush=True)\n input()"
+    )
+    dial = (
+        "import json, socket, sys\n"
+        "for line in sys.stdin:\n"
+        " try:\n"
+        "  socket.create_connection((sys.argv[1], 7000), 1).close()\n"
+        "  said = 'open'\n"
+        " except OSError as error: said = type(error).__name__\n"
+        " print(json.dumps({'said': said}), flush=True)\n"
+    )
+    server = lab.spawn(a, ["python", "-c", code])
+    assert server.receive(30) == {}
+    caller = lab.spawn(b, ["python", "-c", dial, a.address])
+
+    def ask():
+        caller.send({})
+        return caller.receive(30)["said"]
+
+    assert ask() == "open"
+    handle = lab.cut([Cut(a, (b,))])
+    assert lab.in_force(handle)
+    assert ask() == "TimeoutError"
+    lab.join(handle)
+    assert not lab.in_force(handle)
+    assert ask() == "open"
+    handle = lab.cut([Cut(a, (b,))])
+    lab.kill(a, signal.SIGKILL)
+    assert not lab.in_force(handle)
+    lab.start(a)
+    assert lab.in_force(handle), "a cut follows the service, the helper too"
+    lab.join(handle)
+
+
 def test_paths_outside_of_the_runs_directory_are_not_shared(make_lab, tmp_path):
     lab = make_lab(sleepers(tmp_path))
     inside = lab.run_dir / "trials" / "01"
