@@ -23,9 +23,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chaoskit.clock import wait_until
+from chaoskit.clock import MonotonicClock, wait_until
 from chaoskit.errors import ChaoskitError, HealFailed, LabError, Refused
-from chaoskit.lab.journal import Journal, lock, read_journal, remove_folder
+from chaoskit.lab.journal import FILE_NAME, Journal, lock, read_journal
+from chaoskit.lab.private import remove_folder
 from chaoskit.lab.process import ProcessIdentity, is_alive, open_checked
 from chaoskit.lab.undo import Outcome, undo_all
 
@@ -186,10 +187,10 @@ def _replay(path: Path, owner: ProcessIdentity) -> int:
     try:
         for attempt in range(_TRIES):
             if attempt:
-                time.sleep(_PAUSE_S)
+                MonotonicClock().sleep(_PAUSE_S)
             outcomes = undo_all(path, by="guardian")
             if not any(outcome.failed for outcome in outcomes):
-                remove_folder(path.parent)
+                remove_folder(path.parent, FILE_NAME)
                 return 0
     except FileNotFoundError:
         return 0  # somebody healed the run in the meantime
@@ -206,7 +207,7 @@ def _take_over(path: Path, owner: ProcessIdentity) -> int | None:
     dead harness holds on to the lock, its owner's death is proof enough.
     """
     while is_alive(owner):
-        time.sleep(0.01)
+        MonotonicClock().sleep(0.01)
     return wait_until(lambda: _try_lock(path), within_s=1.0)
 
 

@@ -8,22 +8,23 @@ nothing the second time.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from chaoskit.clock import NS, MonotonicClock, now_ns
 from chaoskit.errors import ChaoskitError, LabError
 from chaoskit.lab.journal import (
     FILE_NAME,
+    NEW_NAME,
     Contents,
     is_locked,
     lock,
     read_journal,
-    remove_folder,
-    state_roots,
 )
 from chaoskit.lab.ops import check_run_id, describe
+from chaoskit.lab.private import remove_folder, state_roots
 from chaoskit.lab.process import boot_id, identity_of, is_alive
 from chaoskit.lab.undo import Outcome, order_of, undo_all
 
@@ -84,7 +85,7 @@ def _folders(roots: Sequence[Path]) -> Iterator[Path]:
 
 def _is_live(path: Path) -> bool:
     """Whether the run lives. A dead one that is held is in its guardian's hands: wait for that."""
-    deadline = time.monotonic() + _GUARDIAN_S
+    deadline = now_ns() + int(_GUARDIAN_S * NS)
     while True:
         try:
             if not is_locked(path):
@@ -94,9 +95,9 @@ def _is_live(path: Path) -> bool:
             return False  # whatever is wrong with it is found again, and said, by healing it
         if owner is not None and is_alive(owner):
             return True
-        if time.monotonic() > deadline:
+        if now_ns() > deadline:
             return False
-        time.sleep(0.05)
+        MonotonicClock().sleep(0.05)
 
 
 def _plan(folder: Path) -> Healed | None:
@@ -137,7 +138,7 @@ def _heal_folder(folder: Path) -> Healed | None:
     try:
         outcomes = undo_all(path, by="heal")
         if not any(outcome.failed for outcome in outcomes):
-            remove_folder(folder)
+            remove_folder(folder, FILE_NAME, NEW_NAME)
     except FileNotFoundError:
         return None  # its guardian was quicker
     except (OSError, ChaoskitError) as error:
@@ -150,9 +151,9 @@ def _heal_folder(folder: Path) -> Healed | None:
 def _remove_stillborn(folder: Path) -> Healed | None:
     """A run that died before its journal had a name: it had not begun to act."""
     try:
-        if folder.is_symlink() or time.time() - folder.stat().st_mtime < _YOUNG_S:
+        if folder.is_symlink() or datetime.now(UTC).timestamp() - folder.stat().st_mtime < _YOUNG_S:
             return None
-        remove_folder(folder)
+        remove_folder(folder, FILE_NAME, NEW_NAME)
     except FileNotFoundError:
         return None
     except (OSError, ChaoskitError) as error:

@@ -17,7 +17,6 @@ import fcntl
 import json
 import os
 import shutil
-import stat
 import threading
 import zlib
 from collections.abc import Mapping
@@ -28,10 +27,18 @@ from typing import Literal, Self
 
 from chaoskit.errors import HealFailed, LabError, Refused
 from chaoskit.lab.ops import Op, check_run_id, describe, from_data, to_data
+from chaoskit.lab.private import (
+    make_folder,
+    open_private,
+    remove_folder,
+    state_roots,
+    sync_folder,
+)
 from chaoskit.lab.process import ProcessIdentity, identity_of
 
 __all__ = [
     "FILE_NAME",
+    "NEW_NAME",
     "Contents",
     "Entry",
     "Journal",
@@ -40,11 +47,10 @@ __all__ = [
     "is_locked",
     "lock",
     "read_journal",
-    "state_roots",
 ]
 
 FILE_NAME = "journal.jsonl"
-_NEW_NAME = "journal.new"  # the name until it is locked and has its header
+NEW_NAME = "journal.new"  # the name until it is locked and has its header
 _SIZE_MAX = 16 << 20
 _RESERVE = 256 << 10  # bytes set aside, so that "undone" can be written on a full disk
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE
@@ -84,13 +90,6 @@ class Contents:
         return tuple(entry for entry in self.entries if not entry.undone)
 
 
-def state_roots() -> tuple[Path, ...]:
-    """Folders that may hold runs of this user, the preferred one first; they need not exist."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    first = Path(home) if home.startswith("/") else Path("~/.local/state").expanduser()
-    return (first / "chaoskit", Path(f"/tmp/chaoskit-{os.geteuid()}"))  # noqa: S108 - checked
-
-
 class Journal:
     """The journal of a living run. Every method may be called from any thread.
 
@@ -112,17 +111,17 @@ class Journal:
         that cannot be written. Raises ``Refused`` if neither can, or if the run id is taken.
         """
         check_run_id(run_id)
-        folder = _make_folder(run_id, (root,) if root else state_roots())
+        folder = make_folder(run_id, (root,) if root else state_roots())
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(folder / _NEW_NAME, flags, 0o600)
+        fd = os.open(folder / NEW_NAME, flags, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _reserve(fd)
             owner = identity_of(os.getpid())
             header = {"pid": owner.pid, "starttime": owner.starttime, "boot_id": owner.boot_id}
             _append(fd, {"what": "run", "run_id": run_id, **header})
-            (folder / _NEW_NAME).rename(folder / FILE_NAME)
-            _sync_folder(folder)
+            (folder / NEW_NAME).rename(folder / FILE_NAME)
+            sync_folder(folder)
         except BaseException:
             os.close(fd)
             raise
@@ -185,7 +184,7 @@ class Journal:
         self.close()
         kept = to / FILE_NAME if to.is_dir() else to
         shutil.copyfile(self.path, kept)
-        remove_folder(self.directory)
+        remove_folder(self.directory, FILE_NAME)
         return kept
 
     def __enter__(self) -> Self:
@@ -214,9 +213,9 @@ def read_journal(path: Path) -> Contents:
     Raises ``Refused`` if the file or its folder is a symbolic link, belongs to another user or
     could have been written by one, and ``FileNotFoundError`` if there is none.
     """
-    folder = _open_private(path.parent, os.O_DIRECTORY, None)
+    folder = open_private(path.parent, os.O_DIRECTORY, None)
     try:
-        fd = _open_private(path, os.O_NONBLOCK, folder)
+        fd = open_private(path, os.O_NONBLOCK, folder)
     finally:
         os.close(folder)
     with os.fdopen(fd, "rb") as file:
@@ -256,20 +255,6 @@ def append_undone(path: Path, n: int, by: str) -> None:
         _append(fd, {"what": "undone", "n": n, "by": by}, before)
     finally:
         os.close(fd)
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a run's private folder and its journal, nothing else. Raises ``HealFailed``."""
-    for name in (FILE_NAME, _NEW_NAME):
-        (folder / name).unlink(missing_ok=True)
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise HealFailed(
-            f"{folder} cannot be removed ({error.strerror}); look into it, then: rm -r {folder}"
-        ) from None
 
 
 def _parse(path: Path, raw: bytes) -> Contents:
@@ -354,49 +339,6 @@ def _append(fd: int, line: Mapping[str, object], before: bytes = b"") -> None:
         os.ftruncate(fd, size)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.fdatasync(fd)
-
-
-def _make_folder(run_id: str, roots: tuple[Path, ...]) -> Path:
-    problems = []
-    for root in roots:
-        try:
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(_open_private(root, os.O_DIRECTORY, None, forbid=0o022))
-            folder = root / run_id
-            folder.mkdir(mode=0o700)
-            _sync_folder(root)
-        except FileExistsError:
-            raise Refused(f"run {run_id} exists already in {root}; run: chaoskit heal") from None
-        except (OSError, Refused) as error:
-            problems.append(str(error))
-        else:
-            return folder
-    raise Refused("the undo journal can be written nowhere: " + "; ".join(problems))
-
-
-def _open_private(path: Path, flags: int, folder: int | None, forbid: int = 0o077) -> int:
-    """Open what is this user's alone; a link, a foreign owner or loose modes are refused."""
-    name = path if folder is None else path.name
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise Refused(f"{path} is a symbolic link or not a folder; not touched") from None
-        raise
-    facts = os.fstat(fd)
-    kind_ok = bool(flags & os.O_DIRECTORY) or stat.S_ISREG(facts.st_mode)
-    if facts.st_uid != os.geteuid() or facts.st_mode & forbid or not kind_ok:
-        os.close(fd)
-        raise Refused(f"{path} is not this user's alone; not touched")
-    return fd
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _reserve(fd: int) -> None:

@@ -21,76 +21,12 @@ from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from netlab import NetLab, keeper
+from netlab import ECHO, NetLab, Talker, keeper
 
 pytestmark = [
     pytest.mark.nft,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make bare network namespaces"),
 ]
-
-# Answers on TCP 9000 and UDP 9001 whatever it hears, and ends with its standard input.
-ECHO = """
-import os, socket, sys, threading
-server = socket.create_server(("0.0.0.0", 9000))
-udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.bind(("0.0.0.0", 9001))
-def datagrams():
-    while True:
-        data, who = udp.recvfrom(4096)
-        try: udp.sendto(data, who)
-        except OSError: pass
-def talk(peer):
-    try:
-        while data := peer.recv(65536): peer.sendall(data)
-    except OSError: pass
-def accept():
-    while True: threading.Thread(target=talk, args=(server.accept()[0],), daemon=True).start()
-for each in (datagrams, accept): threading.Thread(target=each, daemon=True).start()
-print("up", flush=True); sys.stdin.read(); os._exit(0)
-"""
-
-# Runs the expressions that come in, in one process, with sockets that stay open between them.
-TALKER = """
-import socket, struct, sys, time
-names = {"socket": socket, "struct": struct, "time": time}
-exec('''
-def connect(to, port=9000, timeout=0.5):
-    s = socket.create_connection((to, port), timeout); s.settimeout(timeout); return s
-def echo(s, data=b"x"):
-    s.sendall(data); got = b""
-    while len(got) < len(data):
-        piece = s.recv(65536)
-        if not piece: raise ConnectionError("closed")
-        got += piece
-    return got == data
-def udp(to, timeout=0.5):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(timeout)
-    s.connect((to, 9001)); return s
-def ask(s):
-    s.send(b"y"); return s.recv(10) == b"y"
-def info(s):
-    return s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-''', names)
-for line in sys.stdin:
-    try: print(repr(eval(line, names) if not line.startswith("!") else exec(line[1:], names)), flush=True)
-    except Exception as error: print(type(error).__name__, flush=True)
-"""
-
-
-class Talker:
-    def __init__(self, space):
-        self.process = space.popen(
-            sys.executable, "-c", TALKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __call__(self, expression: str) -> str:
-        self.process.stdin.write(expression + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait(10)
 
 
 @pytest.fixture

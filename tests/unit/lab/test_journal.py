@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import HealFailed, LabError, Refused
-from chaoskit.lab.journal import Journal, append_undone, is_locked, read_journal, state_roots
+from chaoskit.lab.journal import Journal, append_undone, is_locked, read_journal
 from chaoskit.lab.ops import DockerStart, KillProcess, RemoveDockerRun, RemoveTree
+from chaoskit.lab.private import state_roots
 from chaoskit.lab.process import boot_id
 
 OPS = (
