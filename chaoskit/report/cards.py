@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaoskit.judge.result import Interval, RunResult, Safety, TrialResult, Verdict
 from chaoskit.report.figures import CLASSES, bound_s, by_severity, metric_of, span_s
-from chaoskit.report.format import clean, count, interval, percent, plus_minus, seconds
+from chaoskit.report.format import NONE, clean, count, interval, percent, plus_minus, seconds
 from chaoskit.report.scale import Range, place
 
 __all__ = ["Card", "Gauge", "Share", "build_cards"]
@@ -82,11 +82,9 @@ def _time_card(result: RunResult, key: str, label: str) -> Card:
         if isinstance(got := getattr(t.metrics, key), Interval) and span_s(got) is not None
     ]
     if not found:
-        none = any(
-            t.metrics is not None and not getattr(t.metrics, key).applicable for t in trials
-        )
+        none = any(t.metrics is not None and not getattr(t.metrics, key).applicable for t in trials)
         why = "nothing failed over" if none else "not measured"
-        return Card(key, label, "–", "", "", (why,), verdict, judged)
+        return Card(key, label, NONE, "", "", (why,), verdict, judged)
     trial, worst = max(found, key=lambda pair: (pair[1].censored, pair[1].value_s or 0.0))
     number, _, unit = interval(worst).partition(" (")[0].rpartition(" ")
     lines = []
@@ -99,7 +97,10 @@ def _time_card(result: RunResult, key: str, label: str) -> Card:
         said = "" if median is None or median.value_s is None else (
             f"; median {'≥ ' if median.censored else ''}{seconds(median.value_s)}"
         )  # fmt: skip
-        lines.append(f"trial {trial.n}, {_of(trials)}{said}")
+        if worst.value_s == 0:
+            lines.append(f"in each of {len(trials)} trials")
+        else:
+            lines.append(f"trial {trial.n}, {_of(trials)}{said}")
     return Card(
         key, label, number, unit, plus_minus(worst) or "", tuple(lines), verdict, judged,
         gauge=_gauge(result, key, worst),
@@ -113,9 +114,12 @@ def _gauge(result: RunResult, key: str, worst: Interval) -> Gauge | None:
         if metric_of(e.expression) == key and (b := bound_s(e.expression)) is not None
     ]
     span = span_s(worst)
-    if span is None or not bounds:
+    if span is None or not any(bounds):
         return None
     low, value, high = span
+    if worst.censored:  # open to the right: the bar has no end
+        scale = Range(0.0, max(value, *bounds) * 1.08 or 1.0)
+        return Gauge("100", "100", "0", tuple(scale.x(b) for b in sorted(set(bounds))[:3]))
     scale = Range(0.0, max(high, *bounds) * 1.08 or 1.0)
     return Gauge(
         scale.x(value), scale.x(low), scale.width(low, high, 0.5),
@@ -128,23 +132,23 @@ def _dropped_card(result: RunResult) -> Card:
     judged = _judged(result, "dropped_requests")
     verdict = judged[0][1] if judged else None
     if not trials:
-        return Card("dropped_requests", "dropped requests", "–", "", "", ("not measured",),
+        return Card("dropped_requests", "dropped requests", NONE, "", "", ("not measured",),
                     verdict, judged)  # fmt: skip
     trial = max(trials, key=lambda t: t.metrics.dropped_requests.count if t.metrics else -1)
     assert trial.metrics is not None  # noqa: S101 - valid_trials gives only measured ones
     dropped = trial.metrics.dropped_requests
     lines = [f"{percent(dropped.ratio)} of {count(dropped.due)} due"]
     if len(trials) > 1:
-        lines.append(f"trial {trial.n}, {_of(trials)}")
+        each = f"in each of {len(trials)} trials"
+        lines.append(f"trial {trial.n}, {_of(trials)}" if dropped.count else each)
     return Card(
         "dropped_requests", "dropped requests", count(dropped.count), "", "", tuple(lines),
         verdict, judged, shares=_shares(dropped.by_class),
     )  # fmt: skip
 
 
-def _shares(by_class: object) -> tuple[Share, ...]:
+def _shares(numbers: Mapping[str, int]) -> tuple[Share, ...]:
     """The classes of the dropped requests as one stacked bar, in a fixed order."""
-    numbers = dict(by_class) if hasattr(by_class, "keys") else {}  # type: ignore[call-overload]
     total = sum(numbers.get(kind, 0) for kind, _, _ in CLASSES if kind != "ok")
     shares, at = [], 0.0
     for kind, label, _ in CLASSES:
@@ -164,7 +168,7 @@ def _safety_card(result: RunResult) -> Card:
     lost = [m.lost_writes for m in measured if m.lost_writes.checked]
     counts = [s.count for s in lost if s.count is not None]
     if not counts:
-        return Card("lost_writes", "lost writes", "–", "", "", ("not checked",), verdict, judged)
+        return Card("lost_writes", "lost writes", NONE, "", "", ("not checked",), verdict, judged)
     lines = [f"read back in {len(counts)} of {len(result.trials)} trials"]
     for name, key in (("duplicates", "duplicate_writes"), ("unexpected", "unexpected_writes")):
         others: list[Safety] = [getattr(m, key) for m in measured]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaoskit.measure.timeline import Dot, Timeline
-from chaoskit.report.format import clean, seconds, signed
+from chaoskit.report.format import clean, seconds, short, signed
 from chaoskit.report.scale import Axis, Range, log_range, log_ticks, place, time_axis
 from chaoskit.report.timeline_chart import BAD, Shade, shades, title_of_axis
 
@@ -33,6 +33,8 @@ class Rare:
 
 @dataclass(frozen=True)
 class Closeup:
+    """Every request around the fault; places as in the timeline."""
+
     axis: Axis
     shades: tuple[Shade, ...]
     height: str
@@ -62,6 +64,18 @@ def _thin(dots: Sequence[Dot], most: int) -> list[Dot]:
     ]
 
 
+def _thin_by_outcome(dots: Sequence[Dot], most: int) -> list[Dot]:
+    """At most ``most``; the rarer an outcome, the surer it is drawn whole."""
+    by_outcome: dict[str, list[Dot]] = {}
+    for dot in dots:
+        by_outcome.setdefault(known_outcome(dot.outcome), []).append(dot)
+    found: list[Dot] = []
+    groups = sorted(by_outcome.values(), key=len)
+    for i, group in enumerate(groups):
+        found += _thin(group, max(1, (most - len(found)) // (len(groups) - i)))
+    return found
+
+
 def build_closeup(
     timeline: Timeline, most_good: int, most_rare: int, deadlines_s: Sequence[float] = ()
 ) -> Closeup | None:
@@ -74,7 +88,7 @@ def build_closeup(
     counts = Counter(known_outcome(d.outcome) for d in dots)
     scale = Range(dots[0].due_s, max(dots[-1].due_s, dots[0].due_s + 0.001))
     log = log_range([*(d.latency_s for d in dots if d.latency_s), *deadlines_s], _HEIGHT - 4, _PAD)
-    drawn_good, drawn_rare = _thin(good, most_good), _thin(rare, most_rare)
+    drawn_good, drawn_rare = _thin(good, most_good), _thin_by_outcome(rare, most_rare)
 
     def y(dot: Dot) -> float:
         return _SILENT_Y if dot.latency_s is None else log.y(dot.latency_s)
@@ -99,7 +113,7 @@ def build_closeup(
             for d in usual_first
         ),
         deadlines=tuple(
-            (place(log.y(d)), f"deadline {seconds(d)}") for d in sorted(set(deadlines_s))[:3]
+            (place(log.y(d)), f"deadline {short(d)}") for d in sorted(set(deadlines_s))[:3]
         ),
         counts=tuple((name, counts[name]) for name in ("ok", *BAD) if counts[name]),
         left_out=len(dots) - len(drawn_good) - len(drawn_rare),
@@ -110,6 +124,6 @@ def build_closeup(
                 known_outcome(d.outcome),
                 "no answer" if d.latency_s is None else seconds(d.latency_s),
             )
-            for d in sorted(_thin(rare, 60), key=lambda d: d.due_s)
+            for d in sorted(_thin_by_outcome(rare, 60), key=lambda d: d.due_s)
         ),
     )

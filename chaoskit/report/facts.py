@@ -1,4 +1,4 @@
-"""What a reader must know about a run beyond its result: how to repeat it, where, under what load."""
+"""What a reader must know about a run beyond its result: where it ran and how to repeat it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,5 @@ class RunFacts:
         label = self.started_utc
         if len(label) == 16 and label[8] == "T" and label.endswith("Z"):  # 20260131T235959Z
             day, time = label[:8], label[9:15]
-            return (
-                f"{day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:4]}:{time[4:]} UTC"
-            )
+            return f"{day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:4]}:{time[4:]} UTC"
         return label

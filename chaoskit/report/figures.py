@@ -130,6 +130,7 @@ CLASSES = (
 )
 """Outcome as recorded, the word for it, what it means."""
 
+_WORDS = {kind: word for kind, word, _ in CLASSES}
 _SEVERITY = (
     Verdict.ERROR,
     Verdict.FAIL,
@@ -211,6 +212,8 @@ def figures(trial: TrialResult) -> Iterator[tuple[str, str]]:
     if metrics is not None:
         for definition in DEFINITIONS:
             yield definition.label, figure(metrics, definition.key)
+        for kind, number in metrics.dropped_requests.by_class.items():
+            yield f"dropped, {_WORDS.get(kind, clean(kind))}", count(number)
         yield "recovery", clean(metrics.recovery)
         for name, phase in metrics.phases.items():
             yield f"phase {clean(name)}", interval(phase)
@@ -237,10 +240,10 @@ def _value(name: str, value: float | None) -> str:
     return count(int(value)) if value == int(value) else f"{value:.4g}"
 
 
-def reasons(result: RunResult) -> list[tuple[str, tuple[int, ...]]]:
+def reasons(result: RunResult, most: int) -> list[tuple[str, tuple[int, ...]]]:
     """Why trials are invalid, each reason once with the trials that it struck."""
     found: dict[str, list[int]] = {}
     for trial in result.trials:
         for reason in trial.invalid_because:
-            found.setdefault(clean(reason), []).append(trial.n)
-    return [(reason, tuple(trials)) for reason, trials in found.items()]
+            found.setdefault(reason, []).append(trial.n)
+    return [(clean(reason), tuple(struck)) for reason, struck in list(found.items())[:most]]

@@ -10,10 +10,25 @@ import re
 
 from chaoskit.judge.result import Interval
 
-__all__ = ["block", "clean", "count", "interval", "percent", "plus_minus", "seconds", "signed"]
+__all__ = [
+    "MINUS",
+    "NONE",
+    "NOT_APPLICABLE",
+    "NOT_MEASURED",
+    "block",
+    "clean",
+    "count",
+    "interval",
+    "percent",
+    "plus_minus",
+    "seconds",
+    "short",
+    "signed",
+]
 
 NOT_MEASURED = "not measured"
 NOT_APPLICABLE = "not applicable"
+NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -25,7 +40,8 @@ _UNSEEN = re.compile(
     "\U000e0000-\U000e007f]"
 )
 _ASTRAL_NONCHARACTERS = re.compile(
-    "[" + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(1, 17))
+    "["
+    + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(1, 17))
     + "]"
 )
 _PASSWORD = re.compile(r"(://)[^/\s@]*:[^/\s@]*@")
@@ -33,9 +49,11 @@ _PASSWORD = re.compile(r"(://)[^/\s@]*:[^/\s@]*@")
 
 def block(text: str, limit: int = 100_000) -> str:
     """Text of several lines: control characters gone, passwords in URLs hidden, length bounded."""
-    text = _LINE_ENDS.sub("\n", text)
-    text = _ASTRAL_NONCHARACTERS.sub("", _UNSEEN.sub("", text))
-    text = _PASSWORD.sub(r"\1…@", text)
+    text = _LINE_ENDS.sub("\n", text[: 2 * limit + 1_000])  # no work for what is cut anyway
+    if not text.replace("\n", "").isprintable():
+        text = _ASTRAL_NONCHARACTERS.sub("", _UNSEEN.sub("", text))
+    if "://" in text:
+        text = _PASSWORD.sub(r"\1…@", text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -92,20 +110,27 @@ def seconds(value: float | None) -> str:
     return _minus(f"{value * factor:.{decimals}f} {unit}")
 
 
+def short(value: float) -> str:
+    """A duration that somebody chose, without needless zeros: ``2 s``, ``100 ms``."""
+    if value < 1:
+        return f"{value * 1e3:g} ms"
+    return f"{value:g} s"
+
+
 def signed(value: float | None) -> str:
-    """``+1.31 s`` or ``−12 ms``: a moment relative to another."""
+    """``+1.31 s``, or with a minus sign: a moment relative to another."""
     if value is None:
-        return "–"
+        return NONE
     return seconds(value) if value <= 0 else "+" + seconds(value)
 
 
 def _down(value: float, decimals: int) -> float:
-    step = 10**decimals
+    step: float = 10.0**decimals
     return math.floor(round(value * step, 6)) / step
 
 
 def _up(value: float, decimals: int) -> float:
-    step = 10**decimals
+    step: float = 10.0**decimals
     return math.ceil(round(value * step, 6)) / step
 
 
@@ -134,9 +159,7 @@ def interval(found: Interval | None) -> str:
     decimals = _decimals((high - low) * factor, usual)
     low, high = _down(low * factor, decimals), _up(high * factor, decimals)
     middle = f"{found.value_s * factor:.{decimals}f}" if found.value_s else "0"
-    return _minus(
-        f"{middle} {unit} ({low if low else 0:.{decimals if low else 0}f} to {high:.{decimals}f})"
-    )
+    return _minus(f"{middle} {unit} ({low or 0:.{decimals if low else 0}f} to {high:.{decimals}f})")
 
 
 def plus_minus(found: Interval) -> str | None:

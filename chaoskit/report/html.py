@@ -27,27 +27,37 @@ LIMIT = 950_000
 """Bytes; the promise is 1 MB, so that a report can be mailed."""
 
 _HERE = Path(__file__).parent
-_ICON_COLOURS = {
-    Verdict.PASS: "#1a7f4b",
-    Verdict.FAIL: "#c62f2f",
-    Verdict.INCONCLUSIVE: "#a86400",
-    Verdict.INVALID: "#7a4bb5",
-    Verdict.INTERRUPTED: "#5b6673",
-    Verdict.ABORTED: "#5b6673",
-    Verdict.ERROR: "#8f1f1f",
+# What a viewer shows that drops the page's style; the same as the style's own, on white.
+_VERDICT_COLOURS = {
+    "PASS": "#17714a",
+    "FAIL": "#b92b2b",
+    "INCONCLUSIVE": "#8f5a00",
+    "INVALID": "#6d3fae",
+    "INTERRUPTED": "#55616e",
+    "ABORTED": "#55616e",
+    "ERROR": "#8f1f1f",
+}
+_OUTCOME_COLOURS = {
+    "ok": "#5b8fbf",
+    "ok_late": "#b57c00",
+    "fail_definite": "#c93a24",
+    "ambiguous": "#8246ad",
+    "not_sent": "#66727f",
 }
 
 
 @cache
 def environment() -> Environment:
     """Escapes always, whatever a template's file is called; an unknown name is an error."""
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals.update(verdict_colours=_VERDICT_COLOURS, outcome_colours=_OUTCOME_COLOURS)
+    return made
 
 
 @cache
@@ -63,13 +73,11 @@ def _style_hash() -> str:
 def _icon(verdict: Verdict) -> str:
     """The verdict's sign as a data URI, for the browser's tab."""
     svg = environment().get_template("icon.svg.j2")
-    text = svg.render(kind=verdict.value, colour=_ICON_COLOURS[verdict])
+    text = svg.render(kind=verdict.value, colour=_VERDICT_COLOURS[verdict.value])
     return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
 
 
-def render_html(
-    result: RunResult, timelines: Mapping[int, Timeline], facts: RunFacts
-) -> str:
+def render_html(result: RunResult, timelines: Mapping[int, Timeline], facts: RunFacts) -> str:
     """The whole page, always below 1 MB: drawn with less detail until it fits.
 
     ``timelines`` is by trial number; trials without one have their rows in the tables.

@@ -7,7 +7,7 @@ the whole story gets one more test case, named "verdict".
 from __future__ import annotations
 
 import re
-from xml.etree import ElementTree as ET  # noqa: S405 - builds a document, parses none
+from xml.etree import ElementTree as ET
 
 from chaoskit.judge.result import ExpectationResult, Interval, RunResult, TrialResult, Verdict
 from chaoskit.report.facts import RunFacts
@@ -37,11 +37,13 @@ def render_junit(result: RunResult, facts: RunFacts) -> str:
         message = f"{found.expression}: {found.observed}" + (
             f" ({found.reason})" if found.reason else ""
         )
-        outcomes.append(_case(suite, name, found.expression, found.verdict, message, seconds))
+        outcomes.append(
+            _case(suite, found.expression, found.verdict, message=message, seconds=seconds)
+        )
     wanted = _ELEMENT.get(result.verdict, (None, ""))[0]
     if not outcomes or (wanted is not None and wanted not in outcomes):
         message = " ".join((result.sentence, *_reasons(result)))
-        outcomes.append(_case(suite, name, "verdict", result.verdict, message, 0.0))
+        outcomes.append(_case(suite, "verdict", result.verdict, message=message, seconds=0.0))
     ET.SubElement(suite, "system-out").text = _story(result, facts)
     totals = {
         "tests": str(len(outcomes)),
@@ -78,13 +80,13 @@ def _properties(suite: ET.Element, result: RunResult, facts: RunFacts) -> None:
 
 
 def _case(
-    suite: ET.Element, classname: str, name: str, verdict: Verdict, message: str, seconds: float
+    suite: ET.Element, name: str, verdict: Verdict, *, message: str, seconds: float
 ) -> str | None:
     """Append one test case; the name of the element that says it did not pass, or None."""
     case = ET.SubElement(
         suite,
         "testcase",
-        {"classname": classname, "name": clean(name, 300), "time": f"{seconds:.3f}"},
+        {"classname": suite.get("name", ""), "name": clean(name, 300), "time": f"{seconds:.3f}"},
     )
     if verdict is Verdict.PASS:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from chaoskit.judge.result import Interval, RunResult, TrialResult, Verdict
 from chaoskit.report.facts import RunFacts
 from chaoskit.report.figures import by_severity, figure, reasons, worst_first
-from chaoskit.report.format import block, clean, interval, seconds
+from chaoskit.report.format import NONE, clean, interval, seconds
 
 __all__ = ["LIMIT", "render_markdown"]
 
@@ -75,7 +75,7 @@ def _lines(result: RunResult, facts: RunFacts, most: int) -> list[str]:
     ]
     if result.question:
         lines += [f"Question: {_text(result.question, 1_000)}", ""]
-    for reason, trials in reasons(result)[:most]:
+    for reason, trials in reasons(result, most):
         lines.append(f"- invalid ({_which(trials)}): {_text(reason)}")
     if lines[-1]:
         lines.append("")
@@ -85,16 +85,16 @@ def _lines(result: RunResult, facts: RunFacts, most: int) -> list[str]:
         lines += _trials(result, most)
     lines += [f"- {_text(claim)}" for claim in result.claims[:most]]
     lines += [f"- not checked: {_text(one)}" for one in result.not_checked[:most]]
+    started, version = _text(facts.started()), _text(facts.version)
+    took = seconds(facts.took_s)
     lines += [
         "",
-        f"Lab {_text(result.lab)}, seed {result.seed}, took {seconds(facts.took_s)},"
-        f" started {_text(facts.started())}, chaoskit {_text(facts.version)}."
-        " Full report: [report.html](report.html).",
+        f"Lab {_text(result.lab)}, seed {result.seed}, {started}, took {took}, chaoskit {version}.",
         "",
-        "Repeat it:",
+        "Full report: [report.html](report.html). Repeat it:",
         "",
         "```sh",
-        block(facts.command(), 2_000).replace("`", "'"),
+        clean(facts.command(), 2_000).replace("`", "'"),
         "```",
     ]
     return lines
@@ -114,7 +114,7 @@ def _thresholds(result: RunResult, most: int) -> list[str]:
                 _SIGNS[e.verdict],
                 _code(e.expression),
                 _text(e.observed),
-                _text(e.margin or "–"),
+                _text(e.margin or NONE),
                 e.verdict.value + (f": {_text(e.reason)}" if e.reason else ""),
             )
             for e in worst_first(result.expectations)[:most]

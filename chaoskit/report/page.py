@@ -20,7 +20,7 @@ from chaoskit.report.figures import (
     reasons,
     worst_first,
 )
-from chaoskit.report.format import block, clean, interval, seconds
+from chaoskit.report.format import NONE, block, clean, interval, seconds, short
 from chaoskit.report.sections import (
     DroppedRow,
     ErrorRow,
@@ -38,8 +38,16 @@ from chaoskit.report.views import TrialView, build_views
 
 __all__ = ["Page", "build_page"]
 
-_TRIAL_COLUMNS = tuple(
-    d for d in DEFINITIONS if d.key not in {"client_outage_read", "bad_time", "goodput_gap"}
+_TRIAL_COLUMNS = (
+    ("client_outage", "outage"),
+    ("failover_time", "failover"),
+    ("time_to_detect", "detected after"),
+    ("dropped_requests", "dropped"),
+    ("max_stall", "longest stall"),
+    ("lost_writes", "lost"),
+    ("duplicate_writes", "duplicate"),
+    ("unexpected_writes", "unexpected"),
+    ("flaps", "flaps"),
 )
 
 
@@ -107,6 +115,7 @@ class Page:
     facts_line: str
     poll: str
     many: bool
+    measured: bool
     nav: tuple[tuple[str, str], ...]
 
 
@@ -126,8 +135,9 @@ def build_page(
     missing = {
         name
         for name, there in (
-            ("invalid", reasons(result)),
+            ("invalid", reasons(result, 1)),
             ("timeline", views),
+            ("dropped", any(t.metrics is not None for t in result.trials)),
             ("phases", phases),
             ("faults", faults),
         )
@@ -139,12 +149,10 @@ def build_page(
         sentence=clean(result.sentence),
         question=clean(result.question),
         cards=build_cards(result),
-        reasons=tuple(
-            (reason, _which(struck)) for reason, struck in reasons(result)[: detail.items]
-        ),
+        reasons=tuple((reason, _which(struck)) for reason, struck in reasons(result, detail.items)),
         thresholds=_thresholds(result, detail),
         strips=_strips(result, detail),
-        trial_head=tuple(d.label for d in _TRIAL_COLUMNS),
+        trial_head=tuple(label for _, label in _TRIAL_COLUMNS),
         trial_rows=trial_rows,
         trials_left_out=len(result.trials) - len(trial_rows),
         summary=tuple(
@@ -174,8 +182,9 @@ def build_page(
         long_rows=long_rows,
         words={kind: label for kind, label, _ in CLASSES},
         facts_line=_facts_line(result, facts),
-        poll=seconds(facts.poll_every_s),
+        poll=short(facts.poll_every_s),
         many=many,
+        measured="dropped" not in missing,
         nav=_nav(missing, many=many),
     )
 
@@ -240,7 +249,7 @@ def _thresholds(result: RunResult, detail: Detail) -> tuple[ThresholdRow, ...]:
         ThresholdRow(
             clean(e.expression, 200),
             clean(e.observed, 200),
-            clean(e.margin or "–", 80),
+            clean(e.margin or NONE, 80),
             e.verdict,
             clean(e.reason or "", 400),
             "" if e.trial is None else f"trial {e.trial}",
@@ -266,8 +275,8 @@ def _trial_rows(result: RunResult, drawn: set[int], detail: Detail) -> tuple[Tri
         TrialRow(
             t.n,
             t.verdict,
-            tuple(figure(t.metrics, d.key) for d in _TRIAL_COLUMNS),
-            clean(t.metrics.recovery, 60) if t.metrics else "–",
+            tuple(figure(t.metrics, key) for key, _ in _TRIAL_COLUMNS),
+            clean(t.metrics.recovery, 60) if t.metrics else NONE,
             t.n in drawn,
         )
         for t in trials
@@ -279,7 +288,7 @@ def _over_trials(name: str, found: Interval) -> str:
     metric = name.partition(".")[0].partition("@")[0]
     if metric in {"dropped_requests", "lost_writes", "flaps"}:
         values = (found.value_s, found.low_s, found.high_s)
-        middle, low, high = ("–" if v is None else f"{v:g}" for v in values)
+        middle, low, high = (NONE if v is None else f"{v:g}" for v in values)
         return f"{middle} ({low} to {high})"
     return interval(found)
 
@@ -297,7 +306,7 @@ def _views_note(
 
 
 def _band(result: RunResult) -> tuple[str, str, str] | None:
-    """The expected band: from–to, the formula, what the judge says of it."""
+    """The expected band: from and to, the formula, what the judge says of it."""
     found = band_s(result)
     if found is None or result.band is None:
         return None
@@ -308,18 +317,16 @@ def _band(result: RunResult) -> tuple[str, str, str] | None:
     )
 
 
-def _long(
-    result: RunResult, detail: Detail
-) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """Every figure: one row a figure and one column a trial, or the reverse where trials are many."""
+def _long(result: RunResult, detail: Detail) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Every figure of every trial; the fewer of figures and trials are columns."""
     if not detail.long_table or not result.trials:
         return (), ()
     found = [(t.n, dict(figures(t))) for t in result.trials[: detail.trials]]
     names = list(dict.fromkeys(name for _, one in found for name in one))[:200]
     if len(found) <= 6:
         head = ("figure", *(f"trial {n}" for n, _ in found))
-        return head, tuple((name, *(one.get(name, "–") for _, one in found)) for name in names)
+        return head, tuple((name, *(one.get(name, NONE) for _, one in found)) for name in names)
     names = names[: max(8, 6_000 // len(found))]
     return ("trial", *names), tuple(
-        (str(n), *(one.get(name, "–") for name in names)) for n, one in found
+        (str(n), *(one.get(name, NONE) for name in names)) for n, one in found
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from chaoskit.judge.result import FaultResult, RunResult, Safety, TrialResult
+from chaoskit.judge.result import Example, FaultResult, RunResult, Safety, TrialResult
 from chaoskit.report.cards import valid_trials
 from chaoskit.report.detail import Detail
 from chaoskit.report.facts import RunFacts
 from chaoskit.report.figures import CLASSES
-from chaoskit.report.format import clean, count, percent, seconds, signed
+from chaoskit.report.format import NONE, clean, count, percent, seconds, short, signed
 from chaoskit.report.scale import place
 
 __all__ = [
@@ -42,6 +42,8 @@ class DroppedRow:
 
 @dataclass(frozen=True)
 class ErrorRow:
+    """One kind of error that dropped requests ended with."""
+
     error: str
     number: str
     share: str
@@ -63,6 +65,8 @@ class SafetyRow:
 
 @dataclass(frozen=True)
 class FaultRow:
+    """One fault as it was."""
+
     trial: int
     fault: str
     target: str
@@ -86,7 +90,7 @@ def build_dropped(result: RunResult) -> tuple[tuple[DroppedRow, ...], tuple[int,
             label,
             meaning,
             count(total[kind]),
-            percent(total[kind] / everything) if everything else "–",
+            percent(total[kind] / everything) if everything else NONE,
             place(100 * total[kind] / everything) if everything else "0",
             tuple(count(_by_class(t).get(kind, 0)) for t in columns),
         )
@@ -115,7 +119,7 @@ def build_errors(result: RunResult, detail: Detail) -> tuple[tuple[ErrorRow, ...
         ErrorRow(
             clean(error, 300) or "(no message)",
             count(number),
-            percent(number / everything) if everything else "–",
+            percent(number / everything) if everything else NONE,
             f"{trials[error]} of {len(measured)}",
         )
         for error, number in total.most_common(detail.items)
@@ -148,7 +152,7 @@ def _safety(result: RunResult, detail: Detail, key: str, label: str) -> SafetyRo
     )
     return SafetyRow(
         label=label,
-        total=count(total) if checked else "–",
+        total=count(total) if checked else NONE,
         holds=(total == 0) if checked else None,
         where=where if checked else "not checked",
         notes=tuple(dict.fromkeys(clean(s.note, 400) for _, s in found if s.note))[: detail.items],
@@ -157,11 +161,8 @@ def _safety(result: RunResult, detail: Detail, key: str, label: str) -> SafetyRo
     )
 
 
-def _example(trial: TrialResult, example: object) -> tuple[str, ...]:
+def _example(trial: TrialResult, example: Example) -> tuple[str, ...]:
     """Trial, token, sent, acknowledged (both from the fault), who acknowledged it, in words."""
-    from chaoskit.judge.result import Example
-
-    assert isinstance(example, Example)  # noqa: S101 - for the type checker
     zero = trial.faults[0].acknowledged_ns if trial.faults else None
     sent = None if zero is None or example.sent_ns is None else (example.sent_ns - zero) / 1e9
     acknowledged = example.after_fault_s
@@ -172,7 +173,7 @@ def _example(trial: TrialResult, example: object) -> tuple[str, ...]:
         str(example.token),
         signed(sent),
         signed(acknowledged),
-        clean(example.server or "–", 60),
+        clean(example.server or NONE, 60),
         clean(example.detail, 300),
     )
 
@@ -186,7 +187,9 @@ def build_faults(
     first slot (a timeline's ``start_s``).
     """
     rows = [
-        _fault(trial, fault, starts.get(trial.n)) for trial in result.trials for fault in trial.faults
+        _fault(trial, fault, starts.get(trial.n))
+        for trial in result.trials
+        for fault in trial.faults
     ]
     return tuple(rows[: detail.trials]), max(0, len(rows) - detail.trials)
 
@@ -203,13 +206,13 @@ def _fault(trial: TrialResult, fault: FaultResult, start_s: float | None) -> Fau
         fault=clean(fault.fault, 60),
         target=clean(fault.target, 80),
         node=clean(fault.node, 120),
-        at_load="–" if start_s is None else seconds((zero - first) / 1e9 - start_s),
+        at_load=NONE if start_s is None else seconds((zero - first) / 1e9 - start_s),
         moments=(
-            since(fault.commanded_ns, "–"),
+            since(fault.commanded_ns, NONE),
             since(fault.verified_ns, "not verified"),
             since(fault.bitten_ns, "not felt"),
             since(fault.healed_ns, "not healed"),
-            since(fault.felt_healed_ns, "–"),
+            since(fault.felt_healed_ns, NONE),
         ),
         detail=clean(fault.detail, 300),
     )
@@ -222,9 +225,9 @@ def build_streams(facts: RunFacts) -> tuple[tuple[str, ...], ...]:
             clean(s.name, 60),
             clean(s.op, 20),
             f"{s.rate:g}/s",
-            seconds(1 / s.rate) if s.rate > 0 else "–",
-            seconds(s.deadline_ns / 1e9),
-            seconds(s.timeout_ns / 1e9),
+            short(1 / s.rate) if s.rate > 0 else NONE,
+            short(s.deadline_ns / 1e9),
+            short(s.timeout_ns / 1e9),
             clean(s.connections, 20),
         )
         for s in facts.streams[:20]
@@ -245,7 +248,7 @@ def build_fact_rows(
         ("profile", facts.profile),
         ("seed", str(result.seed)),
         ("experiment file", facts.source_path),
-        ("roles asked every", seconds(facts.poll_every_s)),
+        ("roles asked every", short(facts.poll_every_s)),
     ]
     for prefix, mapping in (
         ("host: ", facts.host),

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaoskit.measure.timeline import Band, RoleSpan, Timeline
-from chaoskit.report.format import clean, seconds
+from chaoskit.report.format import clean, seconds, short
 from chaoskit.report.scale import Axis, Log, Range, log_range, log_ticks, nice_ceiling, place
 from chaoskit.report.scale import time_axis as make_axis
 
@@ -57,12 +57,17 @@ class Span:
     w: str
     text: str
     size: str
+    end: str = "100"
+    beside: str = ""  # "start" or "end": the text stands outside, anchored there
 
 
 @dataclass(frozen=True)
 class Lane:
+    """One row of the swim-lanes. ``empty`` is said where there is nothing to draw."""
+
     label: str
     spans: tuple[Span, ...]
+    empty: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ class Bars:
 
 @dataclass(frozen=True)
 class Line:
+    """One latency statistic as an SVG path."""
+
     stat: str
     kind: str
     path: str
@@ -116,6 +123,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Chart:
+    """One trial on one time axis; ``lines`` is None where nothing was answered."""
+
     axis: Axis
     shades: tuple[Shade, ...]
     lanes: tuple[Lane, ...]
@@ -195,18 +204,39 @@ def _size(share: float, text: str) -> str:
 def _span(kind: str, scale: Range, from_s: float, to_s: float, text: str) -> Span:
     share = scale.at(to_s) - scale.at(from_s)
     size = _size(share, text)
-    return Span(
-        kind, scale.x(from_s), scale.width(from_s, to_s, 0.2), text if size else "", size
-    )
+    return Span(kind, scale.x(from_s), scale.width(from_s, to_s, 0.2), text if size else "", size)
 
 
-def _band_lane(label: str, kind: str, bands: Sequence[Band], scale: Range) -> Lane:
+def _band_lane(label: str, kind: str, bands: Sequence[Band], scale: Range, empty: str = "") -> Lane:
+    """How long it lasted stands in the band, or beside it where that is too short for it."""
     spans = []
     for band in bands[:40]:
         lasted = seconds(band.to_s - band.from_s)
         text = f"{clean(band.label, 60)} · {lasted}" if kind == "fault" else lasted
-        spans.append(_span(kind, scale, band.from_s, band.to_s, text))
-    return Lane(label, tuple(spans))
+        span = _span(kind, scale, band.from_s, band.to_s, text)
+        if span.size not in {"s", "m"} and len(bands) <= 3:
+            side = "start" if scale.at(band.to_s) < 70 else "end"
+            span = replace(span, text=text, end=scale.x(band.to_s), beside=side)
+        spans.append(span)
+    return Lane(label, tuple(spans), "" if spans else empty)
+
+
+def _double(timeline: Timeline, scale: Range, least_s: float) -> Lane | None:
+    """When two nodes said at once that they were primary, for longer than polling can blur."""
+    primaries = sorted(
+        (s for s in timeline.roles if s.role == "primary"), key=lambda s: (s.from_s, s.to_s)
+    )
+    found: list[Span] = []
+    last: RoleSpan | None = None
+    for span in primaries:
+        if last is not None and last.node != span.node:
+            until = min(last.to_s, span.to_s)
+            if until - span.from_s > least_s:
+                lasted = seconds(until - span.from_s)
+                found.append(_span("double", scale, span.from_s, until, lasted))
+        if last is None or span.to_s > last.to_s:
+            last = span
+    return Lane("two primaries", tuple(found[:40])) if found else None
 
 
 def role_kind(role: str | None) -> str:
@@ -240,16 +270,21 @@ def _role_lane(node: str, spans: Sequence[RoleSpan], scale: Range) -> Lane:
     return Lane(clean(node, 40), tuple(drawn))
 
 
-def lanes(timeline: Timeline, scale: Range, most_nodes: int = 12) -> tuple[Lane, ...]:
+def lanes(
+    timeline: Timeline, scale: Range, poll_s: float, most_nodes: int = 12
+) -> tuple[Lane, ...]:
     """Faults, what clients felt, then one lane a node."""
     found = []
     if timeline.faults:
         found.append(_band_lane("fault", "fault", timeline.faults, scale))
-    found.append(_band_lane("outage", "outage", timeline.outages, scale))
+    found.append(_band_lane("outage", "outage", timeline.outages, scale, "none"))
     by_node: dict[str, list[RoleSpan]] = {}
     for span in timeline.roles:
         by_node.setdefault(span.node, []).append(span)
     found += [_role_lane(n, by_node[n], scale) for n in sorted(by_node)[:most_nodes]]
+    double = _double(timeline, scale, 2 * poll_s)
+    if double is not None:
+        found.append(double)
     return tuple(found)
 
 
@@ -323,12 +358,14 @@ def _lines(cols: Sequence[Column], scale: Range, deadlines_s: Sequence[float]) -
             for stat in order[:6]
         ),
         deadlines=tuple(
-            (place(log.y(d)), f"deadline {seconds(d)}") for d in sorted(set(deadlines_s))[:3]
+            (place(log.y(d)), f"deadline {short(d)}") for d in sorted(set(deadlines_s))[:3]
         ),
     )
 
 
-def build_chart(timeline: Timeline, most: int, deadlines_s: Sequence[float] = ()) -> Chart:
+def build_chart(
+    timeline: Timeline, most: int, deadlines_s: Sequence[float] = (), poll_s: float = 0.05
+) -> Chart:
     """Everything of one trial except the close-up; at most ``most`` columns."""
     scale = Range(timeline.start_s, end_s(timeline))
     cols = columns(timeline, most)
@@ -336,7 +373,7 @@ def build_chart(timeline: Timeline, most: int, deadlines_s: Sequence[float] = ()
     return Chart(
         axis=make_axis(scale, title_of_axis(timeline)),
         shades=shades(timeline, scale),
-        lanes=lanes(timeline, scale),
+        lanes=lanes(timeline, scale, poll_s),
         bars=tuple(_bars(group, cols, scale) for group in groups[:4]),
         lines=_lines(cols, scale, deadlines_s),
     )

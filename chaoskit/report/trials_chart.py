@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chaoskit.judge.result import RunResult, TrialResult, Verdict
 from chaoskit.report.figures import bound_s, metric_of, span_s
-from chaoskit.report.format import clean, interval, seconds
+from chaoskit.report.format import NONE, clean, interval, seconds, short
 from chaoskit.report.scale import Axis, Range, place, time_axis
 
 __all__ = ["Bar", "Guide", "PhaseRow", "Phases", "Strip", "StripDot", "build_phases", "build_strip"]
@@ -55,6 +55,8 @@ class Strip:
 
 @dataclass(frozen=True)
 class Bar:
+    """One phase of one trial."""
+
     kind: int  # which pattern
     x: str
     w: str
@@ -64,6 +66,8 @@ class Bar:
 
 @dataclass(frozen=True)
 class PhaseRow:
+    """One trial's phases, end to end."""
+
     label: str
     bars: tuple[Bar, ...]
     total: str
@@ -72,6 +76,8 @@ class PhaseRow:
 
 @dataclass(frozen=True)
 class Phases:
+    """The phases of several trials on one axis."""
+
     names: tuple[str, ...]
     axis: Axis
     rows: tuple[PhaseRow, ...]
@@ -157,7 +163,7 @@ def _range(band: tuple[float, float]) -> str:
 
 def _guide(bound: float, scale: Range) -> Guide:
     at = scale.at(bound)
-    return Guide(place(at), f"threshold {seconds(bound)}", "end" if at > 50 else "start")
+    return Guide(place(at), f"threshold {short(bound)}", "end" if at > 50 else "start")
 
 
 def _dot(
@@ -226,5 +232,5 @@ def _row(trial: TrialResult, names: Sequence[str], scale: Range) -> PhaseRow:
         label=f"trial {trial.n}",
         bars=tuple(bars),
         total=seconds(at),
-        cells=tuple(interval(phases.get(n)) if n in phases else "–" for n in names),
+        cells=tuple(interval(phases.get(n)) if n in phases else NONE for n in names),
     )

@@ -11,7 +11,7 @@ from chaoskit.report.closeup_chart import Closeup, build_closeup
 from chaoskit.report.detail import Detail
 from chaoskit.report.facts import RunFacts
 from chaoskit.report.figures import CLASSES, figure
-from chaoskit.report.format import clean, count, interval, seconds, signed
+from chaoskit.report.format import NONE, clean, count, interval, seconds, signed
 from chaoskit.report.timeline_chart import Chart, build_chart, columns
 
 __all__ = ["TrialView", "build_views", "choose"]
@@ -71,15 +71,25 @@ def build_views(
     by_number = {t.n: t for t in drawable}
     deadlines = tuple(s.deadline_ns / 1e9 for s in facts.streams if s.deadline_ns > 0)
     return tuple(
-        _view(by_number[n], timelines[n], why, deadlines, detail) for n, why in chosen.items()
+        _view(
+            by_number[n],
+            timelines[n],
+            why=why,
+            deadlines_s=deadlines,
+            poll_s=facts.poll_every_s,
+            detail=detail,
+        )
+        for n, why in chosen.items()
     )
 
 
 def _view(
     trial: TrialResult,
     timeline: Timeline,
+    *,
     why: str,
     deadlines_s: Sequence[float],
+    poll_s: float,
     detail: Detail,
 ) -> TrialView:
     head, table = _table(timeline)
@@ -90,7 +100,7 @@ def _view(
         headline=_headline(trial),
         invalid_because=tuple(clean(r) for r in trial.invalid_because[: detail.items]),
         notes=tuple(clean(note, 400) for note in trial.notes[: detail.items]),
-        chart=build_chart(timeline, detail.columns, deadlines_s),
+        chart=build_chart(timeline, detail.columns, deadlines_s, poll_s),
         closeup=build_closeup(timeline, detail.good_dots, detail.rare_dots, deadlines_s),
         roles=tuple(
             (
@@ -142,6 +152,6 @@ def _table(timeline: Timeline) -> tuple[tuple[str, ...], tuple[tuple[str, ...], 
 
 def _latency(found: tuple[float, float] | None) -> str:
     if found is None:
-        return "–"
+        return NONE
     low, high = (seconds(v) for v in found)
     return low if low == high else f"{low} to {high}"

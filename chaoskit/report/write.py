@@ -22,11 +22,12 @@ def write_reports(
 ) -> dict[str, Path]:
     """Write result.json, summary.md, junit.xml and report.html; file name → path.
 
-    ``timelines`` is by trial number. A reader never sees half a file. Everything is rendered
-    before anything is written, except that ``result.json`` goes first: should a rendering fail,
-    the result is kept. Raises ``OSError`` if the folder cannot be written.
+    ``timelines`` is by trial number. A reader never sees half a file. ``result.json`` is
+    written before the rest is rendered: should a rendering fail, the result is kept.
+    Raises ``OSError`` if the folder cannot be written.
     """
-    written = {"result.json": _write(folder, "result.json", result.model_dump_json(indent=1) + "\n")}
+    stored = result.model_dump_json(indent=1) + "\n"
+    written = {"result.json": _write(folder, "result.json", stored)}
     texts = {
         "summary.md": render_markdown(result, facts),
         "junit.xml": render_junit(result, facts),

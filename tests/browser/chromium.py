@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -31,7 +32,9 @@ class Page:
         self._buffer, self._count, self._session = b"", 0, ""
         self.events: list[dict[str, Any]] = []
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
 
@@ -84,14 +87,13 @@ class Page:
     def complaints(self) -> list[str]:
         """Console messages, exceptions and refused resources since the page was opened."""
         self.value("1")
-        found = []
-        for event in self.events:
-            if event.get("method") in {
-                "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded",
-                "Network.loadingFailed",
-            }:  # fmt: skip
-                found.append(json.dumps(event["params"]))
-        return found
+        bad = {
+            "Runtime.consoleAPICalled",
+            "Runtime.exceptionThrown",
+            "Log.entryAdded",
+            "Network.loadingFailed",
+        }
+        return [json.dumps(e["params"]) for e in self.events if e.get("method") in bad]
 
     def requested(self) -> list[str]:
         """Every address that the page asked for."""
@@ -109,14 +111,23 @@ class Page:
         path.write_bytes(base64.b64decode(data))
 
 
+def _high(fd: int) -> int:
+    """The same pipe at a number that cannot collide with 3 and 4."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(fd)
+    return moved
+
+
 @contextmanager
 def browser() -> Iterator[Page]:
     """Start Chromium with a profile of its own; it ends, and the profile goes, on leaving."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     assert program is not None
-    to_read, commands = os.pipe()
-    answers, to_write = os.pipe()
-    with tempfile.TemporaryDirectory(prefix="chaoskit-browser-", ignore_cleanup_errors=True) as home:
+    to_read, commands = (_high(fd) for fd in os.pipe())
+    answers, to_write = (_high(fd) for fd in os.pipe())
+    with tempfile.TemporaryDirectory(
+        prefix="chaoskit-browser-", ignore_cleanup_errors=True
+    ) as home:
         # The browser speaks on its file descriptors 3 and 4: a shell puts ours there.
         script = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'
         process = subprocess.Popen(
