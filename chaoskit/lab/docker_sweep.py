@@ -17,7 +17,7 @@ from pathlib import Path
 
 from chaoskit.clock import NS, MonotonicClock, now_ns
 from chaoskit.errors import HealFailed, LabError
-from chaoskit.lab.docker_engine import Engine, is_not_found, translating
+from chaoskit.lab.docker_engine import Engine, EngineAwayError, is_not_found, translating
 
 __all__ = ["LABEL_OWNER", "LABEL_RUN", "MARK", "Leftover", "find_runs", "leftovers", "remove_run"]
 
@@ -27,6 +27,8 @@ MARK = "CHAOSKIT_COMPOSE"
 """Environment mark of a compose program: it must not go on creating what is being removed."""
 
 _SETTLE_S = 0.25
+_AWAY_S = 5.0
+"""How long an engine may be away before the removal gives up on it."""
 _REMOVERS = 4
 
 
@@ -94,32 +96,42 @@ def remove_run(
     """
     removed: set[Leftover] = set()
     refused: dict[str, str] = {}
-    deadline = now_ns() + int(within_s * NS)
+    there: tuple[Leftover, ...] = ()
+    began_ns = now_ns()
+    away_ns: int | None = None
     ended = end_compose(run_id)
     clock = MonotonicClock()
     empty = 0
-    try:
-        with _borrowed(engine) as used:
-            while True:
+    with _borrowed(engine) as used:
+        while (now_ns() - began_ns) / NS < within_s:
+            try:
                 there = leftovers(run_id, engine=used)
-                if not there:
-                    # Where nobody was creating anything, one empty listing is proof enough.
-                    empty += 1
-                    if empty > 1 or not (ended or removed):
-                        return tuple(sorted(removed))
-                    clock.sleep(_SETTLE_S if ended else 0.0)
-                    continue
-                empty = 0
-                if now_ns() >= deadline:
-                    break
-                _remove(used, there, refused)
                 removed.update(there)
-    except LabError as error:
-        raise HealFailed(
-            f"whether Docker still holds objects of run {run_id} is unknown: {error}; when the"
-            f" engine answers, run: chaoskit heal"
-        ) from error
+                _remove(used, there, refused)
+                away_ns = None
+            except EngineAwayError as error:
+                # A broken connection, or an engine that is being restarted, deserves a second look.
+                away_ns = away_ns or now_ns()
+                if (now_ns() - away_ns) / NS >= _AWAY_S:
+                    raise _unknown(run_id, error) from error
+                used.close()
+                clock.sleep(_SETTLE_S)
+                continue
+            except LabError as error:
+                raise _unknown(run_id, error) from error
+            empty = 0 if there else empty + 1
+            # Where nobody was creating anything, one empty listing is proof enough.
+            if empty > 1 or (empty and not (ended or removed)):
+                return tuple(sorted(removed))
+            clock.sleep(_SETTLE_S if ended else 0.0)
     raise HealFailed(_sentence(run_id, there, refused))
+
+
+def _unknown(run_id: str, error: LabError) -> HealFailed:
+    return HealFailed(
+        f"whether Docker still holds objects of run {run_id} is unknown: {error}; when the engine"
+        " answers, run: chaoskit heal"
+    )
 
 
 def _sentence(run_id: str, there: tuple[Leftover, ...], refused: dict[str, str]) -> str:
