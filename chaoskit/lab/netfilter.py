@@ -3,7 +3,8 @@
 Each target has a *holder*, an nft process inside its namespace that owns the table
 ``chaoskit_<run>``: nobody else can change it, and the kernel removes it when the holder ends. A
 holder ends with the harness, and the guardian ends it when the harness is frozen; so no partition
-outlives its run, whoever is left to heal it.
+outlives its run, whoever is left to heal it. Where the kernel knows no owners (before 5.12), the
+rules hold for a lease that the harness renews, and what is left behind when it dies is inert.
 """
 
 from __future__ import annotations
@@ -17,7 +18,19 @@ from chaoskit.contracts import Cut, Node
 from chaoskit.errors import HealFailed, LabError, Refused
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.netns import Namespaces
-from chaoskit.lab.nft import Egress, Holder, Rule, add_chains, remove_chains, rules_of
+from chaoskit.lab.nft import (
+    LEASE_S,
+    Egress,
+    Holder,
+    Rule,
+    add_chains,
+    add_tables,
+    leased,
+    remove_chains,
+    remove_tables,
+    renew_lease,
+    rules_of,
+)
 from chaoskit.lab.ops import KillProcess, check_run_id
 
 __all__ = ["Netfilter"]
@@ -37,6 +50,7 @@ class _Target:
     rules: dict[str, list[Rule]] = field(default_factory=dict)
     cuts: dict[str, list[Cut]] = field(default_factory=dict)
     families: set[str] = field(default_factory=set)
+    owned: bool = True
 
 
 class Netfilter:
@@ -47,7 +61,12 @@ class Netfilter:
     """
 
     def __init__(
-        self, run_id: str, journal: Journal, namespaces: Callable[[Node], Namespaces]
+        self,
+        run_id: str,
+        journal: Journal,
+        namespaces: Callable[[Node], Namespaces],
+        *,
+        owned: bool = True,
     ) -> None:
         self._run_id = check_run_id(run_id)
         self._journal = journal
@@ -56,6 +75,9 @@ class Netfilter:
         self._handles: dict[str, tuple[str, ...]] = {}
         self._count = 0
         self._way: Egress | None = None
+        self._owned = owned  # False: as on a kernel that knows no owners
+        self._over = threading.Event()
+        self._renewer: threading.Thread | None = None
         self._lock = threading.RLock()
 
     def prepare(self, node: Node) -> None:
@@ -91,7 +113,7 @@ class Netfilter:
             try:
                 for target in targets:
                     mine = [cut for cut in cuts if cut.node.name == target.node.name]
-                    target.rules[handle] = self._rules(handle, mine, target.devices)
+                    target.rules[handle] = self._rules(handle, mine, target)
                     target.cuts[handle] = mine
                 self._apply(handle, targets)
             except BaseException:
@@ -129,7 +151,7 @@ class Netfilter:
             try:
                 for handle, cuts in old.cuts.items():
                     new.cuts[handle] = cuts
-                    new.rules[handle] = self._rules(handle, cuts, new.devices)
+                    new.rules[handle] = self._rules(handle, cuts, new)
                     self._apply(handle, [new])
             finally:
                 self._forget(old)
@@ -143,6 +165,9 @@ class Netfilter:
 
     def close(self) -> None:
         """End every holder: nothing of ours is left in any namespace. Idempotent."""
+        self._over.set()
+        if self._renewer is not None:
+            self._renewer.join()
         with self._lock:
             while self._targets:
                 self._forget(self._targets.popitem()[1])
@@ -162,7 +187,7 @@ class Netfilter:
             what = f"partitions of {node.name}"
             op = KillProcess(who.pid, who.starttime, who.boot_id, what)
             entry = self._journal.intend(op, scope="fault")
-            target = _Target(node, holder, entry, ())
+            target = _Target(node, holder, entry, (), owned=self._owned)
         except BaseException:
             holder.close()
             raise
@@ -179,31 +204,47 @@ class Netfilter:
         """Find the way that this kernel offers; nothing is cut by it, and nothing stays."""
         nowhere = Cut(target.node, (Node("nowhere", "198.19.255.254"),))
         problem: LabError | None = None
-        for way in (self._way,) if self._way else _WAYS:
-            target.rules = {_TRIAL: self._rules(_TRIAL, [nowhere], target.devices, way)}
+        ways = (self._way,) if self._way else _WAYS
+        for owned, way in ((o, w) for o in (True, False)[not self._owned :] for w in ways):
+            target.owned = owned
+            target.rules = {_TRIAL: self._rules(_TRIAL, [nowhere], target, way)}
             try:
                 self._apply(_TRIAL, [target])
             except LabError as error:
                 problem = error
             else:
-                self._way = way
+                self._way, self._owned = way, owned
             _clear(target)
             if self._way:
-                return
+                return self._keep_renewing()
         raise Refused(f"partitions cannot be made on this machine: {problem}")
 
+    def _keep_renewing(self) -> None:
+        if not self._owned and self._renewer is None:
+            self._renewer = threading.Thread(target=self._renew_leases, daemon=True)
+            self._renewer.start()
+
+    def _renew_leases(self) -> None:
+        while not self._over.wait(LEASE_S / 4):
+            with self._lock, contextlib.suppress(LabError):  # in_force will say that it ended
+                for target in self._targets.values():
+                    if target.families and target.holder.alive():
+                        target.holder.send(renew_lease(target.holder.table, target.families))
+                        target.holder.wait()
+
     def _rules(
-        self, handle: str, cuts: Sequence[Cut], devices: Sequence[str], way: Egress | None = None
+        self, handle: str, cuts: Sequence[Cut], target: _Target, way: Egress | None = None
     ) -> list[Rule]:
         chosen = way or self._way or _WAYS[-1]
-        rules = [rule for cut in cuts for rule in rules_of(handle, cut, devices, chosen)]
+        rules = [rule for cut in cuts for rule in rules_of(handle, cut, target.devices, chosen)]
+        rules = rules if target.owned else [leased(rule) for rule in rules]
         return [replace(rule, comment=f"{handle}.{i}") for i, rule in enumerate(rules)]
 
     def _apply(self, handle: str, targets: Sequence[_Target]) -> None:
         for target in targets:
             rules, table = target.rules[handle], target.holder.table
             fresh = sorted({rule.family for rule in rules} - target.families)
-            tables = [f"add table {family} {table} {{ flags owner; }}" for family in fresh]
+            tables = add_tables(table, fresh, owned=target.owned)
             target.families.update(fresh)
             target.holder.send(*tables, add_chains(table, rules))
         for target in targets:
@@ -239,6 +280,8 @@ class Netfilter:
         holder = target.holder
         holder.end()
         try:
+            if not target.owned and target.families:
+                holder.remove_unowned(target.families)
             left = holder.listing().text() if target.rules else ""
         except LabError as error:
             raise HealFailed(f"cannot see whether {target.node.name} is whole: {error}") from None
@@ -250,11 +293,11 @@ class Netfilter:
 
 
 def _seen(handle: str, targets: Sequence[_Target]) -> bool:
-    """Whether the kernel shows every rule of the handle, in tables that belong to a holder."""
+    """Whether the kernel shows every rule of the handle, in tables that will not outlive us."""
     listings = [target.holder.listing() for target in targets]
     texts = [listing.text() for listing in listings]
     return all(
-        text.count("flags owner") >= len(target.families)
+        text.count("flags owner" if target.owned else " expires ") >= len(target.families)
         and all(rule.stands_in(text) for rule in target.rules[handle])
         for target, text in zip(targets, texts, strict=True)
     )
@@ -271,7 +314,9 @@ def _take_out(handle: str, targets: Sequence[_Target]) -> list[_Target]:
         last = target.rules.keys() == {handle}
         chains = remove_chains(target.holder.table, target.rules[handle])
         with contextlib.suppress(LabError):  # what the kernel shows below decides
-            target.holder.send(_remove_tables(target) if last else chains)
+            target.holder.send(
+                remove_tables(target.holder.table, target.families) if last else chains
+            )
     for target in asked:
         with contextlib.suppress(LabError):
             target.holder.wait()
@@ -296,15 +341,10 @@ def _take_out(handle: str, targets: Sequence[_Target]) -> list[_Target]:
 def _clear(target: _Target) -> None:
     """Remove our tables, if there are any. Raises ``LabError`` while the kernel shows them."""
     if target.families and target.holder.alive():
-        target.holder.send(_remove_tables(target))
+        target.holder.send(remove_tables(target.holder.table, target.families))
         with contextlib.suppress(LabError):  # a table that was never made cannot be removed
             target.holder.wait()
     if target.holder.listing().text():
         raise LabError("the kernel still shows our table")
     target.rules.clear()
     target.families.clear()
-
-
-def _remove_tables(target: _Target) -> dict[str, object]:
-    tables = [{"family": family, "name": target.holder.table} for family in target.families]
-    return {"nftables": [{"delete": {"table": table}} for table in sorted(tables, key=str)]}

@@ -24,7 +24,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaoskit.contracts import Action, Cut, Direction
 from chaoskit.errors import LabError, Refused
@@ -32,7 +32,23 @@ from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import RUN_MARK, check_run_id
 from chaoskit.lab.process import ProcessIdentity, identity_of
 
-__all__ = ["Egress", "Holder", "Rule", "add_chains", "find_nft", "remove_chains", "rules_of"]
+__all__ = [
+    "LEASE_S",
+    "Egress",
+    "Holder",
+    "Rule",
+    "add_chains",
+    "add_tables",
+    "find_nft",
+    "leased",
+    "remove_chains",
+    "remove_tables",
+    "renew_lease",
+    "rules_of",
+]
+
+LEASE_S = 3
+"""Where tables cannot be owned (before Linux 5.12), rules hold for this long unless renewed."""
 
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _FENCE = b'{"nftables":[{"list":{"counters":{}}}]}\n'  # answered once all before it was done
@@ -42,6 +58,7 @@ _EARLY = -310  # before connection tracking: established connections are cut as 
 _COUNTER = {"counter": None}
 _NOT_LOOPBACK = {"match": {"op": "!=", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}
 _TCP = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
+_LEASED = {"match": {"op": "==", "left": {"meta": {"key": "protocol"}}, "right": "@lease"}}
 _RESET = {"reject": {"type": "tcp reset"}}
 _PROHIBITED = {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}
 # What a reject rule itself sends must leave, or the refused side would see silence.
@@ -158,6 +175,47 @@ def _refuse(handle: str, hook: str, field: str, peers: Sequence[str]) -> Iterabl
         yield Rule("inet", chain, None, hook, (*match, _COUNTER, _PROHIBITED), "", proof)
 
 
+def leased(rule: Rule) -> Rule:
+    """The same rule, in force only while the table's lease is renewed."""
+    return replace(rule, expr=(_LEASED, *rule.expr), proof=(*rule.proof, "@lease"))
+
+
+def add_tables(
+    table: str, families: Sequence[str], *, owned: bool
+) -> list[str | dict[str, object]]:
+    """The lines that make our tables, to be sent before their chains."""
+    if owned:
+        return [f"add table {family} {table} {{ flags owner; }}" for family in families]
+    commands: list[object] = []
+    for family in families:
+        lease = {"name": "lease", "type": "ether_type", "flags": ["timeout"]}
+        commands.append({"add": {"table": {"family": family, "name": table}}})
+        commands.append({"add": {"set": {"family": family, "table": table, **lease}}})
+        commands.append({"add": {"element": _lease(family, table)}})
+    return [{"nftables": commands}] if commands else []
+
+
+def renew_lease(table: str, families: Iterable[str]) -> dict[str, object]:
+    """One transaction that renews the lease; it fails, and changes nothing, if that has ended.
+
+    A timeout cannot be changed in place, so the element is removed and added.
+    """
+    elements = [_lease(family, table) for family in sorted(families)]
+    pairs = [({"delete": {"element": e}}, {"add": {"element": e}}) for e in elements]
+    return {"nftables": [command for pair in pairs for command in pair]}
+
+
+def remove_tables(table: str, families: Iterable[str]) -> dict[str, object]:
+    """One transaction that removes our tables with all that is in them."""
+    names = [{"family": family, "name": table} for family in sorted(families)]
+    return {"nftables": [{"delete": {"table": name}} for name in names]}
+
+
+def _lease(family: str, table: str) -> dict[str, object]:
+    element = {"elem": {"val": "ip", "timeout": LEASE_S}}
+    return {"family": family, "table": table, "name": "lease", "elem": [element]}
+
+
 def add_chains(table: str, rules: Sequence[Rule]) -> dict[str, object]:
     """One transaction that makes the rules' chains and the rules: all of it or nothing."""
     commands: list[object] = []
@@ -253,6 +311,11 @@ class Holder:
             if not _DEVICE.fullmatch(name):
                 raise LabError(f"a network device of the node has the unusable name {name!r}")
         return tuple(name for name in names if name != "lo")
+
+    def remove_unowned(self, families: Iterable[str]) -> None:
+        """Remove our tables through another process, where ending the holder does not."""
+        lines = "".join(f"delete table {family} {self.table}\n" for family in sorted(families))
+        self.namespaces.run([find_nft(), "-f", "-"], input=lines.encode("ascii"))
 
     def end(self, grace_s: float = 1.0) -> None:
         """End the process and wait until it is gone, and what it held with it. Idempotent."""
