@@ -7,6 +7,7 @@ fault is found, listed and used exactly as ours are.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from chaoskit.errors import Refused
@@ -52,12 +53,20 @@ def load(group: str, name: str) -> object:
         ) from error
 
 
+@cache
+def _entries() -> tuple[EntryPoint, ...]:
+    """Those of our groups, read once: what is installed does not change while we run."""
+    everything = entry_points()
+    return tuple(entry for group in GROUPS for entry in everything.select(group=group))
+
+
 def _found(group: str) -> dict[str, list[EntryPoint]]:
     if group not in GROUPS:
         raise Refused(f"there is no entry-point group {quoted(group)}{did_you_mean(group, GROUPS)}")
     found: dict[str, list[EntryPoint]] = {}
-    for entry in entry_points(group=group):
-        found.setdefault(entry.name, []).append(entry)
+    for entry in _entries():
+        if entry.group == group:
+            found.setdefault(entry.name, []).append(entry)
     return found
 
 

@@ -39,7 +39,7 @@ __all__ = [
 
 _MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 50
-_MAX_NODES = 20_000
+_MAX_NODES = 10_000
 """Values in the file, and values that its aliases stand for."""
 
 

@@ -63,9 +63,7 @@ def load_experiment(path: Path, *, overrides: Mapping[str, str] = _NONE) -> Expe
         problems += check_experiment(experiment, path, root, steps, bad)
     if problems or experiment is None:
         raise BadInput(problems)
-    for name, value in (("_path", path), ("_source", source), ("_overrides", dict(overrides))):
-        object.__setattr__(experiment, name, value)
-    return experiment
+    return experiment.read_from(path, source, overrides)
 
 
 def _validated(

@@ -115,6 +115,7 @@ class LoadSpec(_Frozen):
         None,
         title="Read rate",
         description="The same for reads; as for writes if not said, 0: none.",
+        examples=["200/s", 0],
     )
     new_connections: Ratio = Field(
         0.1,
@@ -165,7 +166,11 @@ class Step(_Frozen):
 
     at_s: Seconds = Field(alias="at", title="At", description="When, from the end of warm-up.")
     for_s: PositiveSeconds | None = Field(
-        None, alias="for", title="For", description="Healed after this; at the end if not said."
+        None,
+        alias="for",
+        title="For",
+        description="Healed after this; at the end if not said.",
+        examples=["3s"],
     )
     target: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
         (),
@@ -180,6 +185,11 @@ class Step(_Frozen):
     def line(self) -> int:
         """Where it stands in the experiment file; 0 if it did not come from one."""
         return self._line
+
+    def standing_in(self, line: int) -> Step:
+        """The same step, once it is known where it stands."""
+        self._line = line
+        return self
 
     @property
     def end_s(self) -> float:
@@ -297,6 +307,11 @@ class Experiment(_Frozen):
     def overrides(self) -> Mapping[str, str]:
         """What ``--set`` changed."""
         return self._overrides
+
+    def read_from(self, path: Path, source: str, overrides: Mapping[str, str]) -> Experiment:
+        """The same experiment, once it is known where it came from."""
+        self._path, self._source, self._overrides = path, source, dict(overrides)
+        return self
 
     @property
     def gates(self) -> Profile:

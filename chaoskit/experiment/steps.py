@@ -51,8 +51,7 @@ def read_step(node: ys.Node, problems: list[Problem]) -> Step | None:
     except ValidationError as error:
         problems += explain(error, Step, node)
         return None
-    object.__setattr__(step, "_line", node.mark.line)
-    return step
+    return step.standing_in(node.mark.line)
 
 
 def _fault(node: ys.Mapping, problems: list[Problem]) -> FaultModel | None:
