@@ -75,17 +75,17 @@ def judge_dir(
 
     facts = read_run_file(run_dir)
     case = _case(facts)
+    ending = _ending(ended) if ended else _stored_ending(run_dir)
+    early = ending is not None
     judged: list[JudgedTrial] = []
     timelines: dict[int, Timeline] = {}
     for folder in trial_folders(run_dir):
         n = int(folder.name)
-        if not (folder / "requests.npy").exists():
-            if ended is None and not _ended_early(run_dir):
-                raise BadInput(f"{folder}: requests.npy is missing; this trial was not finished")
+        if early and not _finished(folder):
             continue
         judged.append(_judge(case, folder, n))
         timelines[n] = timeline(read_trial(folder))
-    result = judge_run(case, judged, _ending(ended) if ended else _stored_ending(run_dir))
+    result = judge_run(case, judged, ending)
     write_reports(run_dir, result, timelines, _facts(facts, run_dir))
     return Outcome(result, run_dir)
 
@@ -112,7 +112,12 @@ def trial_line(trial: TrialResult) -> str:
     parts.append(f"dropped {found.dropped_requests.count} of {found.dropped_requests.due}")
     if found.lost_writes.checked:
         parts.append(f"lost {found.lost_writes.count}")
-    return ", ".join([*parts, *trial.invalid_because])
+    text = ", ".join(parts)
+    if trial.invalid_because:
+        more = len(trial.invalid_because) - 1
+        text += f"\n          because {trial.invalid_because[0]}"
+        text += f" (and {more} more)" if more else ""
+    return text
 
 
 def _said(interval: Interval) -> str:
@@ -146,8 +151,12 @@ def _stored_ending(run_dir: Path) -> Ending | None:
     return Ending(Verdict(verdict), code if isinstance(code, int) else 4, text)
 
 
-def _ended_early(run_dir: Path) -> bool:
-    return _stored_ending(run_dir) is not None
+def _finished(folder: Path) -> bool:
+    """The engine marks a trial's windows when it reaches its end."""
+    marks = folder / "marks.jsonl"
+    return marks.exists() and any(
+        line.startswith('{"kind": "window"') for line in marks.read_text("utf-8").splitlines()
+    )
 
 
 def _case(facts: RunFile) -> Case:

@@ -88,6 +88,7 @@ class Running:
                         return line
                 left = deadline - time.monotonic()
                 if left <= 0 or self.process.poll() is not None:
+                    self.process.kill()
                     raise AssertionError(f"no line with {text!r} in: {''.join(self.lines)}")
                 self._changed.wait(min(left, 0.5))
 

@@ -45,6 +45,7 @@ __all__ = ["SandboxLab", "sandbox_available"]
 
 _TAIL_BYTES = 8192
 _KILLED_S = 5.0
+_UP_S = 600.0
 _LOGS = "lab-logs"
 
 
@@ -87,8 +88,6 @@ class SandboxLab:
             try:
                 self._begin()
                 self._run_services()
-                for name in self._stack.services:
-                    self._netfilter.prepare(self._nodes[name])
             except BaseException:
                 self.down()
                 raise
@@ -229,8 +228,17 @@ class SandboxLab:
 
     def _run_services(self) -> None:
         starter = Starter(self._stack.services, self._start_service, self._run_inside, self._tail)
+        unprepared = list(self.nodes())
+
+        def look() -> bool | None:
+            up = starter.step()
+            if unprepared:  # while services wait for each other there is time for that
+                self._netfilter.prepare(unprepared.pop())
+            return (up and not unprepared) or None
+
         try:
-            wait_until(lambda: starter.step() or None, within_s=600.0, every_s=0.01)
+            if not wait_until(look, within_s=_UP_S, every_s=0.01):
+                raise LabError(f"the lab was not up within {_UP_S:g} s")
         finally:
             starter.close()
 

@@ -60,7 +60,10 @@ def lab_folder(stack: Stack, run_dir: Path) -> str:
 def service_order(service: Service, run_id: str) -> dict[str, object]:
     """How the service is started, and commands inside it are run."""
     interpreter = str(Path(sys.executable).parent)
+    # Where our interpreter was told to look for modules, theirs must look as well.
+    modules = {k: v for k, v in os.environ.items() if k == "PYTHONPATH"}
     environment = {
+        **modules,
         "PATH": f"{interpreter}:{system_path()}",
         "LANG": os.environ.get("LANG", "C.UTF-8"),
         "HOSTNAME": service.name,

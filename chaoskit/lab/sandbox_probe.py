@@ -9,7 +9,7 @@ from pathlib import Path
 from chaoskit.errors import ChaoskitError, LabError
 from chaoskit.lab.sandbox_session import Session, program
 
-__all__ = ["needs_user_namespace", "sandbox_available"]
+__all__ = ["explain", "needs_user_namespace", "sandbox_available"]
 
 _PACKAGES = {"ip": "iproute2", "nft": "nftables", "nsenter": "util-linux", "unshare": "util-linux"}
 _BASE = "/run"
@@ -32,7 +32,7 @@ def sandbox_available() -> str | None:
     try:
         _try_out(user_namespace=needs_user_namespace())
     except ChaoskitError as error:
-        return _explain(str(error).replace("\n", " "))
+        return explain(str(error).replace("\n", " "))
     return None
 
 
@@ -67,7 +67,8 @@ def _try_out(*, user_namespace: bool) -> None:
         session.close()
 
 
-def _explain(error: str) -> str:
+def explain(error: str, settings: Path = Path("/proc/sys")) -> str:
+    """One sentence for a person: why the kernel said no, and the ways out."""
     if os.geteuid() == 0:
         return (
             f"the kernel denies what a sandbox needs ({error}): run on the host itself, or in a "
@@ -78,7 +79,7 @@ def _explain(error: str) -> str:
         ("kernel.unprivileged_userns_clone", "0", "1"),
         ("user.max_user_namespaces", "0", "15000"),
     ):
-        file = Path("/proc/sys") / setting.replace(".", "/")
+        file = settings / setting.replace(".", "/")
         if file.exists() and file.read_text(encoding="ascii").strip() == denied:
             return (
                 "unprivileged user namespaces are denied on this machine: allow them with "

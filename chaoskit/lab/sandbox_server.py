@@ -98,7 +98,7 @@ class Server:
             for fd in self._fds:
                 os.close(fd)
         try:
-            return self._tell({"answer": answer}, self._attached)
+            return self._tell({"answer": answer, "n": order["n"]}, self._attached)
         finally:
             while self._attached:
                 os.close(self._attached.pop())

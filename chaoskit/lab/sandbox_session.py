@@ -154,6 +154,7 @@ class Session:
         self._lock = threading.RLock()
         self._exits: dict[int, int] = {}
         self._came: list[int] = []
+        self._asked = 0
         self._open = True
         self.init: ProcessIdentity | None = None
 
@@ -170,12 +171,13 @@ class Session:
         self, do: str, order: Mapping[str, object], fds: Sequence[int]
     ) -> tuple[dict[str, object], list[int]]:
         """``request`` with descriptors there and back; those that come back are the caller's."""
-        data = json.dumps({"do": do, **order}).encode()
-        if len(data) > PACKET:
-            raise LabError(f"the order '{do}' is larger than {PACKET} bytes")
         with self._lock:
             if not self._open:
                 raise LabError("the lab is not up")
+            self._asked += 1
+            data = json.dumps({"do": do, "n": self._asked, **order}).encode()
+            if len(data) > PACKET:
+                raise LabError(f"the order '{do}' is larger than {PACKET} bytes")
             try:
                 socket.send_fds(self._socket, [data], list(fds))
             except OSError as error:
@@ -184,22 +186,31 @@ class Session:
                 message = self._read(_ANSWER_S)
                 if message is None:
                     raise LabError(f"the lab's init did not answer '{do}' within {_ANSWER_S:g} s")
-                if "answer" in message:
+                came, self._came = self._came, []
+                if message.get("n") == self._asked:
                     break
-            result, came = message["answer"], list(self._came)
-            self._came.clear()
+                # The answer to a question whose asker was interrupted before it could listen.
+                for fd in came:
+                    os.close(fd)
+            result = message["answer"]
         assert isinstance(result, dict)  # noqa: S101 - our own program at the other end
         if "error" in result:
             raise LabError(str(result["error"]))
         return result, came
 
     def exit_of(self, pid: int) -> tuple[int] | None:
-        """The exit status of a process of the lab, in a tuple; None if none was reported."""
+        """The exit status of a process of the lab, in a tuple; None if none was reported yet.
+
+        Once init is gone nobody will report any: the kernel has killed whatever was left.
+        """
         with self._lock:
-            with contextlib.suppress(LabError):
-                while self._open and self._read(0) is not None:
-                    pass
-            return (self._exits[pid],) if pid in self._exits else None
+            while pid not in self._exits and self._open:
+                try:
+                    if self._read(0) is None:
+                        return None
+                except LabError:
+                    break
+            return (self._exits.get(pid, -signal.SIGKILL),)
 
     def close(self) -> None:
         """End the lab; returns when init is gone. Idempotent. Raises ``HealFailed``."""

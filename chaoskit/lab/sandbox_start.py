@@ -6,21 +6,24 @@ that names it and shows its last lines.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from chaoskit.clock import NS, now_ns
 from chaoskit.errors import LabError
 from chaoskit.lab.sandbox_session import Inside
 from chaoskit.stack.model import Healthcheck, Service
 
-__all__ = ["LEAST_HEALTH_S", "Starter"]
+__all__ = ["LEAST_HEALTH_S", "Starter", "listens"]
 
 LEAST_HEALTH_S = 10.0
 """A service gets at least this long to become healthy, however tight its healthcheck is."""
 _SETTLE_S = 0.2  # a service without a healthcheck must run this long to count as up
 _POLL_S = 0.1  # while starting, health is asked at least this often
+_FIRST_S = 1.0  # where nothing listens, the first check waits so long at most
 _COMPLETED = "service_completed_successfully"
 
 StartService = Callable[[Service], Inside]
@@ -127,7 +130,7 @@ class Starter:
             state.failures += 1
             state.next_ns = now_ns() + int(min(_POLL_S, check.interval_s) * NS)
             self._give_up(state, check)
-        elif now_ns() >= state.next_ns:
+        elif now_ns() >= state.next_ns and (state.failures or self._is_worth_asking(state, check)):
             state.scratch = os.memfd_create("healthcheck")
             state.asked_ns = now_ns()
             try:
@@ -139,6 +142,13 @@ class Starter:
                 raise LabError(
                     f"the healthcheck of service {state.service.name} cannot be run: {error}"
                 ) from error
+
+    @staticmethod
+    def _is_worth_asking(state: _State, check: Healthcheck) -> bool:
+        """Something listens there, or a while has passed: a check costs as much as a start."""
+        if _since(state.since_ns) >= min(check.interval_s, _FIRST_S):
+            return True
+        return listens(state.process.identity.pid)
 
     def _give_up(self, state: _State, check: Healthcheck) -> None:
         allowed = check.start_period_s + check.retries * (check.interval_s + check.timeout_s)
@@ -167,6 +177,16 @@ class Starter:
                 stuck = ", ".join(sorted(set(self._services) - free))
                 raise LabError(f"depends_on goes in a circle or to nobody: {stuck}")
             free |= more
+
+
+def listens(pid: int) -> bool:
+    """Whether any TCP socket listens in the network namespace of process ``pid``."""
+    lines: list[str] = []
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{pid}/net/{table}").read_text(encoding="ascii")
+            lines += text.splitlines()[1:]
+    return any(line.split()[3] == "0A" for line in lines)
 
 
 def _since(moment_ns: int) -> float:

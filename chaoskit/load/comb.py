@@ -15,10 +15,14 @@ from collections.abc import Callable, Sequence
 from chaoskit.history.history import Stream
 from chaoskit.load.alarm import Alarm
 
-__all__ = ["LATE_NS", "Comb", "Dispatcher", "phases"]
+__all__ = ["FULL", "LATE", "LATE_NS", "Comb", "Dispatcher", "phases"]
 
 LATE_NS = 50_000_000
 """A slot later than this, or than one interval where that is longer, is not sent any more."""
+
+LATE = "not sent: the load itself was late"
+FULL = "not sent: too many requests in flight"
+"""What stands in the record of a slot that was not sent."""
 
 _LEAST_ROOM = 64
 
@@ -111,9 +115,9 @@ class Dispatcher:
                 slot, due_ns = comb.take()
                 late = now - due_ns
                 if late > comb.late_ns:
-                    self._skip(comb, slot, due_ns, "not sent: the load itself was late", late)
+                    self._skip(comb, slot, due_ns, LATE, late)
                 elif comb.in_flight >= comb.room:
-                    self._skip(comb, slot, due_ns, "not sent: too many requests in flight", late)
+                    self._skip(comb, slot, due_ns, FULL, late)
                 else:
                     comb.in_flight += 1
                     self._issue(comb, slot, due_ns)

@@ -17,7 +17,7 @@ from locust.util.load_locustfile import load_locustfile
 
 from chaoskit.errors import BadInput
 from chaoskit.history.records import Outcome
-from chaoskit.load.comb import Comb, Dispatcher, phases
+from chaoskit.load.comb import LATE, Comb, Dispatcher, phases
 from chaoskit.load.config import LoadConfig
 from chaoskit.load.final import read_everything
 from chaoskit.load.frontdoor import FrontDoor
@@ -63,8 +63,10 @@ def _from_locustfile(path: str, name: str) -> type[CombUser]:
     ours: dict[str, type[CombUser]] = {n: c for n, c in classes.items() if issubclass(c, CombUser)}
     if name in ours:
         return ours[name]
-    if len(ours) == 1:
-        return next(iter(ours.values()))
+    # What others of the file derive from was only imported to be derived from.
+    leaves = [c for c in ours.values() if not any(c in o.__mro__[1:] for o in ours.values())]
+    if len(leaves) == 1:
+        return leaves[0]
     known = ", ".join(sorted(ours)) or "none"
     raise BadInput(f"locustfile {path} has no CombUser called {name!r}; it has: {known}")
 
@@ -181,6 +183,11 @@ class LoadSession:
     def _carry(self, comb: Comb, slot: int, due_ns: int) -> None:
         user = self.shared.seats[comb.index]
         stream = comb.stream
+        sent_ns = time.monotonic_ns()
+        if sent_ns - due_ns > comb.late_ns:  # the loop was busy since it was issued
+            comb.in_flight -= 1
+            self._skip(comb, slot, due_ns, LATE, sent_ns - due_ns)
+            return
         operation = user.plan(slot)
         sent_ns = time.monotonic_ns()
         verdict = user.carry_out(operation, stream.timeout_ns / 1e9)

@@ -23,6 +23,7 @@ from chaoskit.report.format import (
     interval,
     percent,
     seconds,
+    signed,
 )
 
 __all__ = [
@@ -112,6 +113,11 @@ DEFINITIONS = (
         "unexpected_writes",
         "unexpected writes",
         "Tokens in a final read that no client of this run ever wrote.",
+    ),
+    Definition(
+        "resurrected_writes",
+        "resurrected writes",
+        "Writes that the client was told had failed and that a final read returned all the same.",
     ),
     Definition(
         "flaps",
@@ -214,14 +220,19 @@ def figures(trial: TrialResult) -> Iterator[tuple[str, str]]:
             yield definition.label, figure(metrics, definition.key)
         for kind, number in metrics.dropped_requests.by_class.items():
             yield f"dropped, {_WORDS.get(kind, clean(kind))}", count(number)
+        for stream, outage in metrics.client_outage_by_stream.items():
+            yield f"client outage, {clean(stream)}", interval(outage)
         yield "recovery", clean(metrics.recovery)
         for name, phase in metrics.phases.items():
             yield f"phase {clean(name)}", interval(phase)
         for name, value in metrics.values.items():
             yield clean(name), _value(name, value)
-        for stream, outcomes in metrics.tally.items():
-            for outcome, number in outcomes.items():
-                yield f"{clean(stream)} {clean(outcome)}", count(number)
+        for where, tally in (("", metrics.tally), (" in impact", metrics.tally_impact)):
+            for stream, outcomes in tally.items():
+                for outcome, number in outcomes.items():
+                    yield f"{clean(stream)} {clean(outcome)}{where}", count(number)
+        for name, (first, last) in metrics.spans_s.items():
+            yield f"from, to: {clean(name)}", f"{signed(first)} to {signed(last)}"
     for step, spent in trial.overhead_s.items():
         yield f"spent: {clean(step)}", seconds(spent)
 

@@ -87,6 +87,8 @@ def _unit(largest: float) -> tuple[float, str, int]:
         return 1.0, "s", 1
     if largest >= 1:
         return 1.0, "s", 2
+    if largest >= 0.1:
+        return 1.0, "s", 3
     if largest >= 0.01:
         return 1e3, "ms", 0
     if largest >= 0.001:

@@ -33,7 +33,14 @@ from chaoskit.report.sections import (
     build_safety,
     build_streams,
 )
-from chaoskit.report.trials_chart import Phases, Strip, band_s, build_phases, build_strip
+from chaoskit.report.trials_chart import (
+    Phases,
+    Strip,
+    band_s,
+    build_phases,
+    build_strip,
+    said_range,
+)
 from chaoskit.report.views import TrialView, build_views
 
 __all__ = ["Page", "build_page"]
@@ -46,8 +53,6 @@ _TRIAL_COLUMNS = (
     ("max_stall", "longest stall"),
     ("lost_writes", "lost"),
     ("duplicate_writes", "duplicate"),
-    ("unexpected_writes", "unexpected"),
-    ("flaps", "flaps"),
 )
 
 
@@ -302,7 +307,8 @@ def _views_note(
     drawn = ", ".join(f"{v.why or 'trial'} {v.n}" for v in views)
     if not timelines:
         return "No trial has a timeline."
-    return f"Drawn: {drawn or 'none'}. The other {left} stand in the tables."
+    verb = "stands" if left == 1 else "stand"
+    return f"Drawn: {drawn or 'none'}. {left} more {verb} in the tables."
 
 
 def _band(result: RunResult) -> tuple[str, str, str] | None:
@@ -311,9 +317,9 @@ def _band(result: RunResult) -> tuple[str, str, str] | None:
     if found is None or result.band is None:
         return None
     return (
-        f"{seconds(found[0])} to {seconds(found[1])}",
+        said_range(found),
         clean(str(result.band.get("formula", "")), 400),
-        clean(str(result.band.get("verdict") or ""), 400),
+        clean(str(result.band.get("sentence") or result.band.get("verdict") or ""), 400),
     )
 
 

@@ -135,13 +135,18 @@ def build_safety(result: RunResult, detail: Detail) -> tuple[SafetyRow, ...]:
             ("lost_writes", "lost writes"),
             ("duplicate_writes", "duplicate writes"),
             ("unexpected_writes", "unexpected writes"),
+            ("resurrected_writes", "resurrected writes"),
         )
+        if key != "resurrected_writes"
+        or any(t.metrics and t.metrics.resurrected_writes for t in result.trials)
     )
 
 
 def _safety(result: RunResult, detail: Detail, key: str, label: str) -> SafetyRow:
     found: list[tuple[TrialResult, Safety]] = [
-        (t, getattr(t.metrics, key)) for t in result.trials if t.metrics is not None
+        (t, safety)
+        for t in result.trials
+        if t.metrics is not None and (safety := getattr(t.metrics, key)) is not None
     ]
     checked = [(t, s) for t, s in found if s.checked and s.count is not None]
     total = sum(s.count or 0 for _, s in checked)

@@ -183,10 +183,13 @@ def _least_most(series: Sequence[float | None]) -> tuple[float, float] | None:
 
 
 def shades(timeline: Timeline, scale: Range) -> tuple[Shade, ...]:
-    """Faults first, outages over them."""
+    """Faults first, outages of writes over them; those of other streams have lanes only."""
     return tuple(
         Shade(kind, scale.x(band.from_s), scale.width(band.from_s, band.to_s, 0.15))
-        for kind, bands in (("fault", timeline.faults), ("outage", timeline.outages))
+        for kind, bands in (
+            ("fault", timeline.faults),
+            ("outage", _headline(timeline.outages)),
+        )
         for band in bands[:40]
         if band.to_s >= scale.low and band.from_s <= scale.high
     )
@@ -218,7 +221,7 @@ def _band_lane(label: str, kind: str, bands: Sequence[Band], scale: Range, empty
             side = "start" if scale.at(band.to_s) < 70 else "end"
             span = replace(span, text=text, end=scale.x(band.to_s), beside=side)
         spans.append(span)
-    return Lane(label, tuple(spans), "" if spans else empty)
+    return Lane(label, tuple(spans))
 
 
 def _double(timeline: Timeline, scale: Range, least_s: float) -> Lane | None:
@@ -270,6 +273,17 @@ def _role_lane(node: str, spans: Sequence[RoleSpan], scale: Range) -> Lane:
     return Lane(clean(node, 40), tuple(drawn))
 
 
+def _outage_label(stream: str) -> str:
+    return "outage" if stream == "outage" else f"outage {clean(stream, 24)}"
+
+
+def _headline(outages: Sequence[Band]) -> list[Band]:
+    """The outages of one stream: writes, else whatever comes first."""
+    labels = [band.label for band in outages]
+    first = "write" if "write" in labels else labels[0] if labels else ""
+    return [band for band in outages if band.label == first]
+
+
 def lanes(
     timeline: Timeline, scale: Range, poll_s: float, most_nodes: int = 12
 ) -> tuple[Lane, ...]:
@@ -277,7 +291,13 @@ def lanes(
     found = []
     if timeline.faults:
         found.append(_band_lane("fault", "fault", timeline.faults, scale))
-    found.append(_band_lane("outage", "outage", timeline.outages, scale, "none"))
+    by_stream: dict[str, list[Band]] = {}
+    for band in timeline.outages:
+        by_stream.setdefault(band.label, []).append(band)
+    for stream, bands in list(by_stream.items())[:6]:
+        found.append(_band_lane(_outage_label(stream), "outage", bands, scale))
+    if not by_stream:
+        found.append(Lane("outage", (), "none"))
     by_node: dict[str, list[RoleSpan]] = {}
     for span in timeline.roles:
         by_node.setdefault(span.node, []).append(span)

@@ -10,7 +10,17 @@ from chaoskit.report.figures import bound_s, metric_of, span_s
 from chaoskit.report.format import NONE, clean, interval, seconds, short
 from chaoskit.report.scale import Axis, Range, place, time_axis
 
-__all__ = ["Bar", "Guide", "PhaseRow", "Phases", "Strip", "StripDot", "build_phases", "build_strip"]
+__all__ = [
+    "Bar",
+    "Guide",
+    "PhaseRow",
+    "Phases",
+    "Strip",
+    "StripDot",
+    "band_s",
+    "build_phases",
+    "build_strip",
+]
 
 _NAMED = 12  # up to so many trials each has a row with its name; more are sorted by value
 
@@ -152,13 +162,14 @@ def build_strip(result: RunResult, key: str, label: str, most: int) -> Strip | N
         guides=tuple(_guide(b, scale) for b in bounds),
         band=None
         if band is None
-        else (scale.x(band[0]), scale.width(*band, 0.3), f"expected {_range(band)}"),
+        else (scale.x(band[0]), scale.width(*band, 0.3), f"expected {said_range(band)}"),
         missing=_missing(result, key),
     )
 
 
-def _range(band: tuple[float, float]) -> str:
-    return f"{seconds(band[0])} to {seconds(band[1])}"
+def said_range(band: tuple[float, float]) -> str:
+    """A range of seconds that somebody declared: ``0.25 to 0.4 s``."""
+    return f"{band[0]:.4g} to {band[1]:.4g} s"
 
 
 def _guide(bound: float, scale: Range) -> Guide:
