@@ -172,6 +172,24 @@ def test_a_child_can_be_closed_after_it_was_killed_from_outside(tmp_path):
         child.close()
 
 
+def test_an_asker_that_is_interrupted_does_not_leave_its_answer_to_the_next(tmp_path, monkeypatch):
+    with lab_of(tmp_path, server("a")) as lab:
+        lab.up()
+        session, read = lab._session, lab._session._read
+
+        def interrupted(seconds):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(session, "_read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            lab.spawn(lab.node(CLIENT), ["python", "-c", "print('{\"who\": 1}')"])
+        monkeypatch.setattr(session, "_read", read)
+        child = lab.spawn(lab.node(CLIENT), ["python", "-c", "print('{\"who\": 2}'); input()"])
+        assert child.receive(30) == {"who": 2}
+        assert child.alive()
+        child.close()
+
+
 def test_up_twice_is_an_error_and_a_lab_can_come_up_again_after_down(tmp_path):
     with lab_of(tmp_path, server("a")) as lab:
         lab.up()
