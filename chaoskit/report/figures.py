@@ -227,14 +227,19 @@ def figures(trial: TrialResult) -> Iterator[tuple[str, str]]:
             yield f"phase {clean(name)}", interval(phase)
         for name, value in metrics.values.items():
             yield clean(name), _value(name, value)
-        for where, tally in (("", metrics.tally), (" in impact", metrics.tally_impact)):
-            for stream, outcomes in tally.items():
-                for outcome, number in outcomes.items():
-                    yield f"{clean(stream)} {clean(outcome)}{where}", count(number)
+        yield from _tallies(metrics)
         for name, (first, last) in metrics.spans_s.items():
             yield f"from, to: {clean(name)}", f"{signed(first)} to {signed(last)}"
     for step, spent in trial.overhead_s.items():
         yield f"spent: {clean(step)}", seconds(spent)
+
+
+def _tallies(metrics: Metrics) -> Iterator[tuple[str, str]]:
+    """Requests by stream and outcome: of the whole observation, and from commanded to recovery."""
+    for where, tally in (("", metrics.tally), (" in impact", metrics.tally_impact)):
+        for stream, outcomes in tally.items():
+            for outcome, number in outcomes.items():
+                yield f"{clean(stream)} {clean(outcome)}{where}", count(number)
 
 
 def _value(name: str, value: float | None) -> str:

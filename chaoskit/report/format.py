@@ -79,20 +79,21 @@ def percent(ratio: float) -> str:
     return f"{share:.2g} %" if abs(share) >= 0.0001 else f"{share:.1e} %"
 
 
+_UNITS = (
+    (100.0, 1.0, "s", 0),
+    (10.0, 1.0, "s", 1),
+    (1.0, 1.0, "s", 2),
+    (0.1, 1.0, "s", 3),
+    (0.01, 1e3, "ms", 0),
+    (0.001, 1e3, "ms", 1),
+)
+
+
 def _unit(largest: float) -> tuple[float, str, int]:
     """Factor, unit and usual decimals for a duration of that many seconds."""
-    if largest >= 100:
-        return 1.0, "s", 0
-    if largest >= 10:
-        return 1.0, "s", 1
-    if largest >= 1:
-        return 1.0, "s", 2
-    if largest >= 0.1:
-        return 1.0, "s", 3
-    if largest >= 0.01:
-        return 1e3, "ms", 0
-    if largest >= 0.001:
-        return 1e3, "ms", 1
+    for least, factor, unit, decimals in _UNITS:
+        if largest >= least:
+            return factor, unit, decimals
     return 1e6, "µs", 0
 
 

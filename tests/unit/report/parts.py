@@ -179,6 +179,13 @@ def metrics(outage: float, *, censored: bool = False, lost: tuple[Example, ...] 
             "latency.p99@recovered": 0.0051,
             "dual_primary": 0.0,
         },
+        client_outage_by_stream={
+            "write": around(outage, 0.012),
+            "read": around(outage * 0.4, 0.012),
+        },
+        resurrected_writes=Safety(count=0),
+        tally_impact={"write": {"due": 301, "ok": 9}},
+        spans_s={"baseline": (-4.0, 0.0), "outage": (0.02, 0.02 + outage)},
         tally={
             "write": {"due": 2600, "ok": 2600 - bad, "fail_definite": bad - 61, "ambiguous": 61},
             "read": {"due": 2600, "ok": 2520, "fail_definite": 80},

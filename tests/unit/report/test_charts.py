@@ -109,7 +109,7 @@ def test_a_silent_node_and_a_strange_role_have_looks_of_their_own():
 def test_a_short_outage_has_its_length_beside_it():
     chart = build_chart(quiet(outages=(Band("outage", 0.0, 0.4),)), 180)
     span = chart.lanes[0].spans[0]
-    assert (span.text, span.beside) == ("400 ms", "start")
+    assert (span.text, span.beside) == ("0.400 s", "start")
 
 
 def test_a_strip_marks_censored_and_invalid_trials_by_shape():
@@ -126,7 +126,7 @@ def test_a_strip_shows_thresholds_and_the_expected_band():
     assert strip is not None
     assert [g.label for g in strip.guides] == ["threshold 2 s"]
     assert strip.band is not None
-    assert strip.band[2] == "expected 250 ms to 450 ms"
+    assert strip.band[2] == "expected 0.25 to 0.45 s"
 
 
 def test_phases_end_where_the_failover_did():
@@ -134,7 +134,7 @@ def test_phases_end_where_the_failover_did():
     made = build_phases([trial])
     assert made is not None
     assert trial.metrics is not None
-    assert made.rows[0].total == "433 ms"
+    assert made.rows[0].total == "0.433 s"
     assert trial.metrics.failover_time.value_s == pytest.approx(0.433)
 
 

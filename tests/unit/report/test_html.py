@@ -74,8 +74,8 @@ def test_every_number_of_the_result_is_on_the_page(kind):
 
 def test_the_big_figures_of_a_known_run():
     text = look(samples.passing()).text
-    assert "client outage 447 ms ± 12 ms 437 to 459 ms" in text
-    assert "failover time 468 ms ± 19 ms" in text
+    assert "client outage 0.447 s ± 12 ms 0.437 to 0.459 s" in text
+    assert "failover time 0.468 s ± 19 ms" in text
     assert "dropped requests 134 63.8 % of 210 due" in text
     assert "lost writes 0 read back in 3 of 3 trials" in text
 
@@ -238,4 +238,4 @@ def test_the_same_run_gives_the_same_page():
 def test_a_run_without_timelines_still_has_its_tables():
     sample = samples.passing()
     text = Look(render_html(sample.result, {}, sample.facts)).text
-    assert "447 ms (437 to 459)" in text
+    assert "0.447 s (0.437 to 0.459)" in text
