@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["METRICS", "PHASES", "STATS", "MetricFacts", "is_stat"]
+__all__ = ["METRICS", "NOT_MEASURED", "PHASES", "STATS", "MetricFacts", "is_stat", "kinds_of"]
 
 Kind = Literal["s", "ratio", "count"]
 
@@ -53,6 +53,7 @@ def _facts(
 
 METRICS: Mapping[str, MetricFacts] = {
     "client_outage": _facts("s", "the longest stretch in which clients were not served"),
+    "client_outage_read": _facts("s", "the same for reads"),
     "bad_time": _facts("s", "bad requests, as the time they stand for"),
     "failover_time": _facts("s", "from the fault to the first good write after the outage"),
     "dropped_requests": _facts(
@@ -62,12 +63,9 @@ METRICS: Mapping[str, MetricFacts] = {
     "availability": _facts("ratio", "good requests of those due", phased=True),
     "lost_writes": _facts("count", "acknowledged writes that no node has", "nothing"),
     "duplicate_writes": _facts("count", "writes that are stored more than once", "nothing"),
-    "stale_reads": _facts("count", "reads older than an acknowledged write", "nothing"),
     "resurrected_writes": _facts("count", "writes refused to the client, yet stored", "nothing"),
     "unexpected_writes": _facts("count", "stored values that nobody wrote", "nothing"),
-    "dual_primary": _facts("s", "how long two nodes both acknowledged writes"),
     "time_to_detect": _facts("s", "from the fault until the control plane declares it"),
-    "time_to_steady": _facts("s", "from the fault until latency and errors are as before"),
     "latency": _facts(
         "s", "of answered requests, from when they were due", "requests", phased=True
     ),
@@ -76,6 +74,10 @@ METRICS: Mapping[str, MetricFacts] = {
     "flaps": _facts("count", "how often service was lost", "nothing"),
 }
 """Metric → what a threshold on it may say."""
+
+
+NOT_MEASURED = ("stale_reads", "dual_primary", "time_to_steady")
+"""Metrics of the specification that this version does not measure: refused, not forgotten."""
 
 
 def kinds_of(metric: str, others: Collection[str]) -> frozenset[Kind] | None:

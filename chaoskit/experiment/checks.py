@@ -61,7 +61,10 @@ def check_experiment(
 def _check_load(experiment: Experiment, wrong_at: _Wrong) -> None:
     load = experiment.load
     users = registry.names("chaoskit.loads")
-    if load.user not in users:
+    own = load.options.get("locustfile")
+    if own is not None:
+        _check_locustfile(own, wrong_at)
+    elif load.user not in users:
         hint = did_you_mean(load.user, users)
         wrong_at(("load", "user"), f"load.user: no load {quoted(load.user)} is installed{hint}")
     if load.timeout_s < load.deadline_s:
@@ -70,6 +73,13 @@ def _check_load(experiment: Experiment, wrong_at: _Wrong) -> None:
             f"load.timeout: {format_duration(load.timeout_s)} is shorter than the deadline of "
             f"{format_duration(load.deadline_s)}; an answer could never be late",
         )
+
+
+def _check_locustfile(path: object, wrong_at: _Wrong) -> None:
+    """Whether it is there; it is code, and nothing of it is run before the experiment is."""
+    if not isinstance(path, str) or not Path(path).is_file():
+        where = ("load", "options", "locustfile")
+        wrong_at(where, f"locustfile: there is no file {quoted(path)} (paths start at this file)")
 
 
 def _check_times(

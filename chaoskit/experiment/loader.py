@@ -5,6 +5,7 @@ Nothing is started, and code of a plug-in is imported only where the file names 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -58,6 +59,7 @@ def load_experiment(path: Path, *, overrides: Mapping[str, str] = _NONE) -> Expe
     if "thresholds" in given:
         given["thresholds"] = thresholds
     _stack_text(given, path, root, problems, bad)
+    _locustfile(given, path)
     experiment = _validated(given, root, problems, bad)
     if experiment is not None:
         problems += check_experiment(experiment, path, root, steps, bad)
@@ -94,6 +96,15 @@ def _stack_text(
             problems.append(mark.problem(f"stack: {quoted(text)} is not a path"))
             bad.add("stack")
         given["stack"] = stack_path(path, text)
+
+
+def _locustfile(given: dict[str, object], path: Path) -> None:
+    """A locustfile is named from the experiment's folder; the child that runs it is elsewhere."""
+    load = given.get("load")
+    options = load.get("options") if isinstance(load, dict) else None
+    if isinstance(options, dict) and isinstance(options.get("locustfile"), str):
+        text = options["locustfile"].replace("\x00", "")
+        options["locustfile"] = os.path.abspath(path.parent / text)  # noqa: PTH100 - text in, text out
 
 
 def _steps(

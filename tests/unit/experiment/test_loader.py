@@ -110,6 +110,14 @@ def test_every_experiment_that_ships_is_good(path):
     assert load_experiment(path).name == path.stem
 
 
+def test_a_locustfile_is_found_beside_the_experiment_and_is_not_run(files):
+    line = "  warmup: 1s\n  options: {locustfile: mine.py}\n"
+    assert "there is no file" in files.problems("  warmup: 1s\n", line)[0]
+    (files.path.parent / "mine.py").write_text("raise SystemExit('ran')")
+    found = files.with_change("  warmup: 1s\n", line)
+    assert found.load.options["locustfile"] == str(files.path.parent / "mine.py")
+
+
 # ---------------------------------------------------------------- one thing wrong
 
 WRONG = [

@@ -66,9 +66,9 @@ def wrong(value, schema, root, at="$"):
             yield f"{at}: not like {schema['pattern']}"
         if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 10**9):
             yield f"{at}: wrong length"
-    if isinstance(value, int | float):
-        if not schema.get("minimum", value) <= value <= schema.get("maximum", value):
-            yield f"{at}: out of range"
+    number = value if isinstance(value, int | float) else 0
+    if not schema.get("minimum", number) <= number <= schema.get("maximum", number):
+        yield f"{at}: out of range"
     if isinstance(value, list):
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", 10**9):
             yield f"{at}: wrong number"
