@@ -41,10 +41,10 @@ class FrontDoor:
         ``attempt`` reports a broken connection by ``OSError`` and must let ``Timeout`` pass.
         """
         endpoint = self.current
-        tried: set[Endpoint] = set()
+        tried: list[Endpoint] = []
         may_return = True
         while True:
-            tried.add(endpoint)
+            tried.append(endpoint)
             operation.attempts += 1
             operation.dispatched = operation.move_on = False
             operation.hint = ""
@@ -78,7 +78,7 @@ class FrontDoor:
             return Verdict.REFUSED
 
     def _following(
-        self, hint: str, refused: Endpoint, tried: set[Endpoint], may_return: bool
+        self, hint: str, refused: Endpoint, tried: list[Endpoint], may_return: bool
     ) -> Endpoint | None:
         hinted = self._by_node.get(hint)
         if hinted is not None and hinted is not refused:

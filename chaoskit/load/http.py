@@ -170,13 +170,14 @@ class Client:
     """
 
     def __init__(self) -> None:
-        self._idle: dict[Endpoint, list[_Connection]] = {}
-        self._generation: dict[Endpoint, int] = {}
+        self._idle: dict[str, list[_Connection]] = {}  # by URL: a text keeps its hash
+        self._generation: dict[str, int] = {}
 
     def flush(self, endpoint: Endpoint) -> None:
         """Forget every kept connection to the endpoint."""
-        self._generation[endpoint] = self._generation.get(endpoint, 0) + 1
-        for connection in self._idle.pop(endpoint, ()):
+        url = endpoint.url
+        self._generation[url] = self._generation.get(url, 0) + 1
+        for connection in self._idle.pop(url, ()):
             connection.sock.close()
 
     def ask(self, endpoint: Endpoint, payload: bytes, operation: Operation) -> Answer:
@@ -190,7 +191,7 @@ class Client:
                 connection = self._kept(endpoint)
             if connection is None:
                 operation.flags |= Flag.NEW_CONNECTION
-                connection = _Connection(endpoint, self._generation.get(endpoint, 0))
+                connection = _Connection(endpoint, self._generation.get(endpoint.url, 0))
             connection.send(payload, operation)
             answer = connection.receive()
             operation.done_ns = time.monotonic_ns()
@@ -199,15 +200,15 @@ class Client:
                 connection.sock.close()
             self.flush(endpoint)
             raise
-        current = self._generation.get(endpoint, 0)
+        current = self._generation.get(endpoint.url, 0)
         if operation.fresh or not answer.keep or connection.generation != current:
             connection.sock.close()
         else:
-            self._idle.setdefault(endpoint, []).append(connection)
+            self._idle.setdefault(endpoint.url, []).append(connection)
         return answer
 
     def _kept(self, endpoint: Endpoint) -> _Connection | None:
-        idle = self._idle.get(endpoint)
+        idle = self._idle.get(endpoint.url)
         while idle:
             connection = idle.pop()
             if not connection.stale():

@@ -76,7 +76,7 @@ def test_every_tenth_request_closed_without_an_answer_is_recorded_as_bad(
 ):
     with (
         Stub(lambda n, *_: how if n % 10 == 9 else "ok") as stub,
-        Load(tmp_path, [stub], [stream(op, 200, connections)]) as load,
+        Load(tmp_path, [stub], [stream(op, 200, connections, timeout_ms=5000)]) as load,
     ):
         records = load.run(1.5)
     _, _, definite, ambiguous, not_sent = by_outcome(records)

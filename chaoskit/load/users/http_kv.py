@@ -184,7 +184,7 @@ def _read_answer(answer: Answer, operation: Operation) -> None:
     if answer.status == 404 or not answer.body.startswith(b"{"):
         return
     try:
-        said = json.loads(answer.body)
+        said = json.loads(answer.body.decode())
     except ValueError:
         return
     value = said.get("value" if operation.op == Op.GET else "version")
