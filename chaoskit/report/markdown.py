@@ -24,7 +24,7 @@ _SIGNS = {
     Verdict.ABORTED: "⏹️",
     Verdict.ERROR: "❗",
 }
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~@])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@$])")
 _COLUMNS = (
     ("client_outage", "client outage"),
     ("failover_time", "failover time"),
