@@ -25,6 +25,8 @@ _LOOK_S = 0.05
 _START_S = 120.0
 """For Compose to have created and started everything, healthchecks that it waits for aside."""
 _SLACK_S = 15.0
+_STEADY_S = 0.25
+"""A service without a healthcheck is ready when it has run for this long."""
 _LOG_LINES = 20
 
 
@@ -74,14 +76,27 @@ class _Watch:
                 if found is not None and self._is_ready(service, identity, found["State"]):
                     self.ready[name] = identity
 
+    def settled(self) -> dict[str, str]:
+        """Everything once more: what was ready first may have ended since."""
+        done = dict(self.ready)
+        self.ready.clear()
+        self.look()
+        lost = [name for name in done if name not in self.ready]
+        if lost:
+            raise self._broken(lost[0], "was ready and is not any more", done[lost[0]])
+        return done
+
     def _is_ready(self, service: Service, identity: str, state: Tree) -> bool:
         status = state.get("Status")
         if status == "running":
             since = self.running_ns.setdefault(service.name, now_ns())
             health = state.get("Health")
             told = health.get("Status") if isinstance(health, dict) else None
-            if told in (None, "none", "healthy"):
+            if told == "healthy":
                 return True
+            if told in (None, "none"):
+                # Nothing says that it works; a bad command ends within milliseconds.
+                return (now_ns() - since) / NS >= _STEADY_S
             allowed = _allowed_s(service)
             late = (now_ns() - since) / NS > allowed
             if told == "unhealthy" or late:
@@ -104,9 +119,12 @@ class _Watch:
         there = self.containers()
         for name, identity in there.items():
             found = inspect(self.engine, identity)
-            error = found["State"].get("Error") if found else None
-            if error:
-                return self._broken(name, f"cannot be started: {error}", identity)
+            state: Tree = found["State"] if found else {}
+            if state.get("Error"):
+                return self._broken(name, f"cannot be started: {state['Error']}", identity)
+            if state.get("Status") == "exited" and state.get("ExitCode"):
+                # Compose waited for it on behalf of another one, and gave up on that.
+                return self._broken(name, f"ended with status {state['ExitCode']}", identity)
         absent = [name for name in self.stack.services if name not in there]
         where = f"service {absent[0]}" if absent else f"stack {self.stack.name}"
         return LabError(f"{where} cannot be started", output=output)
@@ -135,7 +153,7 @@ def bring_up(
                     raise watch.compose_failed(_read(output))
                 missing = [name for name in stack.services if name not in watch.ready]
                 if status == 0 and not missing:
-                    return watch.ready
+                    return watch.settled()
                 if (now_ns() - watch.began_ns) / NS > allowed:
                     waiting = ", ".join(missing) or "compose itself"
                     raise LabError(f"not up within {allowed:g} s: {waiting}", output=_read(output))
