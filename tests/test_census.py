@@ -196,7 +196,14 @@ def test_a_listener_on_more_than_loopback_is_found_and_one_on_loopback_is_not():
         assert not [i for i in census.left(before, 0) if i.name.endswith(port)]
     with socket.create_server(("0.0.0.0", 0)) as wide:
         port = f":{wide.getsockname()[1]:04X}"
-        assert [i.kind for i in census.left(before, 0) if i.name.endswith(port)] == ["listener"]
+        (item,) = (i for i in census.left(before, 0) if i.name.endswith(port))
+        assert (item.kind, item.run) == ("listener", census.OTHERS)  # it is ours, and no run's
+    listen = "import socket; s = socket.create_server(('', 0)); print(s.getsockname()[1], flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with process(sys.executable, "-c", listen, **pipes) as running:
+        port = f":{int(running.stdout.readline()):04X}"
+        (item,) = (i for i in census.take(RUN) if i.name.endswith(port))
+        assert item.kind == "listener"
 
 
 def test_the_script_prints_what_the_functions_find():
@@ -246,6 +253,7 @@ def test_docker_objects_are_found_in_every_state(image):
         states = {item.detail for item in items if item.kind == "docker container"}
         assert states == {"created", "running", "paused"}
         assert {"docker network", "docker volume"} <= {item.kind for item in items}
+        assert f"br-{network[:12]}" in {item.name for item in items if item.kind == "link"}
     finally:
         for argv in made:
             docker(*argv)
