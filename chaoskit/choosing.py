@@ -32,11 +32,11 @@ def choose_lab(asked: str, stack: Stack) -> Choice:
 
     Raises ``Refused`` where the lab asked for, or any lab at all, cannot run this stack here.
     """
-    from chaoskit.lab.docker_probe import docker_available
+    from chaoskit.lab.docker_probe import docker_available, docker_can_run
     from chaoskit.lab.sandbox_probe import sandbox_available
 
-    no_docker = docker_available() if asked in ("auto", "docker") else "not asked for"
     if asked == "docker":
+        no_docker = docker_available()
         if no_docker:
             raise Refused(f"the docker lab cannot run here: {no_docker}; or use --lab sandbox")
         return Choice("docker", "it was asked for")
@@ -45,8 +45,9 @@ def choose_lab(asked: str, stack: Stack) -> Choice:
         if no_sandbox:
             raise Refused(f"the sandbox lab cannot run this here: {no_sandbox}")
         return Choice("sandbox", "it was asked for")
+    no_docker = docker_can_run(stack)
     if no_docker is None:
-        return Choice("docker", "a Docker engine answers on a local socket")
+        return Choice("docker", "a Docker engine answers here and can have the stack's images")
     if no_sandbox is None:
         return Choice("sandbox", f"no Docker here: {no_docker}")
     raise Refused(f"no lab can run this here. docker: {no_docker}. sandbox: {no_sandbox}")

@@ -1,7 +1,9 @@
-"""``kill``: the whole node dies at once, as when a host loses its power.
+"""``kill``: every process of the node dies at once.
 
-The kernel under it lives on, so peers and clients see resets and refused connections at once: the
-mildest way to lose a primary, and the one that detectors are tuned for. Compare ``partition``.
+Open connections are reset at once, which is the mildest way to lose a primary and the one that
+detectors are tuned for; compare ``partition``. New connections depend on what is left of the node:
+in the sandbox lab its network stays and refuses them, in Docker the address goes with the container
+and they meet silence.
 """
 
 from __future__ import annotations
