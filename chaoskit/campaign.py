@@ -76,9 +76,7 @@ class _Campaign:
         lab = build_lab(self.choice, self.stack, self.run_id, self.run_dir, self.journal)
         experiment = self.request.experiment
         folder = trial_folder(self.run_dir, n)
-        setup = TrialSetup(
-            n, folder, experiment, self.stack, phase_s, self.seed, self.request.say
-        )
+        setup = TrialSetup(n, folder, experiment, self.stack, phase_s, self.seed, self.request.say)
         if not self.facts:
             self._prepare(lab)
         run_trial(setup, lab, self.signals)
@@ -150,9 +148,7 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
         },
     )
     guardian = Guardian.start(journal)
-    campaign = _Campaign(
-        request, stack, choice, seed, trials, run_id, run_dir, journal, signals
-    )
+    campaign = _Campaign(request, stack, choice, seed, trials, run_id, run_dir, journal, signals)
     ended: ChaoskitError | None = None
     try:
         campaign.write_run_file()
@@ -176,6 +172,6 @@ def _close(journal: Journal, guardian: Guardian, run_dir: Path) -> HealFailed | 
             f"{len(left)} undo(s) of this run are still open (journal {journal.path}); "
             "the guardian goes on trying; then run: chaoskit heal"
         )
-    guardian.goodbye()
     journal.archive(run_dir / "journal.jsonl")
+    guardian.goodbye()
     return None

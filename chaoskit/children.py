@@ -76,9 +76,7 @@ def _place(service: Service, lab: Lab) -> dict[str, object]:
     return {"node": service.name, "url": url.at(lab.node(service.name).address)}
 
 
-def probe_config(
-    stack: Stack, lab: Lab, every_s: float, out: str
-) -> Mapping[str, object] | None:
+def probe_config(stack: Stack, lab: Lab, every_s: float, out: str) -> Mapping[str, object] | None:
     """What the probe child is told; None where no service has a probe."""
     probes: list[dict[str, object]] = []
     for service in stack.services.values():

@@ -33,15 +33,18 @@ def utc_label() -> str:
 class Clock(Protocol):
     """What code that waits is given, so that a test can wait without waiting."""
 
-    def now_ns(self) -> int: ...
+    def now_ns(self) -> int:
+        """Nanoseconds that only grow."""
 
-    def sleep(self, seconds: float) -> None: ...
+    def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass."""
 
 
 class MonotonicClock:
     """The real one."""
 
     def now_ns(self) -> int:
+        """``CLOCK_MONOTONIC``."""
         return now_ns()
 
     def sleep(self, seconds: float) -> None:

@@ -76,7 +76,8 @@ class Child(Protocol):
         Raises ``LabError``, with its last standard error, once it has died and all is read.
         """
 
-    def alive(self) -> bool: ...
+    def alive(self) -> bool:
+        """Whether the process still runs."""
 
     def close(self, grace_s: float = 1.0) -> None:
         """Close its input, wait, kill what is left. Never raises; closing twice is silent."""
@@ -253,7 +254,8 @@ class Fault(Protocol):
     kind: ClassVar[str]
     needs: ClassVar[frozenset[str]]
 
-    def inject(self, lab: Lab, targets: Targets) -> AbstractContextManager[Hold]: ...
+    def inject(self, lab: Lab, targets: Targets) -> AbstractContextManager[Hold]:
+        """Put it in force on ``targets.nodes``, read it back, and hold it until the exit."""
 
 
 # ---------------------------------------------------------------- probes
@@ -272,5 +274,3 @@ class Probe(Protocol):
         self, url: str, question: Literal["role", "health"], timeout_s: float
     ) -> Mapping[str, object]:
         """``{"value": "primary", "epoch": 3}``; raises ``OSError`` or ``TimeoutError``."""
-
-

@@ -30,7 +30,9 @@ def create_run_dir(out: Path, experiment: str, label: str) -> Path:
         link.symlink_to(folder.name)
         link.replace(parent / "latest")
     except OSError as error:
-        raise ChaoskitError(f"cannot make a run's directory in {parent}: {error.strerror}") from error
+        raise ChaoskitError(
+            f"cannot make a run's directory in {parent}: {error.strerror}"
+        ) from error
     return folder.resolve()
 
 

@@ -41,7 +41,7 @@ def select(
     return tuple(chosen.values())
 
 
-def _one(
+def _one(  # noqa: PLR0911 - one return for each kind of word
     word: str, lab: Lab, roles: Mapping[str, str | None], rng: random.Random
 ) -> tuple[Node, ...]:
     nodes = lab.nodes()

@@ -13,8 +13,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chaoskit.clock import NS, MonotonicClock, now_ns, wait_until
 from chaoskit.children import load_config, probe_config
+from chaoskit.clock import NS, MonotonicClock, now_ns, wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
 from chaoskit.experiment.model import Experiment
@@ -158,16 +158,18 @@ class _Trial:
         config = probe_config(self.stack, self.lab, self.experiment.probes.every_s, out)
         observer, client = self.lab.node(OBSERVER), self.lab.node(CLIENT)
         self.load = self.lab.spawn(client, ["python", "-m", "chaoskit.load.child"])
-        self.load.send(load_config(
+        self.load.send(
+            load_config(
                 self.experiment, self.stack, self.lab, folder, self.setup.n, self.setup.seed
-            ))
+            )
+        )
         if config is not None:
             self.probe = self.lab.spawn(observer, ["python", "-m", "chaoskit.probes.child"])
             self.probe.send(config)
         self.dials.prepare(self._dial_sources())
         self._ready(self.load, "the load")
         if config is not None and not self._pump(
-            now_ns() + int(_ROLES_WITHIN_S * NS), lambda: self._roles_known()
+            now_ns() + int(_ROLES_WITHIN_S * NS), self._roles_known
         ):
             raise LabError(
                 f"no node was primary within {_ROLES_WITHIN_S:g} s of starting "
@@ -257,7 +259,12 @@ class _Trial:
 
         def settled() -> bool:
             roles = self.roles.settled_for_s() >= min(wanted, 0.5)
-            return self.injector.all_felt() and roles and len(self.roles.primaries()) == 1 and self._all_joined()
+            return (
+                self.injector.all_felt()
+                and roles
+                and len(self.roles.primaries()) == 1
+                and self._all_joined()
+            )
 
         if not self._pump(now_ns() + int(_SETTLE_WITHIN_S * NS), settled):
             self.marks.note(
@@ -352,4 +359,3 @@ def run_trial(setup: TrialSetup, lab: Lab, signals: Signals) -> None:
     or the journal holds what is left.
     """
     _Trial(setup, lab, signals).run()
-

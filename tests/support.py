@@ -48,7 +48,12 @@ def chaoskit(
     if out is not None:
         argv += ["--out", str(out)]
     done = subprocess.run(
-        argv, capture_output=True, text=True, env={**os.environ, **(env or {})}, timeout=280
+        argv,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        timeout=280,
     )
     return Ran(done.returncode, done.stdout, done.stderr, newest_run(out) if out else None)
 

@@ -16,7 +16,18 @@ LEVELS: list[set[str]] = [
     {"history", "contracts", "registry"},
     {"measure", "experiment", "stack"},
     {"judge", "faults", "probes", "load", "lab", "selectors", "signals", "phases", "rundir"},
-    {"instruments", "injection", "children", "choosing", "trial", "campaign", "report", "runfile", "judging", "testing"},
+    {
+        "instruments",
+        "injection",
+        "children",
+        "choosing",
+        "trial",
+        "campaign",
+        "report",
+        "runfile",
+        "judging",
+        "testing",
+    },
     {"cli", "progress", "pytest_plugin"},
 ]
 STAND_ALONE = {"reference"}  # runs on a plain Python without the rest
@@ -98,7 +109,9 @@ def broad_except_problems(path: Path, source: str) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ExceptHandler):
             continue
-        names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else set()
+        names = (
+            {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else set()
+        )
         broad = node.type is None or names & {"Exception", "BaseException"}
         reraises = any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
         if broad and not reraises:
@@ -219,7 +232,11 @@ def test_only_the_load_package_imports_locust():
 
 def test_every_markdown_file_has_one_title():
     found = []
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "compose").rglob("*.md")]:
+    for path in [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "compose").rglob("*.md"),
+    ]:
         text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         titles = len(re.findall(r"^# ", text, flags=re.MULTILINE))
         if titles != 1:

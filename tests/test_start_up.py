@@ -24,7 +24,8 @@ print("\\n" + json.dumps([code, loaded]))
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["validate", EXPERIMENT], ["list", "faults"], ["schema"], ["run", "--help"]]
+    "argv",
+    [["--help"], ["validate", EXPERIMENT], ["list", "faults"], ["schema"], ["run", "--help"]],
 )
 def test_a_command_that_only_looks_imports_nothing_heavy(argv):
     code = REPORT.format(argv=argv, heavy=sorted(HEAVY))

@@ -39,8 +39,11 @@ class Stream:
 
 @dataclass(frozen=True)
 class Observation:
-    """One poll of one probe. Something changed between ``sent_ns`` of the poll before and
-    ``done_ns`` of the poll that first shows it."""
+    """One poll of one probe.
+
+    Something changed between ``sent_ns`` of the poll before and ``done_ns`` of the poll that first
+    shows it.
+    """
 
     node: str
     question: str  # "role" or "health"

@@ -154,6 +154,18 @@ class ExecProcess:
             self._status = self._ask()
         return self._status
 
+    def host_pid(self, within_s: float = 2.0) -> int:
+        """Its process id on the engine's host, once it has one; 0 where that cannot be told."""
+        return wait_until(self._pid, within_s=within_s) or 0
+
+    def _pid(self) -> int:
+        try:
+            with translating("asking after a process in the lab"):
+                told = self._engine.client().api.exec_inspect(self._id)
+        except LabError:
+            return 0
+        return int(told.get("Pid") or 0)
+
     def wait(self, timeout: float | None = None) -> int:
         """The exit status; ``TimeoutError`` if it has not ended within ``timeout`` seconds."""
         if not self._ended.wait(timeout):

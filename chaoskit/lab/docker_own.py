@@ -18,6 +18,7 @@ from chaoskit.errors import LabError
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.docker_child import ExecProcess, hold_open
 from chaoskit.lab.docker_engine import Engine, translating
+from chaoskit.lab.docker_host import hurry
 from chaoskit.lab.docker_net import RunNetwork
 from chaoskit.lab.ops import RUN_MARK
 
@@ -79,6 +80,7 @@ class OwnContainers:
         process = ExecProcess(
             self.engine, container, program, environment=environment, user=self._user()
         )
+        hurry(process.host_pid(), container)
         return PipeChild(process, name)
 
     def close(self) -> None:

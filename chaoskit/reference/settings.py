@@ -17,7 +17,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
-class BadSettings(Exception):  # noqa: N818 - reads as what it is where it is caught
+class BadSettings(Exception):
     """The environment is wrong; ``str()`` is one sentence for a person."""
 
 

@@ -1,7 +1,9 @@
 """A run that is ended early, at any moment and however rudely, leaves nothing behind."""
 
+import contextlib
 import random
 import signal
+import subprocess
 
 import census
 import pytest
@@ -63,10 +65,8 @@ def test_a_killed_harness_leaves_nothing_at_any_moment(experiment, tmp_path, see
     run = start(experiment, "sandbox", tmp_path / "out")
     run.wait_for("trial 1 of 1")
     moment = random.Random(seed).uniform(0.05, 9.0)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         run.process.wait(moment)
-    except Exception as error:
-        assert "timed out" in str(error)
     name = mark(run) if run.process.poll() is None else None
     run.send(signal.SIGKILL)
     run.finish(within_s=10)

@@ -88,7 +88,9 @@ def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5):
         marks.window(Window(start, start, end, end))
         marks.load(True)
         marks.fault(
-            FaultRecord(0, "scripted", "stub", ("stub",), began, began, began, began, ended, ended, ended)
+            FaultRecord(
+                0, "scripted", "stub", ("stub",), began, began, began, began, ended, ended, ended
+            )
         )
     return read_trial(folder), (began, ended)
 
@@ -97,4 +99,3 @@ def _rest(load, wait_ns):
     deadline = now_ns() + wait_ns
     while (left := deadline - now_ns()) > 0:
         load.receive(min(0.1, left / NS))
-

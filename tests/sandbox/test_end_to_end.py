@@ -103,9 +103,7 @@ def test_a_failover_time_where_nothing_failed_over_is_invalid_not_a_pass(
 
 def test_a_backup_that_never_takes_over_fails_with_the_outage_censored(experiment, run_until_valid):
     file = experiment(steps="[{at: 3s, fault: kill, target: primary}]", run_for="6s")
-    ran = run_until_valid(
-        file, "--lab", "sandbox", env={"CHAOSKIT_DEFECT": "never-promotes"}
-    )
+    ran = run_until_valid(file, "--lab", "sandbox", env={"CHAOSKIT_DEFECT": "never-promotes"})
     assert (ran.code, ran.result["verdict"]) == (1, "FAIL"), ran.err
     outage = ran.trial()["metrics"]["client_outage"]
     assert outage["censored"]
