@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 BASE_PYTHON ?= python3
 
-.PHONY: help demo test check engine venv dev-venv reports-example bench
+.PHONY: help demo test check engine venv dev-venv example bench
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -40,7 +40,7 @@ check: dev-venv  ## formatting, lint, types
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 
-reports-example: venv  ## make reports/example/ anew from a real run
+example: venv  ## make reports/example/ anew from a real run
 	@scripts/make-example
 
 bench: dev-venv  ## figures of docs/performance.md

@@ -17,6 +17,7 @@ from chaoskit.errors import ChaoskitError, HealFailed
 from chaoskit.experiment.model import Experiment
 from chaoskit.judging import Outcome, judge_dir, judge_one, trial_line
 from chaoskit.lab.guardian import Guardian
+from chaoskit.lab.heal import heal
 from chaoskit.lab.journal import Journal
 from chaoskit.phases import longest_period_s, phases_s
 from chaoskit.rundir import create_run_dir, trial_folder
@@ -128,6 +129,8 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
     experiment = request.experiment
     stack = load_stack(experiment.stack)
     choice = choose_lab(request.lab, stack)
+    for healed in heal():  # a run that died on this machine must not disturb this one
+        request.say("incident", {"sentence": f"left by an earlier run: {healed}"})
     seed = request.seed if request.seed is not None else experiment.seed
     seed = seed if seed is not None else secrets.randbelow(1_000_000)
     trials = request.trials or experiment.repeat.trials

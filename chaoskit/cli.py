@@ -191,7 +191,9 @@ def run(
     signals = Signals()
     with signals.installed(), progress(quiet=quiet) as say:
         for experiment in loaded:
-            request = RunRequest(experiment, lab, trials, seed, out, tuple(sys.argv), say)
+            request = RunRequest(
+                experiment, lab, trials, seed, out, ("chaoskit", *sys.argv[1:]), say
+            )
             codes.append(_run_one(request, signals, say, as_json))
             if codes[-1] >= 128:
                 break

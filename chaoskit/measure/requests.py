@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from chaoskit.clock import NS
 from chaoskit.history.records import Flag, Outcome
@@ -44,11 +45,10 @@ def dropped(view: View, span: Span, track: Track | None = None) -> Dropped:
 def _by_error(view: View, failed: np.ndarray[Any, Any]) -> dict[str, int]:
     """How often each error was met, most frequent first; requests without one are left out."""
     errors = view.history.errors
-    ids, counts = np.unique(failed["error"], return_counts=True)
+    counts = pd.Series(failed["error"][failed["error"] > 0]).value_counts()
     named = {
-        errors[i] if i < len(errors) else f"error {i}": int(c)
-        for i, c in zip(ids.tolist(), counts.tolist(), strict=True)
-        if i
+        errors[i] if i < len(errors) else f"error {i}": count
+        for i, count in zip(counts.index.tolist(), counts.tolist(), strict=True)
     }
     return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))
 

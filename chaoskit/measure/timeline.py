@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from chaoskit.clock import NS
 from chaoskit.history.history import History
@@ -113,33 +114,29 @@ def _width_ns(length_ns: int) -> int:
 
 def _outcomes(track: Track, edges: Ints) -> Mapping[str, tuple[int, ...]]:
     """Requests due in each bin, by outcome."""
-    bins = edges.size - 1
-    at = np.searchsorted(edges, track.due, side="right") - 1
-    return {
-        outcome.name.lower(): tuple(
-            np.bincount(at[track.outcome == outcome], minlength=bins)[:bins].tolist()
-        )
-        for outcome in Outcome
-    }
+    table = pd.crosstab(track.outcome, _bin(track.due, edges)).reindex(
+        index=list(Outcome), columns=range(edges.size - 1), fill_value=0
+    )
+    rows = zip(Outcome, table.to_numpy().tolist(), strict=True)
+    return {outcome.name.lower(): tuple(row) for outcome, row in rows}
 
 
 def _latency(track: Track, edges: Ints) -> Mapping[str, tuple[float | None, ...]]:
-    """p50, p99 and max of each bin, nearest rank; None where nothing was answered."""
-    bins = edges.size - 1
-    answered = np.flatnonzero(track.answered)
-    took = (track.done - track.due)[answered]
-    at = np.searchsorted(edges, track.due[answered], side="right") - 1
-    took = took[np.lexsort((took, at))]
-    counts = np.bincount(at, minlength=bins)[:bins]
-    firsts = np.cumsum(counts) - counts
+    """p50, p99 and max of each bin, never between two requests; None where nothing was answered."""
+    due = track.due[track.answered]
+    took = pd.Series((track.done[track.answered] - due) / NS)
+    by_bin = took.groupby(_bin(due, edges))
+    every = range(edges.size - 1)
     found: dict[str, tuple[float | None, ...]] = {}
     for name, q in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
-        ranks = np.maximum(np.ceil(counts * q).astype(np.int64), 1) - 1
-        found[name] = tuple(
-            int(took[first + rank]) / NS if count else None
-            for first, rank, count in zip(firsts, ranks, counts, strict=True)
-        )
+        values = by_bin.quantile(q, interpolation="higher").reindex(every)
+        found[name] = tuple(None if pd.isna(value) else float(value) for value in values)
     return found
+
+
+def _bin(due: Ints, edges: Ints) -> Ints:
+    """Which bin each request was due in."""
+    return np.searchsorted(edges, due, side="right") - 1
 
 
 def _dots(view: View) -> tuple[Dot, ...]:
