@@ -32,6 +32,7 @@ def choose_lab(asked: str, stack: Stack) -> Choice:
 
     Raises ``Refused`` where the lab asked for, or any lab at all, cannot run this stack here.
     """
+    from chaoskit.lab.docker_compose import find_compose
     from chaoskit.lab.docker_probe import docker_available, docker_can_run
     from chaoskit.lab.sandbox_probe import sandbox_available
 
@@ -46,6 +47,8 @@ def choose_lab(asked: str, stack: Stack) -> Choice:
             raise Refused(f"the sandbox lab cannot run this here: {no_sandbox}")
         return Choice("sandbox", "it was asked for")
     no_docker = docker_can_run(stack)
+    if no_docker is None and find_compose() is None:
+        no_docker = "neither 'docker compose' nor 'docker-compose' is installed"
     if no_docker is None:
         return Choice("docker", "a Docker engine answers here and can have the stack's images")
     if no_sandbox is None:
