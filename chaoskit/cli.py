@@ -208,17 +208,14 @@ def _run_one(request: object, signals: Signals, say: Progress, as_json: bool) ->
         outcome = run_experiment(request, signals)
     except ChaoskitError as error:
         say.line(f"{request.experiment.name}: {error}")
-        click.echo(f"ERROR {request.experiment.name} {str(error).splitlines()[0]}")
+        say.result(f"ERROR {request.experiment.name} {str(error).splitlines()[0]}")
         return error.exit_code
-    _print_outcome(outcome, as_json)
+    say.result(_shown(outcome, as_json))
     return outcome.result.exit_code
 
 
-def _print_outcome(outcome: Outcome, as_json: bool) -> None:
-    if as_json:
-        click.echo(outcome.result.model_dump_json(indent=1))
-    else:
-        click.echo(outcome.line())
+def _shown(outcome: Outcome, as_json: bool) -> str:
+    return outcome.result.model_dump_json(indent=1) if as_json else outcome.line()
 
 
 def _changes(overrides: Sequence[str]) -> dict[str, str]:
@@ -246,7 +243,7 @@ def judge(folder: Path, as_json: bool) -> None:
     from chaoskit.judging import judge_dir
 
     outcome = judge_dir(folder.resolve())
-    _print_outcome(outcome, as_json)
+    click.echo(_shown(outcome, as_json))
     sys.exit(outcome.result.exit_code)
 
 

@@ -28,6 +28,11 @@ def clean(text: object) -> str:
     return _CONTROL.sub("", str(text))
 
 
+def _to_stdout(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 class Progress:
     """Turns the events of a run into lines; ``__call__`` is what the engine is given."""
 
@@ -57,6 +62,10 @@ class Progress:
             self._stream.flush()
         except (BrokenPipeError, ValueError):
             self._broken = True
+
+    def result(self, text: str) -> None:
+        """Print a result, to standard output."""
+        _to_stdout(text)
 
     def refresh(self) -> None:
         """Plain output has nothing to redraw."""
@@ -112,12 +121,17 @@ class _OnTerminal(Progress):
         super().__init__(stream, quiet)
         self._live = live
         self._drawn = 0.0
+        self.results: list[str] = []
 
     def line(self, text: str) -> None:
         """Print above the live panel."""
         self._live.console.print(
             f"{time.monotonic() - self._began:7.1f}s  {text}", markup=False, highlight=False
         )
+
+    def result(self, text: str) -> None:
+        """Keep it until the live panel is gone: the last lines on the screen are the results."""
+        self.results.append(text)
 
     def refresh(self) -> None:
         """Redraw at most five times a second: the harness has better things to do."""
@@ -154,4 +168,10 @@ def progress(*, quiet: bool = False) -> Iterator[Progress]:
 
     console = Console(stderr=True)
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield _OnTerminal(sys.stderr, live, quiet)
+        shown = _OnTerminal(sys.stderr, live, quiet)
+        try:
+            yield shown
+        finally:
+            live.stop()
+            for text in shown.results:
+                _to_stdout(text)
