@@ -1,0 +1,107 @@
+"""The faults against a lab of plain objects: intervals, evidence, and heals that never forget."""
+
+import signal
+
+import pytest
+from unit.fakelab import FakeLab
+
+from chaoskit.contracts import CAPABILITIES, Action, Direction, Targets
+from chaoskit.errors import HealFailed
+from chaoskit.faults.kill import Kill
+from chaoskit.faults.noop import Noop
+from chaoskit.faults.partition import Partition
+
+
+def on(lab, *names, **others):
+    return Targets(
+        tuple(lab.node(n) for n in names),
+        {key: tuple(lab.node(n) for n in value) for key, value in others.items()},
+    )
+
+
+@pytest.mark.parametrize("fault", [Kill(), Partition(), Noop()], ids=lambda f: f.kind)
+def test_a_fault_is_an_interval_in_order(fault):
+    lab = FakeLab()
+    with fault.inject(lab, on(lab, "a")) as hold:
+        assert hold.commanded_ns <= hold.acknowledged_ns <= hold.verified_ns
+        assert hold.healed_ns is None
+    assert hold.verified_ns <= hold.heal_commanded_ns <= hold.healed_ns
+
+
+@pytest.mark.parametrize("fault", [Kill(), Partition()], ids=lambda f: f.kind)
+def test_leaving_by_an_error_heals_too(fault):
+    lab = FakeLab()
+    with pytest.raises(ZeroDivisionError), fault.inject(lab, on(lab, "a")):
+        raise ZeroDivisionError
+    assert lab.identity(lab.node("a")) is not None
+    assert lab.cut_now == {}
+
+
+def test_kill_sends_the_signal_to_every_target_and_starts_each_again():
+    lab = FakeLab()
+    with Kill(signal="TERM").inject(lab, on(lab, "a", "b")):
+        assert lab.done == [("kill", "a", signal.SIGTERM), ("kill", "b", signal.SIGTERM)]
+    assert lab.done[2:] == [("start", "a"), ("start", "b")]
+
+
+def test_a_kill_that_leaves_a_process_is_not_verified(monkeypatch):
+    lab = FakeLab()
+    monkeypatch.setattr("chaoskit.faults.kill._GONE_WITHIN_S", 0.01)
+    lab.kill = lambda _node, _signal: None
+    with Kill().inject(lab, on(lab, "a")) as hold:
+        assert hold.verified_ns is None
+
+
+def test_a_node_that_does_not_start_again_is_said_and_the_others_are_started():
+    lab = FakeLab(starts=False)
+    said = r"a: no such program.*b: no such program"
+    with pytest.raises(HealFailed, match=said), Kill().inject(lab, on(lab, "a", "b")):
+        pass
+    assert [entry for entry in lab.done if entry[0] == "start"] == [("start", "a"), ("start", "b")]
+
+
+def test_a_kill_is_dialled_from_the_observer():
+    lab = FakeLab()
+    with Kill().inject(lab, on(lab, "a")) as hold:
+        (dial,) = hold.dials
+    assert (dial.source, dial.target, dial.port) == ("observer", "a", 8080)
+
+
+def test_by_default_a_partition_cuts_off_everybody_but_the_observer():
+    lab = FakeLab()
+    with Partition().inject(lab, on(lab, "a")) as hold:
+        ((_word, cuts),) = lab.done
+        assert [peer.name for peer in cuts[0].peers] == ["b", "w", "client"]
+        assert {dial.source for dial in hold.dials} == {"b", "w", "client"}
+        assert all(dial.target == "a" for dial in hold.dials)
+
+
+def test_a_partition_from_named_sides_cuts_only_those():
+    fault = Partition.model_validate({"from": ["backup"], "direction": "send", "action": "reject"})
+    assert fault.selectors() == {"from": ("backup",)}
+    lab = FakeLab()
+    with fault.inject(lab, on(lab, "a", **{"from": ["b", "a"]})):
+        ((_word, cuts),) = lab.done
+    assert [peer.name for peer in cuts[0].peers] == ["b"]
+    assert (cuts[0].direction, cuts[0].action) == (Direction.SEND, Action.REJECT)
+
+
+def test_a_partition_that_somebody_else_healed_loses_its_verification():
+    lab = FakeLab()
+    with Partition().inject(lab, on(lab, "a")) as hold:
+        assert hold.verified_ns is not None
+        lab.cut_now["h"] = False
+    assert hold.verified_ns is None
+    assert "gone before the heal" in hold.detail
+
+
+def test_a_cut_that_is_not_there_is_not_verified():
+    lab = FakeLab(cuts_hold=False)
+    with Partition().inject(lab, on(lab, "a")) as hold:
+        assert hold.verified_ns is None
+
+
+def test_every_need_names_a_capability_that_the_lab_can_be_asked_for():
+    for fault in (Kill(), Partition(), Noop()):
+        assert all(isinstance(FakeLab(), CAPABILITIES[need]) for need in fault.needs)
+    assert not isinstance(object(), CAPABILITIES["kill"])

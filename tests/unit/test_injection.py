@@ -1,0 +1,161 @@
+"""The evidence about a fault: verified, bitten, held, healed, and by nobody else."""
+
+import random
+from types import SimpleNamespace
+
+import pytest
+from unit.fakelab import FakeLab
+
+from chaoskit.clock import now_ns, wait_until
+from chaoskit.errors import HealFailed, LabError
+from chaoskit.experiment.model import Step
+from chaoskit.faults.kill import Kill
+from chaoskit.faults.noop import Noop
+from chaoskit.injection import Injector
+from chaoskit.instruments import DialBoard, RoleBoard, Ticker
+
+
+class DialChild:
+    """Answers at once with what ``network`` says about source and target."""
+
+    def __init__(self, source, network):
+        self.source, self.network, self.answers = source, network, []
+
+    def send(self, question):
+        outcome = "open" if self.network["open"] else "silent"
+        moment = now_ns()
+        self.answers.append(
+            {"id": question["id"], "outcome": outcome, "sent_ns": moment, "done_ns": moment}
+        )
+
+    def receive(self, _timeout_s):
+        return self.answers.pop(0) if self.answers else None
+
+    def close(self):
+        pass
+
+
+def rig(fault=None, *, max_targets=None, target=("primary",), lab=None):
+    lab = lab or FakeLab()
+    network = {"open": True}
+    lab.spawn = lambda place, _argv: DialChild(place.name, network)
+    roles = RoleBoard([], {"a": "primary", "b": "backup", "w": "witness"})
+    step = Step.model_validate(
+        {"at": "0s", "for": "1s", "target": target, "fault": fault or Kill()}
+    )
+    experiment = SimpleNamespace(steps=(step,), max_targets=max_targets)
+    incidents = []
+    dials = DialBoard(lab)
+    injector = Injector(
+        experiment, lab, roles, dials, random.Random(1), incidents.append, lambda *_: None
+    )
+    return SimpleNamespace(
+        lab=lab, network=network, dials=dials, injector=injector, incidents=incidents
+    )
+
+
+def pump(rig, until):
+    def look():
+        rig.dials.pump()
+        rig.injector.feel()
+        return until()
+
+    return wait_until(look, within_s=2.0, every_s=0.005)
+
+
+def record(rig):
+    (found,) = rig.injector.records()
+    return found
+
+
+def test_a_fault_that_is_felt_has_bitten_and_its_heal_is_felt_too():
+    r = rig()
+    r.network["open"] = False
+    r.injector.inject(0)
+    assert pump(r, lambda: record(r).bitten_ns)
+    r.network["open"] = True
+    r.injector.heal(0)
+    assert pump(r, r.injector.all_felt)
+    found = record(r)
+    assert found.nodes == ("a",)
+    assert found.target == "primary"
+    assert found.acknowledged_ns <= found.bitten_ns <= found.heal_commanded_ns
+    assert found.felt_healed_ns >= found.heal_commanded_ns
+    assert (found.problem, found.must_bite) == (None, True)
+
+
+def test_a_fault_that_nobody_felt_is_a_problem():
+    r = rig()
+    r.injector.inject(0)
+    pump(r, lambda: False)
+    r.injector.heal(0)
+    assert "not seen to bite" in record(r).problem
+    assert "open" in record(r).problem
+
+
+def test_noop_owes_no_bite():
+    r = rig(Noop(), target=())
+    r.injector.inject(0)
+    r.injector.heal(0)
+    assert (record(r).problem, record(r).must_bite) == (None, False)
+
+
+def test_a_target_that_somebody_else_restarts_is_an_incident():
+    r = rig()
+    r.injector.inject(0)
+    r.lab.incarnation["a"] = "a/restarted"
+    r.injector.heal(0)
+    assert "restarted by somebody else" in r.incidents[0]
+
+
+def test_a_target_that_stays_as_the_fault_left_it_is_none():
+    r = rig()
+    r.injector.inject(0)
+    r.injector.look()
+    r.injector.heal(0)
+    assert r.incidents == []
+
+
+def test_too_many_targets_are_refused_before_anything_happens():
+    r = rig(max_targets=1, target=("all",))
+    with pytest.raises(LabError, match="max_targets"):
+        r.injector.inject(0)
+    assert r.lab.done == []
+
+
+def test_a_heal_that_fails_is_raised_and_the_fault_is_on_record():
+    r = rig(lab=FakeLab(starts=False))
+    r.injector.inject(0)
+    with pytest.raises(HealFailed, match="no such program"):
+        r.injector.heal_all()
+    assert record(r).commanded_ns > 0
+
+
+def test_roles_are_settled_only_when_every_probed_node_has_answered():
+    board = RoleBoard(["a", "b"], {"a": "primary", "b": "backup", "w": "witness"})
+    assert board.settled_for_s() == 0.0
+    for node, value in (("a", "primary"), ("b", "backup")):
+        message = {"event": "change", "question": "role", "node": node, "value": value}
+        assert board.take({**message, "done_ns": now_ns()})
+    assert board.settled_for_s() > 0.0
+    assert board.primaries() == ("a",)
+    assert board.roles()["w"] == "witness"
+    gone = {"event": "change", "question": "role", "node": "a", "value": None, "done_ns": now_ns()}
+    board.take(gone)
+    assert board.settled_for_s() == 0.0
+    assert not board.take({**gone, "question": "health"})
+
+
+def test_a_stalled_harness_is_seen_by_its_own_tick():
+    ticker = Ticker()
+    ticker.start()
+    ticker.restart()
+    began = now_ns()
+    while now_ns() - began < 50_000_000:
+        pass  # other threads still run: no stall
+    ticker._worst_ns = max(ticker._worst_ns, 400_000_000)  # as if a sleep had ended so late
+    assert ticker.worst_ns() >= 400_000_000
+    ticker.restart()
+    assert ticker.worst_ns() < 400_000_000
+    ticker.stop()
+    assert not ticker.is_alive()
