@@ -23,7 +23,7 @@ from chaoskit.judge.compare import (
 )
 from chaoskit.judge.result import Metrics
 from chaoskit.judge.wording import plural
-from chaoskit.judging import case_of, judge_folder, stored_trials
+from chaoskit.judging import case_of, judge_folder, stored_ending, stored_trials
 from chaoskit.measure.reading import Reading, Unit, read
 from chaoskit.measure.shift import Observed
 from chaoskit.measure.view import View
@@ -116,6 +116,11 @@ def compare_dirs(
         if measured.unit == "s" and not margin.stat and allowed.value < 1 / rate:
             notes.append(f"{margin.name}: the margin is less than one slot of the load")
     safety = {name: (old.safety[name], fresh.safety[name]) for name in sorted(SAFETY)}
+    notes += [
+        f"{name} ended early, its finished trials count: {ending.sentence}"
+        for name, run in (("BASE", base), ("NEW", new))
+        if (ending := stored_ending(run)) is not None
+    ]
     notes += [
         f"{name}: {plural(run.trials - run.valid, 'trial')} of {run.trials} invalid, left out"
         for name, run in (("BASE", old), ("NEW", fresh))

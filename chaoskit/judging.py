@@ -38,6 +38,7 @@ __all__ = [
     "judge_folder",
     "judge_one",
     "replaced",
+    "stored_ending",
     "stored_trials",
     "trial_line",
 ]
@@ -91,7 +92,7 @@ def judge_dir(
     case = case_of(facts)
     case = replace(case, thresholds=replaced(case.thresholds, thresholds))
     target = _report_folder(out) if out or thresholds else run_dir
-    ending = _ending(ended) if ended else _stored_ending(run_dir)
+    ending = _ending(ended) if ended else stored_ending(run_dir)
     judged: list[JudgedTrial] = []
     timelines: dict[int, Timeline] = {}
     for folder in stored_trials(run_dir, early=ending is not None):
@@ -151,7 +152,7 @@ def stored_trials(run_dir: Path, *, early: bool | None = None) -> tuple[Path, ..
     if not (run_dir / "trials").is_dir():
         raise BadInput(f"{run_dir} holds no trials: its records are needed to judge it")
     if early is None:
-        early = _stored_ending(run_dir) is not None
+        early = stored_ending(run_dir) is not None
     return tuple(f for f in trial_folders(run_dir) if not early or _finished(f))
 
 
@@ -203,7 +204,7 @@ def _ending(ended: ChaoskitError) -> Ending:
     return Ending(Verdict.ERROR, ended.exit_code, first if first.endswith(".") else f"{first}.")
 
 
-def _stored_ending(run_dir: Path) -> Ending | None:
+def stored_ending(run_dir: Path) -> Ending | None:
     """How a stored run ended early: that cannot be told from its records, so it is kept."""
     path = run_dir / "result.json"
     if not path.exists():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,31 @@ def test_trials_that_never_ended_leave_the_end_unbounded(runs):
     assert ran.exit_code == 3, ran.output
     assert "2 without end" in ran.output
     assert "to unbounded" in ran.output
+
+
+def test_invalid_trials_are_left_out_and_counted(runs, tmp_path):
+    mixed = stored(tmp_path / "mixed", [0.40, 0.41, 0.42, 0.43, 0.44, 5.0])
+    folder = mixed / "trials" / "06"
+    shutil.rmtree(folder)
+    history = simulate(Scenario(outage_s=5.0, after_s=2.5, seed=6))[0]
+    store(folder, replace(history, faults=(replace(history.faults[0], verified_ns=None),)))
+    ran = call("compare", runs["base"], mixed, "--json")
+    found = json.loads(ran.output)
+    assert ran.exit_code == 0, ran.output
+    assert found["notes"] == ["NEW: 1 trial of 6 invalid, left out"]
+    assert [m["new"]["n"] for m in found["metrics"]] == [5, 5]
+
+
+def test_of_a_run_that_ended_early_the_finished_trials_count(runs, tmp_path):
+    early = shutil.copytree(runs["base"], tmp_path / "early")
+    ending = {"verdict": "INTERRUPTED", "exit_code": 130, "ending": "Interrupted by signal 2."}
+    (early / "result.json").write_text(json.dumps(ending), encoding="utf-8")
+    marks = early / "trials" / "05" / "marks.jsonl"
+    lines = marks.read_text("utf-8").splitlines()
+    marks.write_text("\n".join(line for line in lines if '"window"' not in line), "utf-8")
+    found = json.loads(call("compare", runs["base"], early, "--json").output)
+    assert "NEW ended early, its finished trials count: Interrupted by signal 2." in found["notes"]
+    assert found["metrics"][0]["new"]["n"] == 4
 
 
 def test_counts_and_latencies_can_be_compared_too(runs):
