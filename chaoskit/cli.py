@@ -1,4 +1,4 @@
-"""The command line: arguments, printing, exit codes. The only place that exits.
+"""The command line: arguments, printing, exit codes. With ``commands_*`` the only place that exits.
 
 Exit codes: 0 PASS; 1 FAIL; 2 usage or a bad file, nothing was started; 3 INVALID or INCONCLUSIVE;
 4 the environment or chaoskit itself failed, everything is healed; 5 something may still be broken;
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import click
 
 from chaoskit import __version__
+from chaoskit.commands_judge import compare, judge, shown
 from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted, Problem
 
 if TYPE_CHECKING:
-    from chaoskit.judging import Outcome
     from chaoskit.progress import Progress
     from chaoskit.signals import Signals
 
@@ -34,6 +34,7 @@ _FEW = """Measure what clients feel when a failover system fails over.
   chaoskit run FILE...        break it, measure it, judge it, report it
   chaoskit validate FILE...   check experiment files; starts nothing
   chaoskit judge DIR          judge a stored run again, from its records alone
+  chaoskit compare BASE NEW   is a stored run no worse than an earlier one?
   chaoskit list KIND          faults, probes, loads or labs that are installed
   chaoskit heal               undo whatever an earlier run left behind
 """
@@ -210,12 +211,8 @@ def _run_one(request: object, signals: Signals, say: Progress, as_json: bool) ->
         say.line(f"{request.experiment.name}: {error}")
         say.result(f"ERROR {request.experiment.name} {str(error).splitlines()[0]}")
         return error.exit_code
-    say.result(_shown(outcome, as_json))
+    say.result(shown(outcome, as_json))
     return outcome.result.exit_code
-
-
-def _shown(outcome: Outcome, as_json: bool) -> str:
-    return outcome.result.model_dump_json(indent=1) if as_json else outcome.line()
 
 
 def _changes(overrides: Sequence[str]) -> dict[str, str]:
@@ -235,16 +232,8 @@ def _worst(codes: Sequence[int]) -> int:
     return next((code for code in _WORST_FIRST if code in codes), 4)
 
 
-@cli.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print result.json instead of a line.")
-def judge(folder: Path, as_json: bool) -> None:
-    """Judge a stored run again from its records alone, and write its reports anew."""
-    from chaoskit.judging import judge_dir
-
-    outcome = judge_dir(folder.resolve())
-    click.echo(_shown(outcome, as_json))
-    sys.exit(outcome.result.exit_code)
+cli.add_command(judge)
+cli.add_command(compare)
 
 
 @cli.command()

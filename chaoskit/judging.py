@@ -5,8 +5,8 @@ Nothing here looks at a lab: the run's directory is the only input.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit.clock import NS
@@ -31,23 +31,35 @@ from chaoskit.report.facts import RunFacts
 from chaoskit.rundir import read_json, trial_folder, trial_folders
 from chaoskit.runfile import RunFile, ThresholdFact, read_run_file
 
-__all__ = ["Outcome", "judge_dir", "judge_one", "trial_line"]
+__all__ = [
+    "Outcome",
+    "case_of",
+    "judge_dir",
+    "judge_folder",
+    "judge_one",
+    "replaced",
+    "stored_ending",
+    "stored_trials",
+    "trial_line",
+]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A judged run: its result, and where its reports stand."""
+    """A judged run: its result, and where its reports stand; None: nothing was written."""
 
     result: RunResult
-    folder: Path
+    folder: Path | None
 
     def line(self) -> str:
         """The last line of a run: verdict, name, what was seen, and the report's path."""
         result = self.result
-        return f"{result.verdict} {result.experiment}: {result.sentence} -> {self._report()}"
+        where = "nothing written" if self.folder is None else self._report(self.folder)
+        return f"{result.verdict} {result.experiment}: {result.sentence} -> {where}"
 
-    def _report(self) -> Path:
-        path = self.folder / "report.html"
+    @staticmethod
+    def _report(folder: Path) -> Path:
+        path = folder / "report.html"
         try:
             return path.relative_to(Path.cwd())
         except ValueError:
@@ -56,44 +68,99 @@ class Outcome:
 
 def judge_one(run_dir: Path, n: int) -> JudgedTrial:
     """Judge one trial of a stored run; writes nothing. Raises ``BadInput``."""
-    return _judge(_case(read_run_file(run_dir)), trial_folder(run_dir, n), n)
+    return judge_folder(case_of(read_run_file(run_dir)), trial_folder(run_dir, n))
 
 
 def judge_dir(
     run_dir: Path,
     *,
     ended: ChaoskitError | None = None,
+    thresholds: Sequence[Threshold] = (),
+    out: Path | None = None,
 ) -> Outcome:
     """Judge a stored run from its records alone and write its reports.
 
     ``ended`` says how a run ended early: its finished trials are judged, and the verdict says how
-    it ended. Raises ``BadInput`` with one sentence where the folder holds
-    no run.
+    it ended. ``thresholds`` are added to the stored ones or replace them (see ``replaced``); the
+    run's own reports keep the meaning they have: they are written to ``out`` or nowhere.
+    Raises ``BadInput`` with one sentence where the folder holds no run.
     """
     from chaoskit.measure.timeline import timeline
     from chaoskit.report.write import write_reports
 
     facts = read_run_file(run_dir)
-    case = _case(facts)
-    ending = _ending(ended) if ended else _stored_ending(run_dir)
-    early = ending is not None
+    case = case_of(facts)
+    case = replace(case, thresholds=replaced(case.thresholds, thresholds))
+    target = _report_folder(out) if out or thresholds else run_dir
+    ending = _ending(ended) if ended else stored_ending(run_dir)
     judged: list[JudgedTrial] = []
     timelines: dict[int, Timeline] = {}
-    for folder in trial_folders(run_dir):
-        n = int(folder.name)
-        if early and not _finished(folder):
-            continue
-        judged.append(_judge(case, folder, n))
-        timelines[n] = timeline(read_trial(folder))
+    for folder in stored_trials(run_dir, early=ending is not None):
+        judged.append(judge_folder(case, folder))
+        if target is not None:
+            timelines[int(folder.name)] = timeline(read_trial(folder))
     result = judge_run(case, judged, ending)
-    write_reports(run_dir, result, timelines, _facts(facts, run_dir))
-    return Outcome(result, run_dir)
+    if target is not None:
+        told = {"thresholds": "; ".join(t.text for t in thresholds)} if thresholds else {}
+        shown = _facts(facts, run_dir)
+        shown = replace(shown, overrides={**shown.overrides, **told})
+        write_reports(target, result, timelines, shown)
+    return Outcome(result, target)
 
 
-def _judge(case: Case, folder: Path, n: int) -> JudgedTrial:
+def _report_folder(out: Path | None) -> Path | None:
+    """A folder for reports that are not the run's own. Raises ``BadInput``."""
+    if out is None:
+        return None
+    if (out / "run.json").exists():
+        raise BadInput(f"{out} holds a stored run, whose reports stay as they are: name another")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot write reports to {out}: {error.strerror}") from error
+    return out
+
+
+def replaced(stored: Sequence[Threshold], more: Sequence[Threshold]) -> tuple[Threshold, ...]:
+    """``stored`` and ``more``; one on the same metric, statistic, phase and direction replaces.
+
+    The one that replaces takes the other's place. ``P(...)`` bounds replace each other where
+    their limits are the same.
+    """
+    found = list(stored)
+    for threshold in more:
+        same = [i for i, known in enumerate(found) if _key(known) == _key(threshold)]
+        if same:
+            found[same[0]] = threshold
+            found = [t for i, t in enumerate(found) if i not in same[1:]]
+        else:
+            found.append(threshold)
+    return tuple(found)
+
+
+def _key(threshold: Threshold) -> tuple[object, ...]:
+    limit = None if threshold.exceedance is None else (threshold.value, threshold.unit)
+    direction = threshold.op if threshold.op in ("==", "!=") else threshold.op[0]
+    return threshold.metric, threshold.stat, threshold.phase, direction, limit
+
+
+def stored_trials(run_dir: Path, *, early: bool | None = None) -> tuple[Path, ...]:
+    """The trials to judge, in order: of a run that ended early those that were finished.
+
+    ``early`` None: as the stored result says. Raises ``BadInput`` where there are none at all.
+    """
+    if not (run_dir / "trials").is_dir():
+        raise BadInput(f"{run_dir} holds no trials: its records are needed to judge it")
+    if early is None:
+        early = stored_ending(run_dir) is not None
+    return tuple(f for f in trial_folders(run_dir) if not early or _finished(f))
+
+
+def judge_folder(case: Case, folder: Path) -> JudgedTrial:
+    """Judge the trial that is stored in ``folder``; writes nothing."""
     history = read_trial(folder)
     notes = tuple(_notes(history.notes))
-    return judge_trial(case, TrialInput(n, history, notes))
+    return judge_trial(case, TrialInput(int(folder.name), history, notes))
 
 
 def _notes(notes: Mapping[str, object]) -> list[str]:
@@ -137,7 +204,7 @@ def _ending(ended: ChaoskitError) -> Ending:
     return Ending(Verdict.ERROR, ended.exit_code, first if first.endswith(".") else f"{first}.")
 
 
-def _stored_ending(run_dir: Path) -> Ending | None:
+def stored_ending(run_dir: Path) -> Ending | None:
     """How a stored run ended early: that cannot be told from its records, so it is kept."""
     path = run_dir / "result.json"
     if not path.exists():
@@ -159,7 +226,8 @@ def _finished(folder: Path) -> bool:
     )
 
 
-def _case(facts: RunFile) -> Case:
+def case_of(facts: RunFile) -> Case:
+    """What is to be judged, as it was stored. Raises ``BadInput``."""
     gates = Gates(facts.baseline_s, facts.baseline_requests, facts.stable_s)
     band = None
     if facts.band is not None:

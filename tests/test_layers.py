@@ -26,9 +26,10 @@ LEVELS: list[set[str]] = [
         "report",
         "runfile",
         "judging",
+        "comparing",
         "testing",
     },
-    {"cli", "progress", "pytest_plugin"},
+    {"cli", "commands_judge", "progress", "pytest_plugin"},
 ]
 STAND_ALONE = {"reference"}  # runs on a plain Python without the rest
 

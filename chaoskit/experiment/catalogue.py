@@ -7,7 +7,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["METRICS", "NOT_MEASURED", "PHASES", "STATS", "MetricFacts", "is_stat", "kinds_of"]
+__all__ = [
+    "METRICS",
+    "NOT_MEASURED",
+    "PHASES",
+    "SAFETY",
+    "STATS",
+    "MetricFacts",
+    "is_stat",
+    "kinds_of",
+]
 
 Kind = Literal["s", "ratio", "count"]
 
@@ -74,6 +83,10 @@ METRICS: Mapping[str, MetricFacts] = {
     "flaps": _facts("count", "how often service was lost", "nothing"),
 }
 """Metric → what a threshold on it may say."""
+
+
+SAFETY = frozenset({"lost_writes", "duplicate_writes", "unexpected_writes", "resurrected_writes"})
+"""Violations of these are proven by what is stored, whatever else is broken in the trial."""
 
 
 NOT_MEASURED = ("stale_reads", "dual_primary", "time_to_steady")

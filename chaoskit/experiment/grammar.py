@@ -20,7 +20,7 @@ from chaoskit.experiment.threshold import Threshold
 from chaoskit.units import UnitError, parse_duration, parse_rate, parse_ratio
 from chaoskit.wording import did_you_mean, listed, quoted
 
-__all__ = ["ThresholdError", "parse_threshold", "threshold_text"]
+__all__ = ["ThresholdError", "parse_name", "parse_threshold", "threshold_text"]
 
 Op = Literal["<", "<=", ">", ">=", "==", "!="]
 Unit = Literal["s", "ratio", "count", "rate", "baseline"]
@@ -57,6 +57,14 @@ def parse_threshold(
     return replace(found, text=threshold_text(found, parser.value_text), line=line, because=because)
 
 
+def parse_name(text: str, others: Collection[str] = ()) -> tuple[str, str | None, str | None, int]:
+    """The ``metric[.stat][@phase]`` that ``text`` begins with, and the column of what follows.
+
+    Raises ``ThresholdError``.
+    """
+    return _Parser(text, others).name()
+
+
 def threshold_text(threshold: Threshold, value: str) -> str:
     """The canonical line; ``value`` as its author wrote it."""
     name = threshold.metric
@@ -86,6 +94,9 @@ class _Parser:
         raw = self._text[self._at :].rstrip()
         self._at = len(self._text)
         return self._threshold(Threshold("", metric, op, 0.0, "count", stat, phase), raw, column)
+
+    def name(self) -> tuple[str, str | None, str | None, int]:
+        return *self._name(), self._blanks()
 
     def exceedance(self) -> Threshold:
         self._at += 2

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from chaoskit.experiment.catalogue import SAFETY
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.judge.result import ExpectationResult, Verdict
 from chaoskit.judge.wording import plural, quantity, reading, seconds
@@ -34,9 +35,6 @@ __all__ = [
     "measure",
     "over_trials",
 ]
-
-SAFETY = frozenset({"lost_writes", "duplicate_writes", "unexpected_writes", "resurrected_writes"})
-"""Violations of these are proven by what is stored, whatever else is broken in the trial."""
 
 _WITHIN_TRIAL = frozenset({"latency", "dropped_requests", "error_rate", "availability"})
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {

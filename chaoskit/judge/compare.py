@@ -1,0 +1,381 @@
+"""Is NEW no worse than BASE? Non-inferiority, not "no significant difference".
+
+PASS: the upper end of the shift's 95 % interval is below what is allowed. FAIL: its lower end is
+over 0 and the estimate over what is allowed. Else INCONCLUSIVE, and how many trials would tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chaoskit.experiment.margin import Margin
+from chaoskit.judge.result import Verdict
+from chaoskit.judge.verdict import EXIT_CODES
+from chaoskit.judge.wording import joined, plural, quantity
+from chaoskit.measure.model import Frozen
+from chaoskit.measure.reading import Unit
+from chaoskit.measure.shift import LEAST_TRIALS, Observed, Shift, shift, trials_to_decide
+from chaoskit.measure.statistics import median, median_interval
+
+__all__ = [
+    "Allowed",
+    "Compared",
+    "Comparison",
+    "Measured",
+    "SafetySeen",
+    "Side",
+    "allowance",
+    "compare_all",
+    "compare_one",
+    "table",
+]
+
+_SHARE = 0.10
+_SLOTS = 2  # requests: less than the distance of two slots is not resolved by the load
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The shift that is not worse enough to matter, in the metric's unit; nan if unknown."""
+
+    value: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric in the valid trials of both runs; ``*_absent`` trials have no such value."""
+
+    name: str
+    unit: Unit
+    base: tuple[Observed, ...]
+    new: tuple[Observed, ...]
+    base_absent: int = 0
+    new_absent: int = 0
+
+
+@dataclass(frozen=True)
+class SafetySeen:
+    """Violations in all trials of a run, valid or not: ``trials`` had any, of ``of`` checked."""
+
+    count: int
+    trials: int
+    of: int
+
+
+class Side(Frozen):
+    """One run's values; ends are ``None`` if unbounded, all three without values.
+
+    The interval of the median needs six trials: ``coverage`` None.
+    """
+
+    n: int
+    unended: int
+    absent: int
+    median: float | None
+    low: float | None
+    high: float | None
+    coverage: float | None
+
+
+class Compared(Frozen):
+    """One metric. ``shift_low`` and ``shift_high`` are ``None`` if unbounded.
+
+    ``coverage`` None: there are too few trials for any interval. ``p`` only supports.
+    """
+
+    metric: str
+    unit: str
+    verdict: Verdict
+    sentence: str
+    base: Side
+    new: Side
+    shift: float | None = None
+    shift_low: float | None = None
+    shift_high: float | None = None
+    coverage: float | None = None
+    cliffs_delta: float | None = None
+    p: float | None = None
+    allowed: float | None = None
+    allowed_why: str = ""
+    trials_needed: int | None = None
+
+
+class Comparison(Frozen):
+    """What ``chaoskit compare --json`` prints. Schema-versioned."""
+
+    schema_version: int = 1
+    base: str
+    new: str
+    verdict: Verdict
+    exit_code: int
+    sentence: str
+    metrics: tuple[Compared, ...]
+    notes: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- one metric
+
+
+def allowance(margin: Margin, unit: Unit, base: Sequence[Observed], rate: float) -> Allowed:
+    """What the margin allows; without one 10 % of BASE's median, at least two slots of the load."""
+    if margin.unit in ("s", "count"):
+        return Allowed(margin.value, "as asked")
+    middle = _median(base) if base else math.nan
+    share = margin.value if margin.unit == "ratio" else _SHARE
+    if not math.isfinite(middle):
+        return Allowed(math.nan, f"{share * 100:g} % of a median that is unknown")
+    of_median = Allowed(share * middle, f"{share * 100:g} % of BASE's median")
+    if margin.unit == "ratio":
+        return of_median
+    slots = _SLOTS / rate if unit == "s" else float(_SLOTS)
+    if slots > of_median.value and unit != "ratio":
+        return Allowed(slots, "two requests" if unit == "count" else "two slots of the load")
+    return of_median
+
+
+def compare_one(measured: Measured, allowed: Allowed) -> Compared:
+    """Shift, interval and verdict of one metric; pure."""
+    base, new = measured.base, measured.new
+    sides = _side(base, measured.base_absent), _side(new, measured.new_absent)
+    if not base or not new:
+        lack = joined([n for n, side in (("BASE", base), ("NEW", new)) if not side])
+        text = f"{measured.name} was measured in no valid trial of {lack}"
+        return Compared(
+            metric=measured.name,
+            unit=measured.unit,
+            verdict=Verdict.INCONCLUSIVE,
+            sentence=text,
+            base=sides[0],
+            new=sides[1],
+        )
+    found = shift(base, new)
+    verdict = _decide(found, allowed.value)
+    needed = None
+    if verdict is Verdict.INCONCLUSIVE:
+        needed = trials_to_decide(base, new, found, allowed.value)
+    return Compared(
+        metric=measured.name,
+        unit=measured.unit,
+        verdict=verdict,
+        sentence=_sentence(measured, allowed, found, verdict, needed),
+        base=sides[0],
+        new=sides[1],
+        shift=_finite(found.point),
+        shift_low=_finite(found.low),
+        shift_high=_finite(found.high),
+        coverage=found.coverage,
+        cliffs_delta=found.delta,
+        p=found.p,
+        allowed=_finite(allowed.value),
+        allowed_why=allowed.why,
+        trials_needed=needed,
+    )
+
+
+def _decide(found: Shift, allowed: float) -> Verdict:
+    if found.high < allowed:
+        return Verdict.PASS
+    if found.low > 0 and found.point > allowed:
+        return Verdict.FAIL
+    return Verdict.INCONCLUSIVE
+
+
+def _sentence(
+    measured: Measured, allowed: Allowed, found: Shift, verdict: Verdict, needed: int | None
+) -> str:
+    name, unit = measured.name, measured.unit
+    bound = f"{_plain(allowed.value, unit)} allowed ({allowed.why})"
+    if verdict is Verdict.PASS:
+        if found.high < 0:
+            return f"{name} is better by at least {_plain(-found.high, unit)} (95 %)"
+        most = _plain(found.high, unit)
+        return f"{name} is worse by at most {most} (95 %), less than the {bound}"
+    if verdict is Verdict.FAIL:
+        if math.isinf(found.point):
+            least = _plain(found.low, unit)
+            return f"{name} is worse by at least {least} (95 %): most pairs end in BASE only"
+        return (
+            f"{name} is worse by {_signed(found.point, unit)} "
+            f"({_signed(found.low, unit)} to {_signed(found.high, unit)}; 95 %), "
+            f"more than the {bound}"
+        )
+    return f"{name}: {_undecided(measured, allowed, found, needed, bound)}"
+
+
+def _undecided(
+    measured: Measured, allowed: Allowed, found: Shift, needed: int | None, bound: str
+) -> str:
+    m, n = len(measured.base), len(measured.new)
+    if found.coverage is None:
+        text = f"{m} against {n} trials can show nothing at 95 %"
+        enough = f"; {LEAST_TRIALS} of each is the least"
+        return text + enough + (f", {needed} would likely decide" if needed else "")
+    if math.isnan(allowed.value):
+        return "half of BASE's trials never ended, so a share of its median means nothing"
+    if math.isinf(found.high) or math.isinf(found.low):
+        return "trials that never ended leave the shift unbounded; observe longer"
+    ends = f"{_signed(found.low, measured.unit)} to {_signed(found.high, measured.unit)} (95 %)"
+    text = f"a shift of {ends} does not tell whether it is under the {bound}"
+    if needed is None:
+        return f"{text}; no practical number of trials would: widen the margin"
+    return f"{text}; {plural(needed, 'trial')} of each would likely decide"
+
+
+def _side(values: Sequence[Observed], absent: int) -> Side:
+    low = median_interval([o.value for o in values])
+    high = median_interval([o.rank for o in values])
+    enough = low is not None and high is not None
+    return Side(
+        n=len(values),
+        unended=sum(not o.ended for o in values),
+        absent=absent,
+        median=_finite(_median(values)) if values else None,
+        low=_finite(low.low) if low and enough else None,
+        high=_finite(high.high) if high and enough else None,
+        coverage=high.coverage if high and enough else None,
+    )
+
+
+def _median(values: Sequence[Observed]) -> float:
+    return median([o.rank for o in values])
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+# ---------------------------------------------------------------- the whole
+
+
+def compare_all(
+    names: tuple[str, str],
+    metrics: Sequence[Compared],
+    safety: Mapping[str, tuple[SafetySeen, SafetySeen]],
+    notes: Sequence[str] = (),
+) -> Comparison:
+    """The worst of all: FAIL, INCONCLUSIVE, PASS. What BASE had none of, NEW may have none of."""
+    broken, said = _safety(safety)
+    verdict = Verdict.PASS
+    if broken or any(m.verdict is Verdict.FAIL for m in metrics):
+        verdict = Verdict.FAIL
+    elif not metrics or any(m.verdict is not Verdict.PASS for m in metrics):
+        verdict = Verdict.INCONCLUSIVE
+    sentences = [*broken, *(m.sentence for m in metrics if m.verdict is verdict)]
+    text = "; ".join(sentences) or "in no valid trial did anything happen that could be compared"
+    left_out = [
+        f"{m.metric}: {plural(side.absent, 'valid trial')} of {name} without such a value left out"
+        for m in metrics
+        for name, side in (("BASE", m.base), ("NEW", m.new))
+        if side.absent
+    ]
+    unended = [
+        f"{m.metric}: {m.new.unended} of {plural(m.new.n, 'trial')} of NEW without an end, "
+        f"{m.base.unended} of {m.base.n} of BASE; the shift is that of the middle and hides a few"
+        for m in metrics
+        if m.new.unended * m.base.n > m.base.unended * m.new.n
+    ]
+    return Comparison(
+        base=names[0],
+        new=names[1],
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        sentence=f"{text}.",
+        metrics=tuple(metrics),
+        notes=(*notes, *left_out, *unended, *said),
+    )
+
+
+def _safety(
+    safety: Mapping[str, tuple[SafetySeen, SafetySeen]],
+) -> tuple[list[str], list[str]]:
+    """What NEW violates and BASE did not; and what both do, which no number excuses."""
+    broken, said = [], []
+    for metric, (base, new) in safety.items():
+        what = metric.replace("_", " ")
+        if not new.of and base.of:
+            said.append(f"{what}: checked in BASE, not in NEW")
+        if not new.count:
+            continue
+        text = f"{new.count:,} {what} in {new.trials} of {plural(new.of, 'trial')} of NEW"
+        if base.of and not base.count:
+            broken.append(f"{text}, none in {plural(base.of, 'trial')} of BASE")
+        else:
+            before = f"{base.count:,} in {base.trials} of {base.of}" if base.of else "not checked"
+            said.append(f"{text}; BASE: {before}")
+    return broken, said
+
+
+# ---------------------------------------------------------------- in words
+
+
+_HEAD = ("metric", "BASE median", "NEW median", "shift (95 %)", "allowed", "delta", "p", "verdict")
+
+
+def table(comparison: Comparison) -> str:
+    """A small table, the notes, and the verdict's sentence as the last line."""
+    rows = [_HEAD, *(_row(m) for m in comparison.metrics)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    lines = [f"BASE {comparison.base}", f"NEW  {comparison.new}", *lines]
+    lines += [f"note: {note}" for note in comparison.notes]
+    return "\n".join([*lines, f"{comparison.verdict}: {comparison.sentence}"])
+
+
+def _row(found: Compared) -> tuple[str, ...]:
+    unit = found.unit
+    measured = found.cliffs_delta is not None
+    if not measured:
+        shifted = "-"
+    elif found.coverage is None:
+        shifted = f"{_end(found.shift, unit)} (too few trials)"
+    else:
+        ends = f"{_end(found.shift_low, unit)} to {_end(found.shift_high, unit)}"
+        shifted = f"{_end(found.shift, unit)} ({ends})"
+    return (
+        found.metric,
+        _side_text(found.base, unit),
+        _side_text(found.new, unit),
+        shifted,
+        "-" if found.allowed is None else _signed(found.allowed, unit),
+        "-" if found.cliffs_delta is None else f"{found.cliffs_delta:+.2f}",
+        "-" if found.p is None else f"{found.p:.2g}",
+        str(found.verdict),
+    )
+
+
+def _side_text(side: Side, unit: str) -> str:
+    if not side.n:
+        return "-"
+    middle = "no end" if side.median is None else _plain(side.median, unit)
+    count = f"n={side.n}" + (f", {side.unended} without end" if side.unended else "")
+    if side.coverage is None:
+        return f"{middle} [{count}]"
+    ends = f"{_bound(side.low, unit)} to {_bound(side.high, unit)}"
+    return f"{middle} ({ends}) [{count}]"
+
+
+def _bound(value: float | None, unit: str) -> str:
+    return "no end" if value is None else _plain(value, unit)
+
+
+def _end(value: float | None, unit: str) -> str:
+    return "unbounded" if value is None else _signed(value, unit)
+
+
+def _plain(value: float, unit: str) -> str:
+    """To the millisecond below ten seconds: a comparison is about differences."""
+    if unit == "s" and 0.1 <= abs(value) < 10:
+        return f"{value:.3f} s"
+    return quantity(value, unit)
+
+
+def _signed(value: float, unit: str) -> str:
+    if math.isinf(value) or math.isnan(value):
+        return "unbounded"
+    return f"{'-' if value < 0 else '+'}{_plain(abs(value), unit)}"
