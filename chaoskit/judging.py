@@ -24,9 +24,10 @@ from chaoskit.judge.verdict import (
     JudgedTrial,
     TrialInput,
     judge_run,
-    judge_trial,
+    judge_view,
 )
-from chaoskit.measure.timeline import Timeline
+from chaoskit.measure.timeline import Timeline, timeline_of
+from chaoskit.measure.view import View
 from chaoskit.report.facts import RunFacts
 from chaoskit.rundir import read_json, trial_folder, trial_folders
 from chaoskit.runfile import RunFile, ThresholdFact, read_run_file
@@ -70,7 +71,6 @@ def judge_dir(
     it ended. Raises ``BadInput`` with one sentence where the folder holds
     no run.
     """
-    from chaoskit.measure.timeline import timeline
     from chaoskit.report.write import write_reports
 
     facts = read_run_file(run_dir)
@@ -83,17 +83,28 @@ def judge_dir(
         n = int(folder.name)
         if early and not _finished(folder):
             continue
-        judged.append(_judge(case, folder, n))
-        timelines[n] = timeline(read_trial(folder))
+        one, timelines[n] = _judge_and_draw(case, folder, n)
+        judged.append(one)
     result = judge_run(case, judged, ending)
     write_reports(run_dir, result, timelines, _facts(facts, run_dir))
     return Outcome(result, run_dir)
 
 
 def _judge(case: Case, folder: Path, n: int) -> JudgedTrial:
+    trial = _trial(folder, n)
+    return judge_view(case, trial, View(trial.history))
+
+
+def _judge_and_draw(case: Case, folder: Path, n: int) -> tuple[JudgedTrial, Timeline]:
+    """Both from one look at the records; the trial's memory is free again afterwards."""
+    trial = _trial(folder, n)
+    view = View(trial.history)
+    return judge_view(case, trial, view), timeline_of(view)
+
+
+def _trial(folder: Path, n: int) -> TrialInput:
     history = read_trial(folder)
-    notes = tuple(_notes(history.notes))
-    return judge_trial(case, TrialInput(n, history, notes))
+    return TrialInput(n, history, tuple(_notes(history.notes)))
 
 
 def _notes(notes: Mapping[str, object]) -> list[str]:

@@ -15,7 +15,7 @@ from chaoskit.measure.roles import spells
 from chaoskit.measure.track import Ints, Track
 from chaoskit.measure.view import View
 
-__all__ = ["Band", "Dot", "RoleSpan", "Timeline", "timeline"]
+__all__ = ["Band", "Dot", "RoleSpan", "Timeline", "timeline", "timeline_of"]
 
 _BINS_AT_MOST = 400
 _DOTS_AT_MOST = 3000
@@ -71,7 +71,11 @@ class Timeline:
 
 def timeline(history: History) -> Timeline:
     """Everything that the charts of a trial need, however long it was: at most 400 bins."""
-    view = View(history)
+    return timeline_of(View(history))
+
+
+def timeline_of(view: View) -> Timeline:
+    """The same, of a view that was made already."""
     start, end = view.observed
     width = _width_ns(end - start)
     edges = np.arange(start, max(end, start + 1) + width, width, dtype=np.int64)
@@ -84,7 +88,7 @@ def timeline(history: History) -> Timeline:
         latency=_latency(view.headline, edges),
         roles=tuple(
             RoleSpan(s.node, _axis(view, max(s.from_ns, start)), _axis(view, s.to_ns), s.role)
-            for s in spells(history)
+            for s in spells(view.history)
             if s.to_ns > start
         ),
         faults=tuple(
@@ -93,7 +97,7 @@ def timeline(history: History) -> Timeline:
                 _axis(view, f.commanded_ns),
                 _axis(view, end if f.healed_ns is None else f.healed_ns),
             )
-            for f in history.faults
+            for f in view.history.faults
         ),
         outages=tuple(Band(n, _axis(view, o.start_ns), _axis(view, o.end_ns)) for n, o in shown),
         dots=_dots(view),

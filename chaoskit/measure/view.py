@@ -1,6 +1,6 @@
 """How every measurement looks at a history: streams sorted by due time, phases, outages.
 
-All arrays are sorted once; everything after that is linear or logarithmic in the requests.
+Requests are sorted once; everything after that is linear or logarithmic in their number.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from chaoskit.clock import NS
 from chaoskit.history.history import FaultRecord, History, Stream
 from chaoskit.history.records import Outcome
 from chaoskit.measure.outage import Outage, find_outages
+from chaoskit.measure.table import Table
 from chaoskit.measure.track import Track
 
 __all__ = ["PHASES", "Span", "View"]
@@ -56,13 +57,16 @@ class View:
     @cached_property
     def tracks(self) -> Mapping[str, Track]:
         """Each stream's requests that were due while the trial was observed."""
-        requests = self.history.requests
-        due, stream = requests["due_ns"], requests["stream"]
-        inside = (due >= self.observed[0]) & (due < self.observed[1])
+        table = self.table
         return {
-            s.name: Track(s, requests[inside & (stream == index)])
+            s.name: Track(s, table.stream(index).due_between(*self.observed))
             for index, s in enumerate(self.history.streams)
         }
+
+    @cached_property
+    def table(self) -> Table:
+        """Every request of the trial, warm-up included, by column."""
+        return Table(self.history.requests, len(self.history.streams))
 
     @cached_property
     def headline(self) -> Track:
