@@ -124,7 +124,9 @@ def main() -> None:
             and large.peak_bytes <= MOST_BYTES
             and large.report_bytes < MOST_REPORT
         )
-        print(f"at most {MOST_S:g} s, 2 GiB and 1 MB for ten million: {'kept' if kept else 'MISSED'}")
+        print(
+            f"at most {MOST_S:g} s, 2 GiB and 1 MB for ten million: {'kept' if kept else 'MISSED'}"
+        )
 
 
 if __name__ == "__main__":

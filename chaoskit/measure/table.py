@@ -7,12 +7,13 @@ measurement wants, and what remains is slices of it.
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Column", "Slice", "Table"]
+__all__ = ["Column", "Slice", "Table", "sorted_once"]
 
 Column = np.ndarray[Any, np.dtype[Any]]
 
@@ -87,7 +88,17 @@ def _taken(records: np.ndarray[Any, Any], names: tuple[str, ...]) -> dict[str, C
         block = records[start : start + _BLOCK]
         for name, column in columns.items():
             column[start : start + _BLOCK] = block[name]
+    _let_go(records)
     return columns
+
+
+def _let_go(records: np.ndarray[Any, Any]) -> None:
+    """Records that are mapped from a file need no memory until somebody looks again."""
+    base: object = records
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _sorted(taken: dict[str, Column], chosen: Column) -> Column:
@@ -102,3 +113,10 @@ def _sorted(taken: dict[str, Column], chosen: Column) -> Column:
         order = np.lexsort([*(taken[name][rows] for name in _TIES), taken["due_ns"][rows]])
     ordered: Column = rows[order]
     return ordered
+
+
+def sorted_once(values: Column) -> Column:
+    """Sorted; the array itself where it is sorted already, as what a place returns mostly is."""
+    if bool((values[1:] >= values[:-1]).all()):
+        return values
+    return np.sort(values)

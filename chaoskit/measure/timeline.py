@@ -19,6 +19,7 @@ __all__ = ["Band", "Dot", "RoleSpan", "Timeline", "timeline", "timeline_of"]
 
 _BINS_AT_MOST = 400
 _DOTS_AT_MOST = 3000
+_CODES = 256  # values that the byte of an outcome can have
 _AROUND_NS = NS  # of the close-up, before the fault and after the outage
 
 
@@ -118,11 +119,10 @@ def _width_ns(length_ns: int) -> int:
 
 def _outcomes(track: Track, edges: Ints) -> Mapping[str, tuple[int, ...]]:
     """Requests due in each bin, by outcome."""
-    table = pd.crosstab(track.outcome, _bin(track.due, edges)).reindex(
-        index=list(Outcome), columns=range(edges.size - 1), fill_value=0
-    )
-    rows = zip(Outcome, table.to_numpy().tolist(), strict=True)
-    return {outcome.name.lower(): tuple(row) for outcome, row in rows}
+    bins = edges.size - 1
+    cell = _bin(track.due, edges) * _CODES + track.outcome
+    table = np.bincount(cell, minlength=bins * _CODES).reshape(-1, _CODES)[:bins]
+    return {o.name.lower(): tuple(table[:, o].tolist()) for o in Outcome}
 
 
 def _latency(track: Track, edges: Ints) -> Mapping[str, tuple[float | None, ...]]:

@@ -12,7 +12,7 @@ from chaoskit.history.history import Stream
 from chaoskit.history.records import Outcome
 from chaoskit.measure.table import Column, Slice, Table
 
-__all__ = ["Ints", "Track"]
+__all__ = ["Bools", "Ints", "Track"]
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
