@@ -236,7 +236,8 @@ ODD = {"1 of 2": 1 / 2, "1 of 3": 1 / 3, "1 of 5": 1 / 5, "flapping": 3.0}
 COMB = "style | rate | interval | mean error | sd | predicted sd | ratio | worst error"
 REAL = (
     "style | rate | bracket holds the truth | not felt | width ms | mean error ms | worst ms "
-    "| worst / allowed | gap: mean error ms | gap's bracket holds | naive: mean error ms | naive: worst ms"
+    "| worst / allowed | gap: mean error ms | gap's bracket holds | naive: mean error ms "
+    "| naive: worst ms"
 )
 ODD_HEAD = (
     "what fails | rate | bracket holds the truth | mean error | worst error "
