@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 BASE_PYTHON ?= python3
 
-.PHONY: help demo test check engine venv dev-venv example bench
+.PHONY: help demo test check engine venv dev-venv example bench accuracy
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -45,3 +45,6 @@ example: venv  ## make reports/example/ anew from a real run
 
 bench: dev-venv  ## figures of docs/performance.md
 	@for b in benchmarks/bench_*.py; do echo "== $$b"; $(PY) $$b; done
+
+accuracy: dev-venv  ## make docs/accuracy.md anew: simulated outages against what is measured
+	@$(PY) benchmarks/accuracy.py

@@ -24,9 +24,10 @@ from chaoskit.judge.verdict import (
     JudgedTrial,
     TrialInput,
     judge_run,
-    judge_trial,
+    judge_view,
 )
-from chaoskit.measure.timeline import Timeline
+from chaoskit.measure.timeline import Timeline, timeline_of
+from chaoskit.measure.view import View
 from chaoskit.report.facts import RunFacts
 from chaoskit.rundir import read_json, trial_folder, trial_folders
 from chaoskit.runfile import RunFile, ThresholdFact, read_run_file
@@ -85,7 +86,6 @@ def judge_dir(
     run's own reports keep the meaning they have: they are written to ``out`` or nowhere.
     Raises ``BadInput`` with one sentence where the folder holds no run.
     """
-    from chaoskit.measure.timeline import timeline
     from chaoskit.report.write import write_reports
 
     facts = read_run_file(run_dir)
@@ -96,9 +96,8 @@ def judge_dir(
     judged: list[JudgedTrial] = []
     timelines: dict[int, Timeline] = {}
     for folder in stored_trials(run_dir, early=ending is not None):
-        judged.append(judge_folder(case, folder))
-        if target is not None:
-            timelines[int(folder.name)] = timeline(read_trial(folder))
+        one, timelines[int(folder.name)] = _judge_and_draw(case, folder)
+        judged.append(one)
     result = judge_run(case, judged, ending)
     if target is not None:
         told = {"thresholds": "; ".join(t.text for t in thresholds)} if thresholds else {}
@@ -158,9 +157,20 @@ def stored_trials(run_dir: Path, *, early: bool | None = None) -> tuple[Path, ..
 
 def judge_folder(case: Case, folder: Path) -> JudgedTrial:
     """Judge the trial that is stored in ``folder``; writes nothing."""
+    view, trial = _look(folder)
+    return judge_view(case, trial, view)
+
+
+def _judge_and_draw(case: Case, folder: Path) -> tuple[JudgedTrial, Timeline]:
+    """Both from one look at the records; the trial's memory is free again afterwards."""
+    view, trial = _look(folder)
+    return judge_view(case, trial, view), timeline_of(view)
+
+
+def _look(folder: Path) -> tuple[View, TrialInput]:
+    """The records of a stored trial, taken apart once for judging and drawing."""
     history = read_trial(folder)
-    notes = tuple(_notes(history.notes))
-    return judge_trial(case, TrialInput(int(folder.name), history, notes))
+    return View(history), TrialInput(int(folder.name), history, tuple(_notes(history.notes)))
 
 
 def _notes(notes: Mapping[str, object]) -> list[str]:

@@ -1,5 +1,6 @@
 """Running the command line from a test, as a user does: in a process of its own."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -12,6 +13,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-c", "from chaoskit.cli import main; main()")
+
+
+def benchmark(name):
+    """A script of benchmarks/, imported."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @dataclass(frozen=True)

@@ -63,5 +63,7 @@ def test_every_make_target_that_is_named_exists():
     )
     assert named & {"demo", "test", "check"} == {"demo", "test", "check"}
     assert {
-        word for word in named if word in {"demo", "test", "check", "engine", "bench", "example"}
+        word
+        for word in named
+        if word in {"demo", "test", "check", "engine", "bench", "example", "accuracy"}
     } <= targets

@@ -29,6 +29,7 @@ __all__ = ["read_trial"]
 
 T = TypeVar("T")
 _LATEST_NS = 1 << 61  # 73 years after a start
+_BLOCK = 1 << 15  # records
 _LARGEST_JSON = 1 << 30  # bytes; a longer text file was not written by us
 
 
@@ -51,9 +52,10 @@ def read_trial(folder: Path) -> History:
     if marks.window is None:
         raise BadInput(f"{folder}: the trial did not reach its end (no window in marks.jsonl)")
     strings = _strings(folder / "strings.json")
+    polls = folder / "observations.jsonl"
     observations = tuple(
-        _build(folder / "observations.jsonl", line, Observation, fields)
-        for line, fields in _lines(folder / "observations.jsonl", notes, missing_is_empty=True)
+        _build(polls, line, Observation, fields)
+        for line, fields in _lines(polls, notes, missing_is_empty=True)
     )
     return History(
         requests=_requests(folder, notes),
@@ -94,10 +96,14 @@ def _plausible(
     path: Path, records: np.ndarray[Any, np.dtype[np.void]]
 ) -> np.ndarray[Any, np.dtype[np.void]]:
     """Refuse times that no clock shows: their differences would overflow."""
-    for name in ("due_ns", "sent_ns", "done_ns"):
-        times = records[name]
-        if times.size and not 0 <= int(times.min()) <= int(times.max()) < _LATEST_NS:
-            raise BadInput(f"{path}: {name} holds a time that no clock shows; the file is damaged")
+    for start in range(0, records.size, _BLOCK):  # in pieces that a processor's cache holds
+        block = records[start : start + _BLOCK]
+        for name in ("due_ns", "sent_ns", "done_ns"):
+            times = block[name]
+            if not 0 <= int(times.min()) <= int(times.max()) < _LATEST_NS:
+                raise BadInput(
+                    f"{path}: {name} holds a time that no clock shows; the file is damaged"
+                )
     return records
 
 
@@ -133,8 +139,8 @@ def _finals(folder: Path) -> Mapping[str, FinalRead]:
             raise BadInput(f"{path}: not a readable npy file ({_short(error)})") from error
         if table.ndim != 2 or table.shape[1] != 2 or table.dtype.kind not in "ui":
             raise BadInput(f"{path}: a final read has two columns of u8, token and multiplicity")
-        columns = table.astype(np.uint64)
-        found[path.stem] = FinalRead(path.stem, columns[:, 0], columns[:, 1])
+        tokens, counts = (np.ascontiguousarray(column, dtype=np.uint64) for column in table.T)
+        found[path.stem] = FinalRead(path.stem, tokens, counts)
     return found
 
 

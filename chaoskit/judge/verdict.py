@@ -44,6 +44,7 @@ __all__ = [
     "judge_histories",
     "judge_run",
     "judge_trial",
+    "judge_view",
 ]
 
 EXIT_CODES: Mapping[Verdict, int] = {
@@ -117,7 +118,11 @@ class Ending:
 
 def judge_trial(case: Case, trial: TrialInput) -> JudgedTrial:
     """Measure and judge one trial; pure."""
-    view = View(trial.history)
+    return judge_view(case, trial, View(trial.history))
+
+
+def judge_view(case: Case, trial: TrialInput, view: View) -> JudgedTrial:
+    """The same, with a view of the trial's history that is kept for more."""
     metrics = measure_view(view)
     bounded = tuple(measure(t, trial.n, view, metrics) for t in case.thresholds)
     each = [

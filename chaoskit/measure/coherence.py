@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chaoskit.history.records import Op, Outcome
+from chaoskit.history.records import Outcome
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import View
 
@@ -17,17 +17,17 @@ _GRACE_NS = 1_000_000  # clocks are read before and after, never at the same ins
 
 def contradictions(view: View) -> tuple[str, ...]:
     """One sentence for each rule that the records of the trial break."""
-    records = view.history.requests
+    column, history = view.table.column, view.history
     found: list[str] = []
-    known = np.isin(records["outcome"], [int(o) for o in Outcome])
+    known = np.isin(column("outcome"), [int(o) for o in Outcome])
     _count(found, ~known, "have no outcome class")
-    _count(found, records["stream"] >= len(view.history.streams), "belong to no stream")
-    _count(found, records["error"] >= len(view.history.errors), "name an unknown error")
-    _count(found, records["server"] >= len(view.history.servers), "name an unknown server")
-    asked = records["outcome"] != Outcome.NOT_SENT
-    early = records["sent_ns"] < records["due_ns"] - _GRACE_NS
+    _count(found, column("stream") >= len(history.streams), "belong to no stream")
+    _count(found, column("error") >= len(history.errors), "name an unknown error")
+    _count(found, column("server") >= len(history.servers), "name an unknown server")
+    asked = column("outcome") != Outcome.NOT_SENT
+    early = column("sent_ns") < column("due_ns") - _GRACE_NS
     _count(found, asked & early, "were sent before they were due")
-    _count(found, asked & (records["done_ns"] < records["sent_ns"]), "were done before sent")
+    _count(found, asked & (column("done_ns") < column("sent_ns")), "were done before sent")
     for name, track in view.tracks.items():
         late = track.done - track.due
         wrong = track.good & (late > track.stream.deadline_ns + _GRACE_NS)
@@ -36,8 +36,7 @@ def contradictions(view: View) -> tuple[str, ...]:
         counts = view.counts(track, view.observed)
         if counts["due"] != sum(counts[o.name.lower()] for o in Outcome):
             found.append(f"the classes of {name} do not add up to the requests due")
-    tokens = np.sort(records["token"][(records["op"] == Op.APPEND) & asked])
-    tokens = tokens[tokens != 0]
+    tokens = view.tried
     _count(found, tokens[1:] == tokens[:-1], "wrote a token that is not unique")
     return tuple(found)
 

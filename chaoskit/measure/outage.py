@@ -78,6 +78,8 @@ class _Search:
 
 def find_outages(track: Track, observed_until_ns: int) -> tuple[Outage, ...]:
     """Every outage of the track, in order of time."""
+    if not track.bad.any():
+        return ()
     search = _Search(track)
     bad, due = search.bad, track.due
     found: list[Outage] = []

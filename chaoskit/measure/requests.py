@@ -32,20 +32,20 @@ def dropped(view: View, span: Span, track: Track | None = None) -> Dropped:
     counts = view.counts(track, span)
     by_class = {o.name.lower(): counts[o.name.lower()] for o in BAD}
     count, due = sum(by_class.values()), high - low
-    failed = track.requests[low:high][track.outcome[low:high] != Outcome.OK]
+    errors = track.column("error")[low:high][track.outcome[low:high] != Outcome.OK]
     return Dropped(
         count=count,
         due=due,
         ratio=count / due if due else 0.0,
         by_class=by_class,
-        by_error=_by_error(view, failed),
+        by_error=_by_error(view, errors),
     )
 
 
-def _by_error(view: View, failed: np.ndarray[Any, Any]) -> dict[str, int]:
+def _by_error(view: View, met: np.ndarray[Any, Any]) -> dict[str, int]:
     """How often each error was met, most frequent first; requests without one are left out."""
     errors = view.history.errors
-    counts = pd.Series(failed["error"][failed["error"] > 0]).value_counts()
+    counts = pd.Series(met[met > 0]).value_counts()
     named = {
         errors[i] if i < len(errors) else f"error {i}": count
         for i, count in zip(counts.index.tolist(), counts.tolist(), strict=True)
@@ -101,7 +101,7 @@ def max_stall(view: View) -> Interval:
     if not asked.size:
         return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note="no request was asked")
     stalls = track.done[asked] - track.due[asked]
-    timed_out = (track.requests["flags"][asked] & int(Flag.TIMED_OUT)) != 0
+    timed_out = (track.column("flags")[asked] & int(Flag.TIMED_OUT)) != 0
     timed_out |= (track.done[asked] - track.sent[asked] >= track.stream.timeout_ns) & ~(
         track.answered[asked]
     )

@@ -15,10 +15,11 @@ from chaoskit.measure.roles import spells
 from chaoskit.measure.track import Ints, Track
 from chaoskit.measure.view import View
 
-__all__ = ["Band", "Dot", "RoleSpan", "Timeline", "timeline"]
+__all__ = ["Band", "Dot", "RoleSpan", "Timeline", "timeline", "timeline_of"]
 
 _BINS_AT_MOST = 400
 _DOTS_AT_MOST = 3000
+_CODES = 256  # values that the byte of an outcome can have
 _AROUND_NS = NS  # of the close-up, before the fault and after the outage
 
 
@@ -71,7 +72,11 @@ class Timeline:
 
 def timeline(history: History) -> Timeline:
     """Everything that the charts of a trial need, however long it was: at most 400 bins."""
-    view = View(history)
+    return timeline_of(View(history))
+
+
+def timeline_of(view: View) -> Timeline:
+    """The same, of a view that was made already."""
     start, end = view.observed
     width = _width_ns(end - start)
     edges = np.arange(start, max(end, start + 1) + width, width, dtype=np.int64)
@@ -84,7 +89,7 @@ def timeline(history: History) -> Timeline:
         latency=_latency(view.headline, edges),
         roles=tuple(
             RoleSpan(s.node, _axis(view, max(s.from_ns, start)), _axis(view, s.to_ns), s.role)
-            for s in spells(history)
+            for s in spells(view.history)
             if s.to_ns > start
         ),
         faults=tuple(
@@ -93,7 +98,7 @@ def timeline(history: History) -> Timeline:
                 _axis(view, f.commanded_ns),
                 _axis(view, end if f.healed_ns is None else f.healed_ns),
             )
-            for f in history.faults
+            for f in view.history.faults
         ),
         outages=tuple(Band(n, _axis(view, o.start_ns), _axis(view, o.end_ns)) for n, o in shown),
         dots=_dots(view),
@@ -114,11 +119,10 @@ def _width_ns(length_ns: int) -> int:
 
 def _outcomes(track: Track, edges: Ints) -> Mapping[str, tuple[int, ...]]:
     """Requests due in each bin, by outcome."""
-    table = pd.crosstab(track.outcome, _bin(track.due, edges)).reindex(
-        index=list(Outcome), columns=range(edges.size - 1), fill_value=0
-    )
-    rows = zip(Outcome, table.to_numpy().tolist(), strict=True)
-    return {outcome.name.lower(): tuple(row) for outcome, row in rows}
+    bins = edges.size - 1
+    cell = _bin(track.due, edges) * _CODES + track.outcome
+    table = np.bincount(cell, minlength=bins * _CODES).reshape(-1, _CODES)[:bins]
+    return {o.name.lower(): tuple(table[:, o].tolist()) for o in Outcome}
 
 
 def _latency(track: Track, edges: Ints) -> Mapping[str, tuple[float | None, ...]]:

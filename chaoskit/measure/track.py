@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy as np
 from chaoskit.clock import NS
 from chaoskit.history.history import Stream
 from chaoskit.history.records import Outcome
+from chaoskit.measure.table import Column, Slice, Table
 
-__all__ = ["Ints", "Track"]
+__all__ = ["Bools", "Ints", "Track"]
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
@@ -23,14 +25,14 @@ class Track:
     asked (not_sent) is neither: it counts against the harness, and shows nothing of the system.
     """
 
-    def __init__(self, stream: Stream, requests: np.ndarray[Any, Any]) -> None:
+    def __init__(self, stream: Stream, requests: np.ndarray[Any, Any] | Slice) -> None:
         self.stream = stream
-        self.requests = requests[_order(requests)]
-        self.due: Ints = np.ascontiguousarray(self.requests["due_ns"])
-        self.sent: Ints = np.ascontiguousarray(self.requests["sent_ns"])
-        self.done: Ints = np.ascontiguousarray(self.requests["done_ns"])
-        self.outcome: Ints = self.requests["outcome"].astype(np.int64)
-        self.server: Ints = self.requests["server"].astype(np.int64)
+        self._rows = requests if isinstance(requests, Slice) else _alone(requests)
+        self.due: Ints = self.column("due_ns")
+        self.sent: Ints = self.column("sent_ns")
+        self.done: Ints = self.column("done_ns")
+        self.outcome: Column = self.column("outcome")
+        self.server: Column = self.column("server")
         self.good: Bools = self.outcome == Outcome.OK
         self.answered: Bools = self.good | (self.outcome == Outcome.OK_LATE)
         self.asked: Bools = self.outcome != Outcome.NOT_SENT
@@ -38,6 +40,15 @@ class Track:
 
     def __len__(self) -> int:
         return int(self.due.size)
+
+    def column(self, name: str) -> Column:
+        """Any column of the records, in order of due; not a copy."""
+        return self._rows.column(name)
+
+    @cached_property
+    def requests(self) -> np.ndarray[Any, Any]:
+        """Whole records in order of due: a copy of 64 bytes each. ``column`` costs less."""
+        return self._rows.records()
 
     @property
     def interval_ns(self) -> int:
@@ -56,12 +67,8 @@ class Track:
         return lags[asked]
 
 
-def _order(requests: np.ndarray[Any, Any]) -> Ints:
-    """By due; where that does not decide, by what else tells two records apart."""
-    due = np.ascontiguousarray(requests["due_ns"])
-    order: Ints = np.argsort(due, kind="stable")
-    due = due[order]
-    if bool((due[1:] == due[:-1]).any()):
-        rest = ("outcome", "token", "done_ns", "sent_ns", "due_ns")
-        order = np.lexsort([requests[name] for name in rest])
-    return order
+def _alone(requests: np.ndarray[Any, Any]) -> Slice:
+    """A table of one stream, whatever the records say that they belong to."""
+    ours = requests.copy()
+    ours["stream"] = 0
+    return Table(ours, 1).stream(0)

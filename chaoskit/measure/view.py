@@ -1,6 +1,6 @@
 """How every measurement looks at a history: streams sorted by due time, phases, outages.
 
-All arrays are sorted once; everything after that is linear or logarithmic in the requests.
+Requests are sorted once; everything after that is linear or logarithmic in their number.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 
 from chaoskit.clock import NS
 from chaoskit.history.history import FaultRecord, History, Stream
-from chaoskit.history.records import Outcome
+from chaoskit.history.records import Op, Outcome
 from chaoskit.measure.outage import Outage, find_outages
+from chaoskit.measure.table import Column, Table, sorted_once
 from chaoskit.measure.track import Track
 
 __all__ = ["PHASES", "Span", "View"]
@@ -56,13 +57,16 @@ class View:
     @cached_property
     def tracks(self) -> Mapping[str, Track]:
         """Each stream's requests that were due while the trial was observed."""
-        requests = self.history.requests
-        due, stream = requests["due_ns"], requests["stream"]
-        inside = (due >= self.observed[0]) & (due < self.observed[1])
+        table = self.table
         return {
-            s.name: Track(s, requests[inside & (stream == index)])
+            s.name: Track(s, table.stream(index).due_between(*self.observed))
             for index, s in enumerate(self.history.streams)
         }
+
+    @cached_property
+    def table(self) -> Table:
+        """Every request of the trial, warm-up included, by column."""
+        return Table(self.history.requests, len(self.history.streams))
 
     @cached_property
     def headline(self) -> Track:
@@ -122,6 +126,36 @@ class View:
         """The headline outage's end; the end of observation if it has none."""
         outage = self.outage
         return self.observed[1] if outage is None else min(outage.end_ns, self.observed[1])
+
+    # ------------------------------------------------------------ what was written
+
+    @cached_property
+    def appended(self) -> Column:
+        """Tokens of every append, warm-up included, sorted."""
+        return self._tokens(asked=False)
+
+    @cached_property
+    def tried(self) -> Column:
+        """Tokens of the appends that were really asked, sorted."""
+        return self._tokens(asked=True)
+
+    def _tokens(self, *, asked: bool) -> Column:
+        table = self.table
+        tokens = table.column("token")
+        chosen = (table.column("op") == Op.APPEND) & (tokens != 0)
+        if asked:
+            chosen &= table.column("outcome") != Outcome.NOT_SENT
+        return sorted_once(tokens[chosen])
+
+    @cached_property
+    def held(self) -> Column:
+        """Tokens in any final read, sorted, each once."""
+        finals = self.history.finals.values()
+        parts = [f.tokens if bool(f.counts.all()) else f.tokens[f.counts > 0] for f in finals]
+        held = sorted_once(np.concatenate([*parts, np.zeros(0, dtype=np.uint64)]))
+        first = np.ones(held.size, dtype=bool)  # sorting beats numpy's hashing tenfold here
+        first[1:] = held[1:] != held[:-1]
+        return held[first]
 
     # ------------------------------------------------------------ phases
 

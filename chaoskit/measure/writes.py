@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from chaoskit.clock import NS
-from chaoskit.history.history import FRONTDOOR, FinalRead
+from chaoskit.history.history import FRONTDOOR
 from chaoskit.history.records import Op, Outcome
 from chaoskit.measure.model import Example, Safety
+from chaoskit.measure.table import sorted_once
+from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
 
 __all__ = [
@@ -41,12 +43,12 @@ def missing_reads(view: View) -> tuple[str, ...]:
 
 def lost_writes(view: View) -> Safety:
     """Acknowledged appends that are in no final read, front door or node."""
-    appends = _appends(view)
-    acked = appends[np.isin(appends["outcome"], (Outcome.OK, Outcome.OK_LATE))]
+    acked = _appends(view, Outcome.OK, Outcome.OK_LATE)
     finals, missing = view.history.finals, missing_reads(view)
     if not finals:
         return _unchecked(f"there is no final read ({acked.size} acknowledged writes)")
-    there = np.isin(acked["token"], _union(list(finals.values())))
+    tokens = view.table.column("token")[acked]
+    there = _among(tokens, view.held)
     absent = acked[~there]
     if absent.size and missing:
         return _unchecked(
@@ -55,7 +57,8 @@ def lost_writes(view: View) -> Safety:
         )
     notes = []
     if FRONTDOOR in finals:
-        hidden = int(np.count_nonzero(there & ~np.isin(acked["token"], finals[FRONTDOOR].tokens)))
+        shown = _among(tokens, sorted_once(finals[FRONTDOOR].tokens))
+        hidden = int(np.count_nonzero(there & ~shown))
         if hidden:
             notes.append(f"{hidden} more are on a node but not behind the front door")
     else:
@@ -66,10 +69,10 @@ def lost_writes(view: View) -> Safety:
 
 def duplicate_writes(view: View) -> Safety:
     """Copies too many of appends of this trial, in the place that has most of them."""
-    appends = _appends(view)
     worst, where, offenders = 0, "", {}
     for place, final in sorted(view.history.finals.items()):
-        twice = (final.counts > 1) & np.isin(final.tokens, appends["token"])
+        twice = np.flatnonzero(final.counts > 1)
+        twice = twice[_among(final.tokens[twice], view.appended)]
         extra = int((final.counts[twice] - np.uint64(1)).sum())
         if extra > worst:
             worst, where = extra, place
@@ -77,7 +80,11 @@ def duplicate_writes(view: View) -> Safety:
             offenders = dict(zip(final.tokens[twice].tolist(), counts, strict=True))
     if not view.history.finals:
         return _unchecked("there is no final read")
-    rows = appends[np.isin(appends["token"], np.array(list(offenders), dtype=np.uint64))]
+    if not offenders:
+        return Safety(count=worst)
+    appends = _appends(view)
+    named = np.sort(np.array(list(offenders), dtype=np.uint64))
+    rows = appends[_among(view.table.column("token")[appends], named)]
     examples = _examples(view, rows, lambda t: f"{offenders[t]} times on {where}")
     return Safety(count=worst, examples=examples)
 
@@ -86,10 +93,7 @@ def unexpected_writes(view: View) -> Safety:
     """Tokens in a final read that nobody tried to append in this trial."""
     if not view.history.finals:
         return _unchecked("there is no final read")
-    appends = _appends(view)
-    tried = appends["token"][appends["outcome"] != Outcome.NOT_SENT]
-    found = _union(list(view.history.finals.values()))
-    strange = found[~np.isin(found, tried)]
+    strange = view.held[~_among(view.held, view.tried)]
     examples = tuple(
         Example(token=int(t), detail="on " + ", ".join(_places(view, int(t))))
         for t in strange[:_SHOWN]
@@ -101,27 +105,30 @@ def resurrected_writes(view: View) -> Safety:
     """Appends that were definitely refused and are there all the same."""
     if not view.history.finals:
         return _unchecked("there is no final read")
-    appends = _appends(view)
-    refused = appends[appends["outcome"] == Outcome.FAIL_DEFINITE]
-    back = refused[np.isin(refused["token"], _union(list(view.history.finals.values())))]
+    refused = _appends(view, Outcome.FAIL_DEFINITE)
+    back = refused[_among(view.table.column("token")[refused], view.held)]
     examples = _examples(view, back, lambda t: "refused, yet on " + ", ".join(_places(view, t)))
     return Safety(count=int(back.size), examples=examples)
 
 
-def _appends(view: View) -> np.ndarray[Any, Any]:
-    """Every append of the trial, warm-up included."""
-    requests = view.history.requests
-    appends: np.ndarray[Any, Any] = requests[
-        (requests["op"] == Op.APPEND) & (requests["token"] != 0)
-    ]
-    return appends
+def _appends(view: View, *outcomes: Outcome) -> Ints:
+    """Rows of the table: appends of the trial, warm-up included, that ended in one of these."""
+    table = view.table
+    chosen = (table.column("op") == Op.APPEND) & (table.column("token") != 0)
+    if outcomes:
+        chosen &= np.isin(table.column("outcome"), outcomes)
+    rows: Ints = np.flatnonzero(chosen)
+    return rows
 
 
-def _union(finals: list[FinalRead]) -> Tokens:
-    held: Tokens = np.sort(np.concatenate([f.tokens[f.counts > 0] for f in finals]))
-    first = np.ones(held.size, dtype=bool)  # sorting beats numpy's hashing tenfold here
-    first[1:] = held[1:] != held[:-1]
-    return held[first]
+def _among(tokens: Tokens, held: Tokens) -> Bools:
+    """Which of ``tokens`` are in ``held``, which is sorted."""
+    if not held.size:
+        return np.zeros(tokens.size, dtype=bool)
+    at = np.searchsorted(held, tokens)
+    at[at == held.size] = 0
+    found: Bools = held[at] == tokens
+    return found
 
 
 def _places(view: View, token: int) -> list[str]:
@@ -129,22 +136,22 @@ def _places(view: View, token: int) -> list[str]:
     return sorted(p for p, f in view.history.finals.items() if bool((f.tokens == wanted).any()))
 
 
-def _examples(
-    view: View, rows: np.ndarray[Any, Any], say: Callable[[int], str]
-) -> tuple[Example, ...]:
-    """The first few by when they were acknowledged."""
-    servers, fault = view.history.servers, view.fault
-    first = rows[np.lexsort((rows["token"], rows["done_ns"]))][:_SHOWN]
+def _examples(view: View, rows: Ints, say: Callable[[int], str]) -> tuple[Example, ...]:
+    """The first few by when they were acknowledged; ``rows`` of the table."""
+    servers, fault, table = view.history.servers, view.fault, view.table
+    token, done = table.column("token"), table.column("done_ns")
+    first = rows[np.lexsort((token[rows], done[rows]))][:_SHOWN]
+    sent, server = table.column("sent_ns"), table.column("server")
     return tuple(
         Example(
-            token=int(row["token"]),
-            sent_ns=int(row["sent_ns"]),
-            acknowledged_ns=int(row["done_ns"]),
-            server=servers[row["server"]] or None if row["server"] < len(servers) else None,
-            after_fault_s=(int(row["done_ns"]) - fault.acknowledged_ns) / NS if fault else None,
-            detail=say(int(row["token"])),
+            token=int(token[row]),
+            sent_ns=int(sent[row]),
+            acknowledged_ns=int(done[row]),
+            server=servers[server[row]] or None if server[row] < len(servers) else None,
+            after_fault_s=(int(done[row]) - fault.acknowledged_ns) / NS if fault else None,
+            detail=say(int(token[row])),
         )
-        for row in first
+        for row in first.tolist()
     )
 
 
