@@ -160,7 +160,9 @@ def _finished(folder: Path) -> bool:
 
 
 def _case(facts: RunFile) -> Case:
-    gates = Gates(facts.baseline_s, facts.baseline_requests, facts.stable_s)
+    gates = Gates(
+        facts.baseline_s, facts.baseline_requests, facts.stable_s, steady_s=facts.steady_s
+    )
     band = None
     if facts.band is not None:
         band = Band(facts.band.low_s, facts.band.high_s, facts.band.formula)

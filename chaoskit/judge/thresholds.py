@@ -35,8 +35,17 @@ __all__ = [
     "over_trials",
 ]
 
-SAFETY = frozenset({"lost_writes", "duplicate_writes", "unexpected_writes", "resurrected_writes"})
-"""Violations of these are proven by what is stored, whatever else is broken in the trial."""
+SAFETY = frozenset(
+    {
+        "lost_writes",
+        "duplicate_writes",
+        "unexpected_writes",
+        "resurrected_writes",
+        "stale_reads",
+        "session_violations",
+    }
+)
+"""Violations of these are proven by what was stored or read, whatever else is broken."""
 
 _WITHIN_TRIAL = frozenset({"latency", "dropped_requests", "error_rate", "availability"})
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {

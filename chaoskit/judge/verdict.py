@@ -118,7 +118,7 @@ class Ending:
 def judge_trial(case: Case, trial: TrialInput) -> JudgedTrial:
     """Measure and judge one trial; pure."""
     view = View(trial.history)
-    metrics = measure_view(view)
+    metrics = measure_view(view, case.gates.steady_s)
     bounded = tuple(measure(t, trial.n, view, metrics) for t in case.thresholds)
     each = [
         expectation(t, b)
