@@ -238,7 +238,9 @@ def _finished(folder: Path) -> bool:
 
 def case_of(facts: RunFile) -> Case:
     """What is to be judged, as it was stored. Raises ``BadInput``."""
-    gates = Gates(facts.baseline_s, facts.baseline_requests, facts.stable_s)
+    gates = Gates(
+        facts.baseline_s, facts.baseline_requests, facts.stable_s, steady_s=facts.steady_s
+    )
     band = None
     if facts.band is not None:
         band = Band(facts.band.low_s, facts.band.high_s, facts.band.formula)

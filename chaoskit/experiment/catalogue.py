@@ -74,6 +74,13 @@ METRICS: Mapping[str, MetricFacts] = {
     "duplicate_writes": _facts("count", "writes that are stored more than once", "nothing"),
     "resurrected_writes": _facts("count", "writes refused to the client, yet stored", "nothing"),
     "unexpected_writes": _facts("count", "stored values that nobody wrote", "nothing"),
+    "stale_reads": _facts("count", "reads of a value that had been replaced", "nothing"),
+    "session_violations": _facts(
+        "count", "reads older than what their client had read or written", "nothing"
+    ),
+    "time_to_steady": _facts("s", "from the fault until service is as good as before it"),
+    "gray_time": _facts("s", "clients without service while every probe says that all is well"),
+    "flapping": _facts("count", "changes of primary beyond one a fault", "nothing"),
     "time_to_detect": _facts("s", "from the fault until the control plane declares it"),
     "latency": _facts(
         "s", "of answered requests, from when they were due", "requests", phased=True
@@ -85,11 +92,20 @@ METRICS: Mapping[str, MetricFacts] = {
 """Metric → what a threshold on it may say."""
 
 
-SAFETY = frozenset({"lost_writes", "duplicate_writes", "unexpected_writes", "resurrected_writes"})
-"""Violations of these are proven by what is stored, whatever else is broken in the trial."""
+SAFETY = frozenset(
+    {
+        "lost_writes",
+        "duplicate_writes",
+        "unexpected_writes",
+        "resurrected_writes",
+        "stale_reads",
+        "session_violations",
+    }
+)
+"""Violations are proven by what was stored or read, whatever else is broken in the trial."""
 
 
-NOT_MEASURED = ("stale_reads", "dual_primary", "time_to_steady")
+NOT_MEASURED = ("dual_primary",)
 """Metrics of the specification that this version does not measure: refused, not forgotten."""
 
 

@@ -30,6 +30,8 @@ __all__ = ["Scenario", "Style", "Truth", "simulate", "store"]
 
 Style = Literal["refuse", "stall", "drop", "503"]
 
+_Times = np.ndarray[Any, np.dtype[np.int64]]
+
 _ERRORS = ("", "refused", "timeout", "503")
 _SERVERS = ("", "node-a", "node-b")
 
@@ -54,6 +56,7 @@ class Scenario:
     fails_over: bool = True  # node-b takes over; else node-a comes back by itself
     bites: bool = True  # False: the fault is a noop
     poll_s: float = 0.05
+    registers: int = 0  # so many are put (every fifth write) and read, linearizably
     seed: int = 1
 
 
@@ -92,8 +95,9 @@ def simulate(scenario: Scenario) -> tuple[History, Truth]:
         for name, op, connections in scenario.streams
     )
     parts = [_requests(scenario, comb, truth, (start, end), rng) for comb in enumerate(streams)]
-    records = np.concatenate([records for records, _ in parts])
-    tokens = np.sort(np.concatenate([executed for _, executed in parts]))
+    records = np.concatenate([records for records, _, _ in parts])
+    tokens = np.sort(np.concatenate([executed for _, executed, _ in parts]))
+    _read_registers(records, np.concatenate([at for _, _, at in parts]))
     counts = np.ones(tokens.size, dtype=np.uint64)
     records = records[rng.permutation(records.size)]
     places = (FRONTDOOR, "node-a", "node-b")
@@ -119,8 +123,11 @@ def _requests(
     truth: Truth,
     span: tuple[int, int],
     rng: np.random.Generator,
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.uint64]]]:
-    """Records of one comb, and the tokens that the system really has."""
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.uint64]], _Times]:
+    """Records of one comb, the log's tokens that the system really has, and when each took effect.
+
+    0 for what never took effect.
+    """
     index, stream = comb
     size = int((span[1] - span[0]) / NS * stream.rate)
     records = empty(size)
@@ -158,8 +165,28 @@ def _requests(
     records["op"] = int(Op.APPEND if writes else Op.SCAN)
     if writes:
         records["token"] = np.arange(size, dtype=np.uint64) + np.uint64((index + 1) << 32)
-    tokens = records["token"][executed] if writes else records["token"][:0]
-    return records, tokens.astype(np.uint64)
+    if scenario.registers:
+        slot = np.arange(size)
+        put = slot % 5 == 0 if writes else np.ones(size, dtype=bool)
+        records["op"][put] = int(Op.PUT if writes else Op.GET)
+        number = slot // 5 if writes else slot
+        records["key"] = np.where(put, number % scenario.registers + 1, 0)
+    in_log = executed & (records["op"] == Op.APPEND)
+    effect = np.where(executed, np.where(out, np.maximum(truth.end_ns, arrived), arrived), 0)
+    return records, records["token"][in_log].astype(np.uint64), effect
+
+
+def _read_registers(records: np.ndarray[Any, Any], effect: _Times) -> None:
+    """Fill in what each answered GET read: the value that was there when it took effect."""
+    answered = np.isin(records["outcome"], (int(Outcome.OK), int(Outcome.OK_LATE)))
+    held: dict[int, int] = {}
+    ours = np.flatnonzero(np.isin(records["op"], (int(Op.PUT), int(Op.GET))))
+    for row in ours[np.argsort(effect[ours], kind="stable")]:
+        key = int(records["key"][row])
+        if records["op"][row] == Op.PUT and effect[row]:
+            held[key] = int(records["token"][row])
+        elif records["op"][row] == Op.GET and answered[row]:
+            records["seen"][row] = held.get(key, 0)
 
 
 def _fault(scenario: Scenario, truth: Truth, end: int) -> FaultRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from chaoskit.clock import NS
 from chaoskit.experiment.threshold import Threshold
@@ -24,6 +24,8 @@ _SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
     "bad_time": lambda m: m.bad_time,
     "goodput_gap": lambda m: m.goodput_gap,
     "max_stall": lambda m: m.max_stall,
+    "time_to_steady": lambda m: m.time_to_steady,
+    "gray_time": lambda m: m.gray_time,
 }
 
 
@@ -180,12 +182,30 @@ def not_checked(
         said.append("time to detect: no probe saw another node become primary")
     if trials and any(f.felt_healed_ns is None for t in trials for f in t.faults):
         said.append("that the healed node serves again: no connection to it was seen to work")
+    said += _not_read(judged, measured)
+    if measured and all(m.time_to_steady is None for m in measured):
+        said.append("time to steady: the baseline is too short to compare with")
+    if measured and all(m.gray_time is None for m in measured):
+        said.append("gray time and flapping: no node was seen to be primary")
     said += [
         "two primaries at once behind the nodes' backs (no writer is pinned to each node)",
-        "stale reads, session order and linearizability",
-        "time to steady state after recovery",
+        "linearizability",
     ]
     return tuple(said)
+
+
+def _not_read(judged: Collection[str], measured: Sequence[Metrics]) -> list[str]:
+    """What reads of registers could have shown and were not asked."""
+    said: list[str] = []
+    for name in ("stale_reads", "session_violations"):
+        found = [s for m in measured if (s := getattr(m, name)) is not None]
+        words = name.replace("_", " ")
+        if any(s.count for s in found) and name not in judged:
+            said.append(f"there were {words}, and no threshold speaks of them")
+        why = next((s.note for s in found if not s.checked), None)
+        if why or (measured and not found):
+            said.append(f"{words}: {why or 'not measured'}")
+    return said
 
 
 def trial_notes(view: View, metrics: Metrics) -> tuple[str, ...]:

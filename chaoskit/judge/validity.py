@@ -16,6 +16,7 @@ from chaoskit.judge.wording import joined, plural, seconds
 from chaoskit.measure.coherence import contradictions, missing_slots
 from chaoskit.measure.outage import Outage
 from chaoskit.measure.roles import PRIMARY, polls
+from chaoskit.measure.steady import STEADY_S
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import View
 from chaoskit.measure.writes import missing_reads
@@ -36,6 +37,7 @@ class Gates:
     tick_lag_s: float = 0.5  # the harness's own heartbeat
     missing_share: float = 0.005  # slots of a comb that may be neither recorded nor not_sent
     unasked_share: float = 0.01  # slots that may be not_sent
+    steady_s: float = STEADY_S  # not a gate: as good as before for so long, to call it steady
 
 
 def reasons(view: View, gates: Gates) -> tuple[str, ...]:

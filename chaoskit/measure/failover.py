@@ -12,7 +12,15 @@ from chaoskit.measure.model import Interval
 from chaoskit.measure.roles import Promotion, promotion
 from chaoskit.measure.view import View, as_seconds
 
-__all__ = ["failover_time", "first_good_ns", "phases", "recovery_kind", "split", "time_to_detect"]
+__all__ = [
+    "failover_time",
+    "first_good_ns",
+    "phases",
+    "proven_ns",
+    "recovery_kind",
+    "split",
+    "time_to_detect",
+]
 
 NOTHING_FAILED_OVER = "nothing failed over: no outage, and the same node went on writing"
 
@@ -48,7 +56,7 @@ def failover_time(view: View) -> Interval:
         since = view.observed[1] - fault.acknowledged_ns
         return Interval(
             value_s=as_seconds(since),
-            low_s=as_seconds(max(0, min(since, view.observed[1] - _proven_ns(fault)))),
+            low_s=as_seconds(max(0, min(since, view.observed[1] - proven_ns(fault)))),
             censored=True,
             note="no good write before observation ended",
         )
@@ -127,7 +135,7 @@ def _part(view: View, name: str, length_ns: int, change: Promotion | None) -> In
     fault = view.fault
     if fault is not None and name == "mask":
         after = fault.acknowledged_ns - fault.commanded_ns
-        before = max(0, _proven_ns(fault) - fault.acknowledged_ns)
+        before = max(0, proven_ns(fault) - fault.acknowledged_ns)
     half = 0 if change is None or name == "mask" else (change.seen_ns - change.after_ns) // 2 + 1
     interval = view.headline.interval_ns if name in ("mask", "promote+reroute") else 0
     low = max(0, length_ns - before - half - interval)
@@ -157,7 +165,7 @@ def recovery_kind(view: View) -> str:
     return "in-place restart"
 
 
-def _proven_ns(fault: FaultRecord) -> int:
+def proven_ns(fault: FaultRecord) -> int:
     """From when on the fault was certainly in force."""
     return max(fault.acknowledged_ns, fault.verified_ns or fault.acknowledged_ns)
 
@@ -165,6 +173,6 @@ def _proven_ns(fault: FaultRecord) -> int:
 def _since(fault: FaultRecord, at: int, low_at: int, high_at: int, lag: int) -> Interval:
     """A moment as a duration since the fault; the bracket holds the value, and is not negative."""
     value = max(0, at - fault.acknowledged_ns)
-    low = max(0, min(value, low_at - _proven_ns(fault) - lag))
+    low = max(0, min(value, low_at - proven_ns(fault) - lag))
     high = max(value, high_at - fault.commanded_ns + lag)
     return Interval(value_s=as_seconds(value), low_s=as_seconds(low), high_s=as_seconds(high))

@@ -9,6 +9,7 @@ from chaoskit.history.history import History
 from chaoskit.measure.failover import failover_time, phases, recovery_kind, time_to_detect
 from chaoskit.measure.model import Count, Interval, Metrics
 from chaoskit.measure.outage import Outage, bad_runs
+from chaoskit.measure.registers import session_violations, stale_reads
 from chaoskit.measure.requests import (
     bad_time,
     dropped,
@@ -18,8 +19,10 @@ from chaoskit.measure.requests import (
     latency,
     max_stall,
 )
+from chaoskit.measure.steady import STEADY_S, latency_overshoot, lost_goodput, time_to_steady
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import PHASES, View, as_seconds
+from chaoskit.measure.watching import flapping, gray_time
 from chaoskit.measure.writes import (
     duplicate_writes,
     lost_writes,
@@ -29,15 +32,20 @@ from chaoskit.measure.writes import (
 
 __all__ = ["measure_trial", "measure_view", "outage_interval", "percentile_s"]
 
+_MONTH_S = 30 * 86_400
+_OBJECTIVES = (("99.9%", 0.001), ("99.99%", 0.0001))  # share of bad requests that each allows
 _QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
 
 
-def measure_trial(history: History) -> Metrics:
-    """Every metric of a trial; pure, and the same for the same history."""
-    return measure_view(View(history))
+def measure_trial(history: History, steady_s: float = STEADY_S) -> Metrics:
+    """Every metric of a trial; pure, and the same for the same history.
+
+    ``steady_s``: how long service must be as good as before the fault, to call it steady.
+    """
+    return measure_view(View(history), steady_s)
 
 
-def measure_view(view: View) -> Metrics:
+def measure_view(view: View, steady_s: float = STEADY_S) -> Metrics:
     """The same, of a view that is kept for more."""
     by_stream = {name: outage_interval(view, track) for name, track in view.tracks.items()}
     reads = view.kept_reads()
@@ -58,7 +66,14 @@ def measure_view(view: View) -> Metrics:
         duplicate_writes=duplicate_writes(view),
         unexpected_writes=unexpected_writes(view),
         resurrected_writes=resurrected_writes(view),
+        stale_reads=stale_reads(view),
+        session_violations=session_violations(view),
+        time_to_steady=time_to_steady(view, steady_s),
+        gray_time=gray_time(view),
         flaps=Count(count=bad_runs(view.headline, start)),
+        flapping=flapping(view),
+        lost_goodput=lost_goodput(view),
+        latency_overshoot_s=latency_overshoot(view),
         recovery=recovery_kind(view),
         phases=phases(view),
         values=_values(view),
@@ -126,4 +141,7 @@ def _values(view: View) -> Mapping[str, float | None]:
         values[f"availability@{phase}"] = 1 - bad
         for name, q in _QUANTILES:
             values[f"latency.{name}@{phase}"] = percentile_s(view, phase, q)
+    burned = bad_time(view).value_s or 0.0
+    for objective, allowed in _OBJECTIVES:
+        values[f"error_budget_ratio@{objective}"] = burned / (allowed * _MONTH_S)
     return values

@@ -87,7 +87,14 @@ class Metrics(Frozen):
     duplicate_writes: Safety
     unexpected_writes: Safety
     resurrected_writes: Safety | None = None
+    stale_reads: Safety | None = None
+    session_violations: Safety | None = None
+    time_to_steady: Interval | None = None
+    gray_time: Interval | None = None
     flaps: Count
+    flapping: Count | None = None
+    lost_goodput: float | None = None  # requests short of the baseline's share since the fault
+    latency_overshoot_s: float | None = None  # worst second's p99 after recovery, above baseline's
     recovery: str  # "failover", "in-place restart", "none", "failed"
     phases: Mapping[str, Interval] = {}
     values: Mapping[str, float | None] = {}  # "error_rate@outage", "latency.p99@recovered", ...

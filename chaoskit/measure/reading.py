@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaoskit.measure.metrics import percentile_s
-from chaoskit.measure.model import Interval, Metrics, Safety
+from chaoskit.measure.model import Count, Interval, Metrics, Safety
 from chaoskit.measure.requests import dropped, error_share, impact, latency
 from chaoskit.measure.view import PHASES, View
 
@@ -24,13 +24,23 @@ _INTERVALS = (
     "bad_time",
     "goodput_gap",
     "max_stall",
+    "time_to_steady",
+    "gray_time",
 )
-_SAFETIES = ("lost_writes", "duplicate_writes", "unexpected_writes", "resurrected_writes")
+_SAFETIES = (
+    "lost_writes",
+    "duplicate_writes",
+    "unexpected_writes",
+    "resurrected_writes",
+    "stale_reads",
+    "session_violations",
+)
 
 METRICS = (
     *_INTERVALS,
     *_SAFETIES,
     "flaps",
+    "flapping",
     "dropped_requests",
     "error_rate",
     "availability",
@@ -71,8 +81,8 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
         return _duration(metric, getattr(metrics, metric))
     if metric in _SAFETIES and phase is None:
         return _safety(metric, getattr(metrics, metric))
-    if metric == "flaps" and phase is None:
-        return _exact(float(metrics.flaps.count or 0), "count")
+    if metric in ("flaps", "flapping") and phase is None:
+        return _count(metric, getattr(metrics, metric))
     if metric == "dropped_requests":
         return _dropped(view, phase, stat, unit)
     if metric in ("error_rate", "availability"):
@@ -110,6 +120,13 @@ def _safety(name: str, found: Safety | None) -> Reading:
     if found is None or found.count is None:
         why = found.note if found else "not measured"
         return _absent(f"{name} could not be checked: {why}", "count")
+    return _exact(float(found.count), "count")
+
+
+def _count(name: str, found: Count | None) -> Reading:
+    if found is None or found.count is None:
+        why = found.note if found else "not measured"
+        return _absent(f"{name} could not be counted: {why}", "count")
     return _exact(float(found.count), "count")
 
 

@@ -120,6 +120,34 @@ DEFINITIONS = (
         "Writes that the client was told had failed and that a final read returned all the same.",
     ),
     Definition(
+        "stale_reads",
+        "stale reads",
+        "Reads that returned a value although another one had replaced it, and that had been"
+        " acknowledged before the read was sent.",
+    ),
+    Definition(
+        "session_violations",
+        "session violations",
+        "Reads older than what the same client had already read in that stream, or had itself"
+        " written.",
+    ),
+    Definition(
+        "time_to_steady",
+        "time to steady",
+        "From the fault acknowledged until every second is as good as the baseline again: 90 %"
+        " of its goodput, 1.5 times its p99, 0.1 % more bad requests at most.",
+    ),
+    Definition(
+        "gray_time",
+        "gray time",
+        "How long writes were out while every probe said that all is well.",
+    ),
+    Definition(
+        "flapping",
+        "flapping",
+        "How often a node became primary since the fault, beyond once for each fault.",
+    ),
+    Definition(
         "flaps",
         "flaps",
         "Separate stretches of bad requests before they are merged into outages: how often"
@@ -222,6 +250,7 @@ def figures(trial: TrialResult) -> Iterator[tuple[str, str]]:
             yield f"dropped, {_WORDS.get(kind, clean(kind))}", count(number)
         for stream, outage in metrics.client_outage_by_stream.items():
             yield f"client outage, {clean(stream)}", interval(outage)
+        yield from _after(metrics)
         yield "recovery", clean(metrics.recovery)
         for name, phase in metrics.phases.items():
             yield f"phase {clean(name)}", interval(phase)
@@ -232,6 +261,14 @@ def figures(trial: TrialResult) -> Iterator[tuple[str, str]]:
             yield f"from, to: {clean(name)}", f"{signed(first)} to {signed(last)}"
     for step, spent in trial.overhead_s.items():
         yield f"spent: {clean(step)}", seconds(spent)
+
+
+def _after(metrics: Metrics) -> Iterator[tuple[str, str]]:
+    """What the way back to steady cost."""
+    if metrics.lost_goodput is not None:
+        yield "lost goodput, requests", count(round(metrics.lost_goodput))
+    if metrics.latency_overshoot_s is not None:
+        yield "latency overshoot", seconds(metrics.latency_overshoot_s)
 
 
 def _tallies(metrics: Metrics) -> Iterator[tuple[str, str]]:

@@ -128,7 +128,7 @@ def build_errors(result: RunResult, detail: Detail) -> tuple[tuple[ErrorRow, ...
 
 
 def build_safety(result: RunResult, detail: Detail) -> tuple[SafetyRow, ...]:
-    """Lost, duplicate and unexpected writes, with the first offenders of every trial."""
+    """Writes lost, duplicate or unexpected, reads out of order; the first offenders of each."""
     return tuple(
         _safety(result, detail, key, label)
         for key, label in (
@@ -136,9 +136,11 @@ def build_safety(result: RunResult, detail: Detail) -> tuple[SafetyRow, ...]:
             ("duplicate_writes", "duplicate writes"),
             ("unexpected_writes", "unexpected writes"),
             ("resurrected_writes", "resurrected writes"),
+            ("stale_reads", "stale reads"),
+            ("session_violations", "session violations"),
         )
-        if key != "resurrected_writes"
-        or any(t.metrics and t.metrics.resurrected_writes for t in result.trials)
+        if key in ("lost_writes", "duplicate_writes", "unexpected_writes")
+        or any(t.metrics and getattr(t.metrics, key) for t in result.trials)
     )
 
 

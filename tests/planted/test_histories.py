@@ -10,7 +10,7 @@ import pytest
 
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.history.history import FinalRead
-from chaoskit.history.records import Outcome
+from chaoskit.history.records import Op, Outcome
 from chaoskit.history.simulated import Scenario, simulate
 from chaoskit.judge.result import Verdict
 from chaoskit.judge.verdict import Case, TrialInput, judge_histories, judge_trial
@@ -39,6 +39,11 @@ THRESHOLDS = (
     at_most("duplicate_writes", 0, "count"),
     at_most("unexpected_writes", 0, "count"),
     at_most("resurrected_writes", 0, "count"),
+    at_most("stale_reads", 0, "count"),
+    at_most("session_violations", 0, "count"),
+    at_most("time_to_steady", 1.5),
+    at_most("gray_time", 0.3),
+    at_most("flapping", 0, "count"),
 )
 CASE = Case("planted", THRESHOLDS, 1)
 
@@ -46,7 +51,7 @@ CASE = Case("planted", THRESHOLDS, 1)
 @pytest.fixture(scope="module")
 def clean():
     both = (("write", "write", "kept"), ("read", "read", "kept"))
-    return simulate(Scenario(streams=both, after_s=4.0))[0]
+    return simulate(Scenario(streams=both, after_s=4.0, registers=4))[0]
 
 
 def after_fault(history, stream, start_s, end_s):
@@ -129,11 +134,52 @@ def refused_token(history):
     return int(requests["token"][definite & (requests["token"] > 0)][0])
 
 
+def read_of(history, number):
+    """A read at rest after recovery, and tokens put into its register before, newest first."""
+    requests = history.requests
+    reads = np.flatnonzero(after_fault(history, 1, 3.0, 4.0) & (requests["key"] > 0))
+    read = reads[np.argsort(requests["due_ns"][reads])][number]
+    puts = (requests["op"] == Op.PUT) & (requests["key"] == requests["key"][read])
+    puts &= (requests["outcome"] == Outcome.OK) & (requests["done_ns"] < requests["sent_ns"][read])
+    return read, np.sort(requests["token"][puts])[::-1]
+
+
+def read_stale(history, client):
+    """One read returns an older value; client 2 is one that wrote and read nothing else."""
+    read, tokens = read_of(history, 10)
+    known = replace(history, clients=(*history.clients, "other"))
+    return altered(known, read, seen=tokens[2], client=client)
+
+
+def took_turns(history):
+    """After heal primary goes to the first node and back again, and nobody is hurt."""
+    zero = history.faults[0].acknowledged_ns
+
+    def seen(poll):
+        turned = 2.5 <= (poll.sent_ns - zero) / S < 3.0
+        return replace(poll, value={"node-a": "primary", "node-b": "backup"}[poll.node]) if (
+            turned
+        ) else poll  # fmt: skip
+
+    return replace(history, observations=tuple(map(seen, history.observations)))
+
+
+def all_is_well(history):
+    """Probes see nothing of the fault: the first node seems to be primary all along."""
+    zero = history.faults[0].acknowledged_ns
+
+    def seen(poll):
+        hidden = poll.sent_ns < zero + 0.8 * S and poll.node == "node-a"
+        return replace(poll, value="primary", error=None) if hidden else poll
+
+    return replace(history, observations=tuple(map(seen, history.observations)))
+
+
 PLANTS = {
     "a second outage, longer than the first": (
         lambda h: refused(h, 0, 1.5, 3.2),
         {"client_outage", "bad_time", "goodput_gap", "flaps", "dropped_requests",
-         "failover_time"},
+         "failover_time", "time_to_steady", "gray_time"},
     ),
     "reads out while writes are not": (lambda h: refused(h, 1, 1.0, 2.0), {"client_outage_read"}),
     "writes refused now and then": (
@@ -144,7 +190,7 @@ PLANTS = {
             done_ns=h.requests["due_ns"][after_fault(h, 0, 2.5, 4.5) & (h.requests["token"] % 20 == 0)]
             + 101 * MS,
         ),
-        {"error_rate", "flaps", "max_stall", "latency"},
+        {"error_rate", "flaps", "max_stall", "latency", "time_to_steady"},
     ),
     "one write hangs": (stalled, {"max_stall", "flaps"}),
     "slow after recovery": (slow, {"latency"}),
@@ -152,6 +198,14 @@ PLANTS = {
     "an acknowledged write lost": (lost, {"lost_writes"}),
     "a write stored twice": (duplicated, {"duplicate_writes"}),
     "a write from nowhere": (lambda h: appeared(h, 7), {"unexpected_writes"}),
+    "one value read that had been replaced": (
+        lambda h: read_stale(h, 1), {"stale_reads", "session_violations"},
+    ),
+    "the same by a client that wrote nothing": (
+        lambda h: read_stale(h, 2), {"stale_reads"},
+    ),
+    "primary goes to and fro": (took_turns, {"flapping"}),
+    "no probe sees the outage": (all_is_well, {"gray_time"}),
     "a refused write stored": (lambda h: appeared(h, refused_token(h)), {"resurrected_writes"}),
 }  # fmt: skip
 

@@ -108,7 +108,7 @@ BAD = {
     "P(latency > 5s) <= 10%": (2, "needs a statistic"),
     "P(lost_writes > 5) <= 10%": (2, "about trials"),
     "P(dropped_requests > 2 x baseline) <= 10%": (21, "units is needed"),
-    "stale_reads == 0": (0, "does not measure stale_reads yet"),
+    "dual_primary == 0": (0, "does not measure dual_primary yet"),
     "f" * 201: (0, "at most 200"),
 }
 

@@ -23,8 +23,10 @@ scenarios = st.builds(
     timeout_s=st.sampled_from([0.1, 0.2, 0.5]),
     lag_s=st.sampled_from([0.0, 0.003]),
     fails_over=st.booleans(),
-    baseline_s=st.just(0.5),
-    after_s=st.just(1.5),
+    baseline_s=st.sampled_from([0.5, 2.5]),
+    after_s=st.sampled_from([1.5, 3.5]),
+    streams=st.just((("write", "write", "kept"), ("read", "read", "kept"))),
+    registers=st.sampled_from([0, 2]),
     seed=st.integers(0, 10**6),
 )
 quick = settings(max_examples=40, deadline=None)
@@ -44,7 +46,13 @@ def histories(draw):
 def timeless(metrics):
     """Metrics without the moments at which single examples happened."""
     cut = {}
-    for name in ("lost_writes", "duplicate_writes", "resurrected_writes"):
+    for name in (
+        "lost_writes",
+        "duplicate_writes",
+        "resurrected_writes",
+        "stale_reads",
+        "session_violations",
+    ):
         found = getattr(metrics, name)
         cut[name] = found.model_copy(
             update={
@@ -143,7 +151,11 @@ def test_every_bracket_contains_its_value(history):
         found.goodput_gap,
         found.max_stall,
         *found.phases.values(),
-        *([found.time_to_detect] if found.time_to_detect else []),
+        *(
+            one
+            for one in (found.time_to_detect, found.time_to_steady, found.gray_time)
+            if one is not None
+        ),
     ]
     for one in every:
         if one.applicable:

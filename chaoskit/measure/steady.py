@@ -1,0 +1,198 @@
+"""Back to how it was: when service was as good as before the fault, and what that cost.
+
+Judged second by second against the last half of the baseline: goodput, p99 of the latency and
+share of bad requests, all by when requests were due.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from chaoskit.clock import NS
+from chaoskit.measure.failover import first_good_ns, proven_ns
+from chaoskit.measure.model import Interval
+from chaoskit.measure.track import Bools, Ints, Track
+from chaoskit.measure.view import View, as_seconds
+
+__all__ = ["STEADY_S", "latency_overshoot", "lost_goodput", "time_to_steady"]
+
+STEADY_S = 2.0
+"""How long it has to stay as good as before, where nothing else is said."""
+
+_GOODPUT = 0.9  # of the baseline's, at least
+_LATENCY = 1.5  # times the baseline's p99, at most
+_ERRORS = 0.001  # more than the baseline's share, at most
+_BUCKET_NS = NS
+_LONGEST_NS = 86_400 * NS  # a trial beyond a day is a damaged record
+_STEPS = 10  # windows begin every tenth of a bucket
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    """The last half of the time before the fault; ns, and shares of the requests asked."""
+
+    goodput: float  # good requests a second: the median of whole seconds
+    p99_ns: int
+    bad_share: float
+
+
+class _Sums:
+    """Running sums over a track, so that any window costs two look-ups."""
+
+    def __init__(self, track: Track, slow_ns: float) -> None:
+        self.due = track.due
+        slow = track.answered & (track.done - track.due > slow_ns)
+        self.good, self.answered, self.bad, self.asked, self.slow = (
+            np.concatenate(([0], np.cumsum(column, dtype=np.int64)))
+            for column in (track.good, track.answered, track.bad, track.asked, slow)
+        )
+
+    def within(self, column: Ints, starts: Ints, ends: Ints) -> Ints:
+        """How many requests of that kind were due in each window."""
+        low, high = np.searchsorted(self.due, starts), np.searchsorted(self.due, ends)
+        found: Ints = column[high] - column[low]
+        return found
+
+
+def time_to_steady(view: View, steady_s: float = STEADY_S) -> Interval | None:
+    """From the fault until service is, for ``steady_s``, as good as before it.
+
+    That is: in every second from then on at least 90 % of the baseline's goodput, a p99 of at most
+    1.5 times the baseline's and at most 0.1 percentage points more bad requests. Not looked for
+    before the first good write. None where there is no baseline to compare with.
+    """
+    fault = view.fault
+    if fault is None or not any(f.must_bite for f in view.history.faults):
+        return Interval(applicable=False, note="no fault that bites was injected")
+    base = _baseline(view)
+    if base is None:
+        return None
+    end = view.observed[1]
+    if view.outage is not None and view.outage.censored:
+        return _not_reached(view, end, "service had not come back when observation ended")
+    start = _back_ns(view)
+    step, bucket = _BUCKET_NS // _STEPS, _BUCKET_NS
+    at = np.arange(start, max(start, end - bucket + 1), step, dtype=np.int64)
+    steady, failed = _held(_as_before(view.headline, base, at), max(1, math.ceil(steady_s)))
+    if steady is None:
+        known = int(at[failed]) if failed is not None else start
+        watched = as_seconds(max(0, end - start))
+        note = f"not steady for {steady_s:g} s in the {watched:.2f} s observed after recovery"
+        return _not_reached(view, known, note)
+    before = int(at[steady]) - (step if steady else 0)
+    value = int(at[steady]) - fault.acknowledged_ns
+    low = max(0, min(value, before - proven_ns(fault)))
+    return Interval(
+        value_s=as_seconds(value),
+        low_s=as_seconds(low),
+        high_s=as_seconds(int(at[steady]) - fault.commanded_ns),
+    )
+
+
+def _not_reached(view: View, known_ns: int, note: str) -> Interval:
+    """Censored: it was certainly not steady yet at ``known_ns``."""
+    fault = view.fault
+    assert fault is not None  # noqa: S101 - whoever asks has looked
+    since = max(0, known_ns - fault.acknowledged_ns)
+    low = max(0, min(since, known_ns - proven_ns(fault)))
+    return Interval(value_s=as_seconds(since), low_s=as_seconds(low), censored=True, note=note)
+
+
+def lost_goodput(view: View) -> float | None:
+    """Requests that the fault cost: what each second after it was short of the baseline's share.
+
+    None without a fault or without a baseline.
+    """
+    base, track = _baseline(view), view.headline
+    if view.fault is None or base is None:
+        return None
+    starts = np.arange(
+        max(view.commanded_ns, view.observed[0]), view.observed[1], _BUCKET_NS, dtype=np.int64
+    )
+    ends = np.minimum(starts + _BUCKET_NS, view.observed[1])
+    sums = _Sums(track, math.inf)
+    asked, good = sums.within(sums.asked, starts, ends), sums.within(sums.good, starts, ends)
+    return float(np.maximum(asked * (1 - base.bad_share) - good, 0.0).sum())
+
+
+def latency_overshoot(view: View) -> float | None:
+    """Seconds by which the worst second's p99 after recovery lies above the baseline's; 0: none.
+
+    None where service did not come back, or there is no baseline.
+    """
+    base, track, end = _baseline(view), view.headline, view.observed[1]
+    out = view.outage is not None and view.outage.censored
+    if view.fault is None or base is None or out:
+        return None
+    peak = 0
+    for start in range(_back_ns(view), end - _BUCKET_NS + 1, _BUCKET_NS):
+        peak = max(peak, _p99_ns(track, start, start + _BUCKET_NS) or 0)
+    return as_seconds(max(0, peak - base.p99_ns)) if peak else None
+
+
+def _back_ns(view: View) -> int:
+    """When service was back: the first good write, else the outage's end, else the fault."""
+    back = first_good_ns(view)
+    if back is None:
+        back = view.outage.end_ns if view.outage else view.origin_ns
+    return max(back, view.observed[0])
+
+
+def _baseline(view: View) -> _Baseline | None:
+    """None where the baseline is under two seconds, or nothing was answered in its last half."""
+    start, end = view.spans["baseline"]
+    middle, track = (start + end) // 2, view.headline
+    p99 = _p99_ns(track, middle, end)
+    observed = view.observed[1] - view.observed[0]
+    if end - middle < _BUCKET_NS or observed > _LONGEST_NS or p99 is None:
+        return None
+    sums = _Sums(track, math.inf)
+    ends = np.arange(end, middle + _BUCKET_NS - 1, -_BUCKET_NS, dtype=np.int64)
+    per_second = sums.within(sums.good, ends - _BUCKET_NS, ends)
+    low, high = track.due_between(middle, end)
+    asked = max(1, int(track.asked[low:high].sum()))
+    return _Baseline(float(np.median(per_second)), p99, int(track.bad[low:high].sum()) / asked)
+
+
+def _p99_ns(track: Track, start_ns: int, end_ns: int) -> int | None:
+    """Nearest rank, of answered requests, from due."""
+    low, high = track.due_between(start_ns, end_ns)
+    took = (track.done[low:high] - track.due[low:high])[track.answered[low:high]]
+    if not took.size:
+        return None
+    rank = _rank(took.size) - 1
+    return int(np.partition(took, rank)[rank])
+
+
+def _rank(size: int) -> int:
+    return -(-99 * size // 100)
+
+
+def _as_before(track: Track, base: _Baseline, starts: Ints) -> Bools:
+    """Whether each second that begins at one of ``starts`` is as good as the baseline."""
+    sums, ends = _Sums(track, base.p99_ns * _LATENCY), starts + _BUCKET_NS
+    good, answered = sums.within(sums.good, starts, ends), sums.within(sums.answered, starts, ends)
+    bad, asked = sums.within(sums.bad, starts, ends), sums.within(sums.asked, starts, ends)
+    slow = sums.within(sums.slow, starts, ends)
+    fast: Bools = slow <= answered - (-(-99 * answered // 100))
+    clean: Bools = bad <= asked * (base.bad_share + _ERRORS)
+    served: Bools = good >= _GOODPUT * base.goodput
+    return fast & clean & served & (answered > 0)
+
+
+def _held(fine: Bools, seconds: int) -> tuple[int | None, int | None]:
+    """The first window from which so many seconds in a row are fine, and the last that is not."""
+    needed = (seconds - 1) * _STEPS + 1
+    failed = np.zeros(fine.size, dtype=bool)
+    held = np.zeros(fine.size, dtype=bool)
+    if fine.size >= needed:
+        held[: fine.size - needed + 1] = True
+    for k in range(seconds):
+        shifted = fine[k * _STEPS :]
+        held[: shifted.size] &= shifted
+        failed[: shifted.size] |= ~shifted
+    first, last = np.flatnonzero(held), np.flatnonzero(failed)
+    return (int(first[0]) if first.size else None, int(last[-1]) if last.size else None)
