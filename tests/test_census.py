@@ -98,6 +98,7 @@ def test_a_zombie_of_a_marked_process_is_found():
     with process(sys.executable, "-c", code, stdout=subprocess.PIPE) as running:
         running.stdout.readline()
         wait_for(lambda: "zombie" in found(before, RUN))
+        assert "zombie" in found(before, RUN)
 
 
 @nft

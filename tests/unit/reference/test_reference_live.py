@@ -199,6 +199,7 @@ def test_a_primary_that_hears_nobody_but_is_heard_is_replaced(pair):
         pair.join()
         pair.wait(pair.settled)
     settle_and_compare(pair, writers)
+    assert pair.role(B) == "primary"
 
 
 def test_a_restarted_witness_remembers(pair):
