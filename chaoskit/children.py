@@ -18,7 +18,7 @@ _PROBE_TIMEOUT_S = 0.2
 
 
 def streams(experiment: Experiment) -> list[dict[str, object]]:
-    """The combs: one per operation and way to connect (``docs/measurement`` terms in the report).
+    """The combs: one per operation and way to connect.
 
     A stream with rate 0 is left out.
     """

@@ -49,7 +49,7 @@ class Op(IntEnum):
 
 
 class Outcome(IntEnum):
-    """How a logical operation ended for the client (``docs/measurement.md``)."""
+    """How a logical operation ended for the client (``docs/reading-a-report.md``)."""
 
     OK = 1  # acknowledged within the deadline, counted from when it was due
     OK_LATE = 2  # acknowledged after the deadline
