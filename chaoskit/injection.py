@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from chaoskit.capabilities import CAPABILITIES
 from chaoskit.clock import now_ns
-from chaoskit.contracts import CAPABILITIES, Fault, Hold, Lab, Targets
+from chaoskit.contracts import Fault, Hold, Lab, Targets
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
 from chaoskit.experiment.model import Experiment, Step
 from chaoskit.history.history import FaultRecord

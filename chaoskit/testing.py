@@ -14,8 +14,9 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from chaoskit.capabilities import Cut, Cuts, Kills
 from chaoskit.clock import wait_until
-from chaoskit.contracts import CLIENT, OBSERVER, Child, Cut, Cuts, Kills, Lab
+from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
 from chaoskit.errors import LabError
 
 __all__ = ["check_lab"]

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "chaoskit"
 # Lowest first. A module may import from its own level and from those before it.
 LEVELS: list[set[str]] = [
     {"__init__", "clock", "errors", "units", "wording", "yaml_source"},
-    {"history", "contracts", "registry"},
+    {"history", "contracts", "capabilities", "registry"},
     {"measure", "experiment", "stack"},
     {"judge", "faults", "probes", "load", "lab", "selectors", "signals", "phases", "rundir"},
     {

@@ -15,8 +15,9 @@ from typing import ClassVar, cast
 
 from pydantic import Field, field_validator
 
+from chaoskit.capabilities import Kills
 from chaoskit.clock import now_ns, wait_until
-from chaoskit.contracts import OBSERVER, FaultModel, Hold, Kills, Lab, Targets
+from chaoskit.contracts import OBSERVER, FaultModel, Hold, Lab, Targets
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.faults.dials import dial
 

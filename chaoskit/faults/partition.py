@@ -12,19 +12,9 @@ from typing import ClassVar, cast
 
 from pydantic import Field, field_validator
 
+from chaoskit.capabilities import Action, Cut, Cuts, Direction
 from chaoskit.clock import now_ns
-from chaoskit.contracts import (
-    Action,
-    Cut,
-    Cuts,
-    Dial,
-    Direction,
-    FaultModel,
-    Hold,
-    Lab,
-    Node,
-    Targets,
-)
+from chaoskit.contracts import Dial, FaultModel, Hold, Lab, Node, Targets
 from chaoskit.faults.dials import dial
 
 __all__ = ["Partition"]

@@ -20,8 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaoskit.capabilities import Cut
 from chaoskit.clock import wait_until
-from chaoskit.contracts import CLIENT, OBSERVER, Child, Cut, Node
+from chaoskit.contracts import CLIENT, OBSERVER, Child, Node
 from chaoskit.errors import ChaoskitError, HealFailed, LabError, Refused
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.docker_compose import Compose, Tree, find_compose, load_raw, rendered

@@ -14,7 +14,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from chaoskit.contracts import Cut, Node
+from chaoskit.capabilities import Cut
+from chaoskit.contracts import Node
 from chaoskit.errors import HealFailed, LabError, Refused
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.netns import Namespaces

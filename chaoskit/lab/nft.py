@@ -26,7 +26,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from chaoskit.contracts import Action, Cut, Direction
+from chaoskit.capabilities import Action, Cut, Direction
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import RUN_MARK, check_run_id

@@ -19,8 +19,9 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
+from chaoskit.capabilities import Cut
 from chaoskit.clock import now_ns, wait_until
-from chaoskit.contracts import CLIENT, Child, Cut, Node
+from chaoskit.contracts import CLIENT, Child, Node
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.journal import Journal

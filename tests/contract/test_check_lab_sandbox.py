@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.contracts import Cuts, Kills, Lab
+from chaoskit.capabilities import Cuts, Kills
+from chaoskit.contracts import Lab
 from chaoskit.errors import LabError
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.sandbox import SandboxLab

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.capabilities import Action, Cut, Direction
 from chaoskit.clock import wait_until
-from chaoskit.contracts import Action, Cut, Direction, Node
+from chaoskit.contracts import Node
 from chaoskit.errors import LabError
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.netfilter import Netfilter

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.capabilities import Action, Cut
 from chaoskit.clock import wait_until
-from chaoskit.contracts import Action, Cut, Node
+from chaoskit.contracts import Node
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces

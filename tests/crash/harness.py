@@ -14,7 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chaoskit.contracts import Cut, Node
+from chaoskit.capabilities import Cut
+from chaoskit.contracts import Node
 from chaoskit.lab import netfilter, nft
 from chaoskit.lab.guardian import Guardian
 from chaoskit.lab.journal import Journal

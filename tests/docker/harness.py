@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from chaoskit.contracts import CLIENT, Cut
+from chaoskit.capabilities import Cut
+from chaoskit.contracts import CLIENT
 from chaoskit.lab.docker import DockerLab
 from chaoskit.lab.guardian import Guardian
 from chaoskit.lab.journal import Journal

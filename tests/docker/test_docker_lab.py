@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from chaoskit.capabilities import Cut
 from chaoskit.clock import wait_until
-from chaoskit.contracts import CLIENT, Cut
+from chaoskit.contracts import CLIENT
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab import docker_net
 from chaoskit.lab.docker_compose import find_compose

@@ -5,7 +5,8 @@ import signal
 import pytest
 from unit.fakelab import FakeLab
 
-from chaoskit.contracts import CAPABILITIES, Action, Direction, Targets
+from chaoskit.capabilities import CAPABILITIES, Action, Direction
+from chaoskit.contracts import Targets
 from chaoskit.errors import HealFailed
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop

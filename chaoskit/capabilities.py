@@ -1,0 +1,77 @@
+"""What a lab can do to a running service: each a pair of do and undo.
+
+A lab has a capability by having its methods. Each pair writes its undo to the run's journal
+before it acts, so whoever writes a fault gets crash safety for free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from chaoskit.contracts import Node
+
+__all__ = [
+    "CAPABILITIES",
+    "Action",
+    "Cut",
+    "Cuts",
+    "Direction",
+    "Kills",
+]
+
+
+@runtime_checkable
+class Kills(Protocol):
+    """``kill``: the whole node, every process of it, at once."""
+
+    def kill(self, node: Node, signal: int) -> None:
+        """Returns when the signal is delivered and, for SIGKILL, no process is left."""
+
+    def start(self, node: Node) -> None:
+        """Start it again as it was. Returns when its process runs (not: is healthy)."""
+
+
+class Direction(StrEnum):
+    """Which way the target's packets are cut, seen from the target."""
+
+    BOTH = "both"
+    RECEIVE = "receive"  # it hears nothing, its own packets leave
+    SEND = "send"  # it hears everything, nothing leaves
+
+
+class Action(StrEnum):
+    """What happens to a packet that is cut."""
+
+    DROP = "drop"  # silence
+    REJECT = "reject"  # TCP reset, ICMP administratively prohibited
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Packets between ``node`` and every address of ``peers``; applied in node's namespace."""
+
+    node: Node
+    peers: tuple[Node, ...]
+    direction: Direction = Direction.BOTH
+    action: Action = Action.DROP
+
+
+@runtime_checkable
+class Cuts(Protocol):
+    """``cut`` and ``join``: partitions."""
+
+    def cut(self, cuts: Sequence[Cut]) -> str:
+        """Put all cuts in force, read them back, return a handle. All or nothing."""
+
+    def in_force(self, handle: str) -> bool:
+        """Ask the kernel whether every cut of the handle is there now."""
+
+    def join(self, handle: str) -> None:
+        """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
+
+
+CAPABILITIES: Mapping[str, type] = {"kill": Kills, "cut": Cuts}
+"""Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""
