@@ -12,13 +12,15 @@ from chaoskit.experiment.model import Experiment
 from chaoskit.stack.labels import endpoint, health_probe, holds_data, role_probe, role_words
 from chaoskit.stack.model import Service, Stack
 
-__all__ = ["load_config", "probe_config", "streams"]
+__all__ = ["load_config", "pinned_rate", "probe_config", "streams"]
 
 _PROBE_TIMEOUT_S = 0.2
+_PINNED_AT_LEAST = 20.0
+_PINNED_SHARE = 0.1
 
 
-def streams(experiment: Experiment) -> list[dict[str, object]]:
-    """The combs: one per operation and way to connect.
+def streams(experiment: Experiment, stack: Stack) -> list[dict[str, object]]:
+    """The combs: one per operation and way to connect, and one per node for pinned writers.
 
     A stream with rate 0 is left out.
     """
@@ -29,17 +31,38 @@ def streams(experiment: Experiment) -> list[dict[str, object]]:
         for op, rate in rates.items():
             if rate * share <= 0:
                 continue
-            found.append(
-                {
-                    "name": op if connections == "kept" else f"{op}/new",
-                    "op": op,
-                    "rate": rate * share,
-                    "connections": connections,
-                    "deadline_ns": int(load.deadline_s * NS),
-                    "timeout_ns": int(load.timeout_s * NS),
-                }
-            )
+            name = op if connections == "kept" else f"{op}/new"
+            found.append(_stream(experiment, name, op, rate * share, connections))
+    rate = pinned_rate(experiment)
+    for service in stack.services.values() if rate > 0 else ():
+        if holds_data(service) and endpoint(service):
+            name = f"pinned:{service.name}"
+            one = _stream(experiment, name, "write", rate, "kept")
+            found.append({**one, "pinned": service.name})
     return found
+
+
+def pinned_rate(experiment: Experiment) -> float:
+    """Writes a second to each data node itself, as the experiment says or as it needs."""
+    load = experiment.load
+    if load.pinned is not None:
+        return load.pinned
+    wanted = any(t.metric == "dual_primary" for t in experiment.thresholds)
+    return max(_PINNED_AT_LEAST, load.rate * _PINNED_SHARE) if wanted else 0.0
+
+
+def _stream(
+    experiment: Experiment, name: str, op: str, rate: float, connections: str
+) -> dict[str, object]:
+    load = experiment.load
+    return {
+        "name": name,
+        "op": op,
+        "rate": rate,
+        "connections": connections,
+        "deadline_ns": int(load.deadline_s * NS),
+        "timeout_ns": int(load.timeout_s * NS),
+    }
 
 
 def load_config(
@@ -60,7 +83,7 @@ def load_config(
         "options": dict(experiment.load.options),
         "endpoints": [_place(service, lab) for service in asked],
         "nodes": [_place(service, lab) for service in owed],
-        "streams": streams(experiment),
+        "streams": streams(experiment, stack),
         "requests": lab.inside(str(folder / "requests.raw")),
         "strings": lab.inside(str(folder / "strings.json")),
         "final": lab.inside(str(folder / "final")),

@@ -108,7 +108,7 @@ class RunFile(BaseModel):
             baseline_requests=gates.baseline_requests,
             stable_s=gates.stable_s,
             steady_s=gates.steady_s,
-            streams=tuple(streams(experiment)),
+            streams=tuple(streams(experiment, stack)),
             poll_every_ns=int(experiment.probes.every_s * NS),
             steps=tuple(_say(step) for step in experiment.steps),
             lab=lab,

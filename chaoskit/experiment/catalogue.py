@@ -9,8 +9,8 @@ from typing import Literal
 
 __all__ = [
     "METRICS",
-    "NOT_MEASURED",
     "PHASES",
+    "PROVEN",
     "SAFETY",
     "STATS",
     "MetricFacts",
@@ -78,6 +78,8 @@ METRICS: Mapping[str, MetricFacts] = {
     "session_violations": _facts(
         "count", "reads older than what their client had read or written", "nothing"
     ),
+    "dual_primary": _facts("s", "how long two nodes both acknowledged writes"),
+    "fencing_latency": _facts("s", "how long the deposed primary still acknowledged"),
     "time_to_steady": _facts("s", "from the fault until service is as good as before it"),
     "gray_time": _facts("s", "clients without service while every probe says that all is well"),
     "flapping": _facts("count", "changes of primary beyond one a fault", "nothing"),
@@ -105,8 +107,8 @@ SAFETY = frozenset(
 """Violations are proven by what was stored or read, whatever else is broken in the trial."""
 
 
-NOT_MEASURED = ("dual_primary",)
-"""Metrics of the specification that this version does not measure: refused, not forgotten."""
+PROVEN = SAFETY | {"dual_primary"}
+"""What a missed bound on is proven by: FAIL even in a trial that is invalid otherwise."""
 
 
 def kinds_of(metric: str, others: Collection[str]) -> frozenset[Kind] | None:

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Literal, cast
 
-from chaoskit.experiment.catalogue import METRICS, NOT_MEASURED, PHASES, is_stat, kinds_of
+from chaoskit.experiment.catalogue import METRICS, PHASES, is_stat, kinds_of
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.units import UnitError, parse_duration, parse_rate, parse_ratio
 from chaoskit.wording import did_you_mean, listed, quoted
@@ -162,8 +162,6 @@ class _Parser:
         metric = word[0]
         self._at = word.end()
         if metric not in METRICS and metric not in self._others:
-            if metric in NOT_MEASURED:
-                raise ThresholdError(column, f"this version does not measure {metric} yet")
             hint = did_you_mean(metric, [*METRICS, *self._others])
             raise ThresholdError(column, f"unknown metric {quoted(metric)}{hint}")
         stat = phase = None

@@ -117,6 +117,14 @@ class LoadSpec(_Frozen):
         description="The same for reads; as for writes if not said, 0: none.",
         examples=["200/s", 0],
     )
+    pinned: Annotated[RatePerSecond, AfterValidator(_read_rate)] | None = Field(
+        None,
+        title="Pinned writers",
+        description="Writes due a second to each data node itself, past the front door, to see two "
+        "that both acknowledge; if not said, a tenth of the rate (at least 20/s) where a threshold "
+        "is on dual_primary, else 0: none.",
+        examples=["20/s", 0],
+    )
     new_connections: Ratio = Field(
         0.1,
         title="New connections",

@@ -29,12 +29,13 @@ FRONTDOOR = "frontdoor"
 class Stream:
     """One comb of requests: evenly spaced, open loop, one operation, one way to connect."""
 
-    name: str  # "write", "read", "write/new", "read/new"
+    name: str  # "write", "read", "write/new", "read/new", "pinned:<node>"
     op: str  # "write" or "read"
     rate: float  # requests a second
     connections: str  # "kept" or "new"
     deadline_ns: int  # later than this, counted from due, is not good
     timeout_ns: int  # the client gives up, counted from sent
+    pinned: str = ""  # the one node it writes to, past the front door; empty: a client like others
 
 
 @dataclass(frozen=True)

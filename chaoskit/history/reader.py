@@ -223,7 +223,7 @@ _MAYBE_INT, _MAYBE_TEXT = (int, type(None)), (str, type(None))
 _SHAPES: Mapping[type, Mapping[str, tuple[type, ...]]] = {
     Stream: {
         "name": _TEXT, "op": _TEXT, "rate": (int, float), "connections": _TEXT,
-        "deadline_ns": _INT, "timeout_ns": _INT,
+        "deadline_ns": _INT, "timeout_ns": _INT, "pinned": _TEXT,
     },
     Observation: {
         "node": _TEXT, "question": _TEXT, "sent_ns": _INT, "done_ns": _INT,
@@ -241,7 +241,9 @@ _SHAPES: Mapping[type, Mapping[str, tuple[type, ...]]] = {
         "must_bite": (bool,), "problem": _MAYBE_TEXT,
     },
 }  # fmt: skip
-_OPTIONAL = {"epoch", "error", "value", "final_read_ns", "detail", "params", "must_bite", "problem"}
+_OPTIONAL = {
+    "epoch", "error", "value", "final_read_ns", "detail", "params", "must_bite", "problem", "pinned"
+}  # fmt: skip
 
 
 def _build(path: Path, line: int, kind: type[T], fields: object) -> T:

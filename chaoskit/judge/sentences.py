@@ -26,6 +26,8 @@ _SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
     "max_stall": lambda m: m.max_stall,
     "time_to_steady": lambda m: m.time_to_steady,
     "gray_time": lambda m: m.gray_time,
+    "dual_primary": lambda m: m.dual_primary,
+    "fencing_latency": lambda m: m.fencing_latency,
 }
 
 

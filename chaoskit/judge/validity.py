@@ -116,7 +116,7 @@ def _baseline_reasons(view: View, gates: Gates) -> list[str]:
             f"the baseline holds {plural(due, 'request')} and needs {gates.baseline_requests}; "
             "raise the rate or inject later"
         )
-    for name, track in view.tracks.items():
+    for name, track in view.served.items():
         bad, asked = _bad_before(view, track)
         if bad > max(2, gates.baseline_bad_share * asked):
             found.append(
@@ -256,7 +256,7 @@ def findings(view: View) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     never = [
         (name, outage)
-        for name, track in view.tracks.items()
+        for name, track in view.served.items()
         if (outage := _never_back(view, track)) is not None
     ]
     if never:

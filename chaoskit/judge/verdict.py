@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from chaoskit.experiment.catalogue import PROVEN
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.history.history import FaultRecord, History
 from chaoskit.judge.result import (
@@ -22,7 +23,6 @@ from chaoskit.judge.result import (
 )
 from chaoskit.judge.sentences import claims, not_checked, sentence, summary, trial_notes
 from chaoskit.judge.thresholds import (
-    SAFETY,
     Bounded,
     expectation,
     judge_all,
@@ -161,7 +161,7 @@ def judge_view(case: Case, trial: TrialInput, view: View) -> JudgedTrial:
 
 def _safe(case: Case) -> frozenset[str]:
     """Expressions whose violation is proven by what is stored."""
-    return frozenset(t.text for t in case.thresholds if t.metric in SAFETY)
+    return frozenset(t.text for t in case.thresholds if t.metric in PROVEN)
 
 
 def _trial_verdict(
@@ -262,7 +262,7 @@ def judge_run(case: Case, trials: Sequence[JudgedTrial], ending: Ending | None =
 def _over_all(case: Case, index: int, trials: Sequence[JudgedTrial]) -> ExpectationResult:
     """One threshold over the valid trials; a proven violation counts in any trial."""
     threshold = case.thresholds[index]
-    if threshold.metric in SAFETY:
+    if threshold.metric in PROVEN:
         for trial in trials:
             for one in trial.result.expectations:
                 if one.expression == threshold.text and one.verdict is Verdict.FAIL:

@@ -74,6 +74,8 @@ class LoadConfig:
         if len(streams) > 250:
             raise BadInput("the load has more than 250 streams; a record numbers them in a byte")
         endpoints = _endpoints(data, "endpoints")
+        nodes = _endpoints(data, "nodes")
+        _check_pinned(streams, nodes)
         if not endpoints:
             raise BadInput("the load has no endpoints to talk to")
         trial = _whole(data, "trial", 1)
@@ -82,7 +84,7 @@ class LoadConfig:
         return cls(
             user=_text(data, "user"),
             endpoints=endpoints,
-            nodes=_endpoints(data, "nodes"),
+            nodes=nodes,
             streams=streams,
             requests=_text(data, "requests"),
             strings=_text(data, "strings"),
@@ -124,6 +126,16 @@ def _endpoints(data: Mapping[str, object], key: str) -> tuple[Endpoint, ...]:
     return tuple(found)
 
 
+def _check_pinned(streams: tuple[Stream, ...], nodes: tuple[Endpoint, ...]) -> None:
+    known = {endpoint.node for endpoint in nodes}
+    for stream in streams:
+        if stream.pinned and stream.pinned not in known:
+            raise BadInput(
+                f"stream {stream.name!r} is pinned to {stream.pinned!r}, which is no node of the"
+                " load's nodes"
+            )
+
+
 def _stream(item: object) -> Stream:
     if not isinstance(item, dict):
         raise BadInput(f"a stream of the load is not an object: {item!r}")
@@ -135,6 +147,7 @@ def _stream(item: object) -> Stream:
             connections=str(item["connections"]),
             deadline_ns=int(item["deadline_ns"]),
             timeout_ns=int(item["timeout_ns"]),
+            pinned=str(item.get("pinned", "")),
         )
     except KeyError as error:
         raise BadInput(f"a stream of the load lacks {error}: {item!r}") from error

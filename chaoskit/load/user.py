@@ -46,7 +46,9 @@ class Shared:
 class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive its patching
     """Derive from it, implement :meth:`perform`, name it under ``chaoskit.loads``.
 
-    ``option_names`` are the keys that ``load.options`` of an experiment may carry.
+    ``option_names`` are the keys that ``load.options`` of an experiment may carry. ``door`` is
+    where to ask; a *pinned* user asks ``pinned`` alone, whoever else may be in charge, so that two
+    nodes that both acknowledge are seen.
     """
 
     abstract = True
@@ -62,10 +64,17 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
         self.options = self.shared.config.options
         self.index = self.shared.sit(self)
         self.stream = self.shared.config.streams[self.index]
+        self.pinned = self._pinned()
+        self.door = self.shared.door if self.pinned is None else FrontDoor([self.pinned])
         self.registers = self.whole("registers", 8, least=1, most=1_000_000)
         self.put_share = self.share("put_share", 0.2)
         self._token_base = self.shared.config.trial << 48 | (self.index + 1) << 40
         self.prepare()
+
+    def _pinned(self) -> Endpoint | None:
+        """The one node that this user's stream writes to; None: it is a client like others."""
+        nodes = {endpoint.node: endpoint for endpoint in self.shared.config.nodes}
+        return nodes[self.stream.pinned] if self.stream.pinned else None
 
     # ------------------------------------------------------------ for those who derive
 
@@ -105,6 +114,8 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
             return Operation(Op.GET, slot, 0, slot % self.registers + 1, fresh)
         puts = int((slot + 1) * self.put_share + 1e-9)
         token = self._token_base | (slot + 1)
+        if self.pinned is not None:  # what is looked for is who acknowledges, not registers
+            return Operation(Op.APPEND, slot, token, 0, fresh)
         if puts > int(slot * self.put_share + 1e-9):
             return Operation(Op.PUT, slot, token, (puts - 1) % self.registers + 1, fresh)
         return Operation(Op.APPEND, slot, token, 0, fresh)

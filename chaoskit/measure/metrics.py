@@ -9,6 +9,7 @@ from chaoskit.history.history import History
 from chaoskit.measure.failover import failover_time, phases, recovery_kind, time_to_detect
 from chaoskit.measure.model import Count, Interval, Metrics
 from chaoskit.measure.outage import Outage, bad_runs
+from chaoskit.measure.overlap import dual_primary, fencing_latency
 from chaoskit.measure.registers import session_violations, stale_reads
 from chaoskit.measure.requests import (
     bad_time,
@@ -47,7 +48,7 @@ def measure_trial(history: History, steady_s: float = STEADY_S) -> Metrics:
 
 def measure_view(view: View, steady_s: float = STEADY_S) -> Metrics:
     """The same, of a view that is kept for more."""
-    by_stream = {name: outage_interval(view, track) for name, track in view.tracks.items()}
+    by_stream = {name: outage_interval(view, track) for name, track in view.served.items()}
     reads = view.kept_reads()
     origin, start = view.origin_ns, view.commanded_ns if view.fault else view.observed[0]
     if view.outage is not None:
@@ -70,6 +71,8 @@ def measure_view(view: View, steady_s: float = STEADY_S) -> Metrics:
         session_violations=session_violations(view),
         time_to_steady=time_to_steady(view, steady_s),
         gray_time=gray_time(view),
+        dual_primary=dual_primary(view),
+        fencing_latency=fencing_latency(view),
         flaps=Count(count=bad_runs(view.headline, start)),
         flapping=flapping(view),
         lost_goodput=lost_goodput(view),

@@ -91,6 +91,8 @@ class Metrics(Frozen):
     session_violations: Safety | None = None
     time_to_steady: Interval | None = None
     gray_time: Interval | None = None
+    dual_primary: Interval | None = None
+    fencing_latency: Interval | None = None
     flaps: Count
     flapping: Count | None = None
     lost_goodput: float | None = None  # requests short of the baseline's share since the fault

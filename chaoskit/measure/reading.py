@@ -26,6 +26,8 @@ _INTERVALS = (
     "max_stall",
     "time_to_steady",
     "gray_time",
+    "dual_primary",
+    "fencing_latency",
 )
 _SAFETIES = (
     "lost_writes",

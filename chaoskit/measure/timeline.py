@@ -80,12 +80,12 @@ def timeline_of(view: View) -> Timeline:
     start, end = view.observed
     width = _width_ns(end - start)
     edges = np.arange(start, max(end, start + 1) + width, width, dtype=np.int64)
-    named = [(name, o) for name in view.tracks for o in view.outages(view.tracks[name])]
-    shown = [(name, o) for name, o in named if o == view.longest(view.tracks[name])]
+    named = [(name, o) for name in view.served for o in view.outages(view.served[name])]
+    shown = [(name, o) for name, o in named if o == view.longest(view.served[name])]
     return Timeline(
         start_s=_axis(view, start),
         bin_s=width / NS,
-        outcomes={name: _outcomes(track, edges) for name, track in view.tracks.items()},
+        outcomes={name: _outcomes(track, edges) for name, track in view.served.items()},
         latency=_latency(view.headline, edges),
         roles=tuple(
             RoleSpan(s.node, _axis(view, max(s.from_ns, start)), _axis(view, s.to_ns), s.role)
@@ -149,9 +149,9 @@ def _dots(view: View) -> tuple[Dot, ...]:
         return ()
     end = view.outage.end_ns if view.outage else view.commanded_ns
     span = (view.commanded_ns - _AROUND_NS, end + _AROUND_NS)
-    share = max(1, _DOTS_AT_MOST // max(1, len(view.tracks)))
+    share = max(1, _DOTS_AT_MOST // max(1, len(view.served)))
     dots: list[Dot] = []
-    for name, track in view.tracks.items():
+    for name, track in view.served.items():
         low, high = track.due_between(*span)
         chosen = np.arange(low, high)
         other, good = chosen[~track.good[low:high]], chosen[track.good[low:high]]

@@ -64,6 +64,11 @@ class View:
         }
 
     @cached_property
+    def served(self) -> Mapping[str, Track]:
+        """The streams that are clients: all but the pinned writers."""
+        return {name: t for name, t in self.tracks.items() if not t.stream.pinned}
+
+    @cached_property
     def table(self) -> Table:
         """Every request of the trial, warm-up included, by column."""
         return Table(self.history.requests, len(self.history.streams))
@@ -72,8 +77,8 @@ class View:
     def headline(self) -> Track:
         """The write comb on kept connections; the read comb where nothing is written."""
 
-        def rank(stream: Stream) -> tuple[bool, bool]:
-            return stream.op != "write", stream.connections != "kept"
+        def rank(stream: Stream) -> tuple[bool, bool, bool]:
+            return bool(stream.pinned), stream.op != "write", stream.connections != "kept"
 
         return self.tracks[min(self.history.streams, key=rank).name]
 
@@ -89,7 +94,7 @@ class View:
     @cached_property
     def all_outages(self) -> Mapping[str, tuple[Outage, ...]]:
         """Every outage of every stream, before the fault too."""
-        return {name: find_outages(t, self.observed[1]) for name, t in self.tracks.items()}
+        return {name: find_outages(t, self.observed[1]) for name, t in self.served.items()}
 
     def outages(self, track: Track) -> tuple[Outage, ...]:
         """Outages of a stream that had not ended when the fault was commanded.

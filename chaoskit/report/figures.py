@@ -143,6 +143,17 @@ DEFINITIONS = (
         "How long writes were out while every probe said that all is well.",
     ),
     Definition(
+        "dual_primary",
+        "dual primary",
+        "For how long two nodes both acknowledged writes. The low end is proven: a write sent to"
+        " one after the other had acknowledged.",
+    ),
+    Definition(
+        "fencing_latency",
+        "fencing latency",
+        "From the fault until the last write that the deposed primary acknowledged.",
+    ),
+    Definition(
         "flapping",
         "flapping",
         "How often a node became primary since the fault, beyond once for each fault.",

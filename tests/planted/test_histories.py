@@ -43,6 +43,8 @@ THRESHOLDS = (
     at_most("session_violations", 0, "count"),
     at_most("time_to_steady", 1.5),
     at_most("gray_time", 0.3),
+    at_most("dual_primary", 0),
+    at_most("fencing_latency", 0.1),
     at_most("flapping", 0, "count"),
 )
 CASE = Case("planted", THRESHOLDS, 1)
@@ -205,6 +207,10 @@ PLANTS = {
         lambda h: read_stale(h, 2), {"stale_reads"},
     ),
     "primary goes to and fro": (took_turns, {"flapping"}),
+    "the deposed primary goes on": (
+        lambda h: altered(h, after_fault(h, 0, 1.5, 2.0) & (h.requests["token"] % 2 == 0), server=1),
+        {"dual_primary", "fencing_latency"},
+    ),
     "no probe sees the outage": (all_is_well, {"gray_time"}),
     "a refused write stored": (lambda h: appeared(h, refused_token(h)), {"resurrected_writes"}),
 }  # fmt: skip

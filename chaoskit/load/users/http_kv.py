@@ -106,7 +106,7 @@ class HttpKv(CombUser):
 
     def perform(self, operation: Operation) -> Verdict:
         """One request to whoever is believed to be in charge, on to others only if refused."""
-        return self.shared.door.walk(operation, self._attempt)
+        return self.door.walk(operation, self._attempt)
 
     def _payload(self, endpoint: Endpoint, template: Template, operation: Operation) -> bytes:
         path, body = template.path, template.body

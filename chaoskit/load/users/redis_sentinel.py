@@ -111,6 +111,20 @@ class Masters:
             result.set(self._known)
 
 
+class _Always:
+    """The one server of a pinned writer, whatever the sentinels say."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+
+    def forget(self, address: tuple[str, int]) -> None:
+        """It stays."""
+
+    def address(self, *, anew: bool = False) -> tuple[str, int]:  # noqa: ARG002 - as Masters
+        """Always the same."""
+        return self._address
+
+
 class RedisSentinel(CombUser):
     """RPUSH of a token onto a list, SET and GET of registers, on the current master."""
 
@@ -138,7 +152,9 @@ class RedisSentinel(CombUser):
             self.shared.things["masters"] = Masters(sentinel, name)
         masters = self.shared.things["masters"]
         assert isinstance(masters, Masters)  # noqa: S101 - set by the first of us
-        self.masters = masters
+        self.masters: Masters | _Always = masters
+        if self.pinned is not None:
+            self.masters = _Always((self.pinned.host, self.pinned.port or 6379))
         self._names = {(e.host, e.port or 6379): e.node for e in config.nodes}
         self._pool: ConnectionPool | None = None
         self._pool_of: tuple[str, int] | None = None
