@@ -8,7 +8,7 @@ from support import ROOT
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(240)]
 
-SHIFT = "unshare --time --monotonic 5000 --boottime 5000 --fork --kill-child"
+SHIFT = "unshare --user --map-root-user --time --monotonic 5000 --boottime 5000 --fork --kill-child"
 
 
 def can_shift():
