@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from scipy import stats
@@ -194,3 +195,16 @@ def test_a_missed_bound_stops_it_at_the_next_look():
     trials = judged(case, 3)
     assert enough(case, trials)
     assert judge_run(case, trials).verdict is F
+
+
+def test_a_proven_loss_stops_it_at_once():
+    lost = Threshold("lost_writes == 0", "lost_writes", "==", 0.0, "count")
+    case = Case("kill", (lost, rare(0.05)), 59, looks=LOOKS)
+    history, _ = simulate(Scenario(seed=1, outage_s=0.5))
+    short = {
+        k: replace(f, tokens=f.tokens[1:], counts=f.counts[1:]) for k, f in history.finals.items()
+    }
+    losing = judge_trial(case, TrialInput(1, replace(history, finals=short)))
+    assert enough(case, [losing])
+    assert judge_run(case, [losing]).verdict is F
+    assert not enough(case, judged(case, 1)), "the clean twin goes on"
