@@ -14,14 +14,16 @@ from chaoskit.choosing import Choice, build_lab, choose_lab
 from chaoskit.clock import NS, now_ns, utc_label
 from chaoskit.contracts import Lab
 from chaoskit.errors import ChaoskitError, HealFailed
-from chaoskit.experiment.model import Experiment
-from chaoskit.judging import Outcome, judge_dir, judge_one, trial_line
+from chaoskit.experiment.model import AUTO_CAP, Experiment
+from chaoskit.judge.verdict import JudgedTrial, enough
+from chaoskit.judging import Outcome, case_of, judge_dir, judge_one, trial_line
 from chaoskit.lab.guardian import Guardian
 from chaoskit.lab.heal import heal
 from chaoskit.lab.journal import Journal
-from chaoskit.phases import longest_period_s, phases_s
+from chaoskit.measure.looks import describe, looks_up_to
+from chaoskit.phases import longest_period_s, open_phases_s, phases_s
 from chaoskit.rundir import create_run_dir, trial_folder
-from chaoskit.runfile import RunFile, write_run_file
+from chaoskit.runfile import RunFile, read_run_file, write_run_file
 from chaoskit.signals import Signals
 from chaoskit.stack.compose import load_stack
 from chaoskit.stack.model import Stack
@@ -43,6 +45,7 @@ class RunRequest:
     out: Path = Path("reports")
     argv: tuple[str, ...] = ()
     say: Say = lambda _event, _facts: None
+    auto: bool = False  # stop when enough is known; ``trials`` is then the cap
 
 
 @dataclass
@@ -58,11 +61,14 @@ class _Campaign:
     signals: Signals
     facts: dict[str, str] = field(default_factory=dict)
     began_ns: int = field(default_factory=now_ns)
+    looks: tuple[int, ...] = ()
+    judged: list[JudgedTrial] = field(default_factory=list)
 
     def run(self) -> None:
         """All trials, and as many again for those that came out invalid."""
         period_s = longest_period_s(self.stack)
-        phases = phases_s(period_s, self.trials, self.seed)
+        spread = open_phases_s if self.looks else phases_s
+        phases = spread(period_s, self.trials, self.seed)
         waiting = list(enumerate(phases, start=1))
         spare = self.trials
         while waiting:
@@ -71,7 +77,10 @@ class _Campaign:
             self._trial(n, phase_s)
             if self._invalid(n) and spare:
                 spare -= 1
-                waiting.append((self.trials + self.trials - spare, phase_s))
+                again = (self.trials + self.trials - spare, phase_s)
+                waiting.insert(0 if self.looks else len(waiting), again)
+            if self.looks and enough(case_of(read_run_file(self.run_dir)), self.judged):
+                return
 
     def _trial(self, n: int, phase_s: float) -> None:
         lab = build_lab(self.choice, self.stack, self.run_id, self.run_dir, self.journal)
@@ -104,6 +113,7 @@ class _Campaign:
                 lab_facts=self.facts,
                 seed=self.seed,
                 trials=self.trials,
+                looks=self.looks,
                 argv=self.request.argv,
                 version=__version__,
                 host={"kernel": platform.release(), "cpus": str(os.cpu_count() or 1)},
@@ -115,6 +125,8 @@ class _Campaign:
         """Is the trial just run invalid? Judged from its folder, as it will be at the end."""
         trial = judge_one(self.run_dir, n)
         self.request.say("judged", {"n": n, "line": trial_line(trial.result)})
+        if self.looks:
+            self.judged.append(trial)
         return not trial.valid
 
 
@@ -133,7 +145,11 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
         request.say("incident", {"sentence": f"left by an earlier run: {healed}"})
     seed = request.seed if request.seed is not None else experiment.seed
     seed = seed if seed is not None else secrets.randbelow(1_000_000)
+    auto = request.auto or (request.trials is None and experiment.repeat.cap is not None)
     trials = request.trials or experiment.repeat.trials
+    if request.auto and request.trials is None:
+        trials = experiment.repeat.cap or AUTO_CAP
+    looks = looks_up_to(trials) if auto else ()
     run_dir = create_run_dir(request.out, experiment.name, f"{utc_label()}-{seed}")
     run_id = secrets.token_hex(4)
     os.environ["CHAOSKIT_RUN"] = run_id  # every process of the run carries its mark
@@ -147,11 +163,14 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
             "why": choice.why,
             "seed": seed,
             "trials": trials,
+            "plan": describe(looks) if looks else "",
             "folder": str(run_dir),
         },
     )
     guardian = Guardian.start(journal)
-    campaign = _Campaign(request, stack, choice, seed, trials, run_id, run_dir, journal, signals)
+    campaign = _Campaign(
+        request, stack, choice, seed, trials, run_id, run_dir, journal, signals, looks=looks
+    )
     ended: ChaoskitError | None = None
     try:
         campaign.write_run_file()

@@ -16,11 +16,20 @@ from chaoskit.contracts import Node
 __all__ = [
     "CAPABILITIES",
     "Action",
+    "Clocked",
     "Cut",
     "Cuts",
     "Direction",
     "Kills",
 ]
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """``first_pid``: processes can be asked which clock they read. Only looks, undoes nothing."""
+
+    def first_pid(self, node: Node) -> int | None:
+        """PID on this machine of the service's first process; None if it cannot be told."""
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -38,6 +38,22 @@ _FEW = """Measure what clients feel when a failover system fails over.
   chaoskit list KIND          faults, probes, loads or labs that are installed
   chaoskit heal               undo whatever an earlier run left behind
 """
+
+
+class _Trials(click.ParamType[int | str]):
+    """A number of trials, or the word auto."""
+
+    name = "integer|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        if value == "auto":
+            return "auto"
+        return click.IntRange(1, 1000).convert(value, param, ctx)
+
+
+TRIALS = _Trials()
 
 
 class _Group(click.Group):
@@ -163,7 +179,7 @@ def list_(kind: str) -> None:
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--lab", type=click.Choice(["auto", "docker", "sandbox"]), default="auto")
-@click.option("--trials", type=click.IntRange(1, 1000), help="Instead of the experiment's number.")
+@click.option("--trials", type=TRIALS, help="Instead of the experiment's number; or 'auto'.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="To repeat a run; printed by each.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="load.rate=50/s")
@@ -172,7 +188,7 @@ def list_(kind: str) -> None:
 def run(
     files: tuple[Path, ...],
     lab: str,
-    trials: int | None,
+    trials: int | Literal["auto"] | None,
     seed: int | None,
     out: Path,
     overrides: tuple[str, ...],
@@ -188,12 +204,14 @@ def run(
     loaded = [load_experiment(path, overrides=changes) for path in _files(files)]
     from chaoskit.campaign import RunRequest
 
+    auto = trials == "auto"
+    fixed = trials if isinstance(trials, int) else None
     codes: list[int] = []
     signals = Signals()
     with signals.installed(), progress(quiet=quiet) as say:
         for experiment in loaded:
             request = RunRequest(
-                experiment, lab, trials, seed, out, ("chaoskit", *sys.argv[1:]), say
+                experiment, lab, fixed, seed, out, ("chaoskit", *sys.argv[1:]), say, auto=auto
             )
             codes.append(_run_one(request, signals, say, as_json))
             if codes[-1] >= 128:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol, TypeVar
 
-__all__ = ["NS", "Clock", "MonotonicClock", "now_ns", "utc_label", "wait_until"]
+__all__ = ["NS", "Clock", "MonotonicClock", "now_ns", "time_namespace", "utc_label", "wait_until"]
 
 NS = 1_000_000_000
 """Nanoseconds in a second."""
@@ -23,6 +25,13 @@ T = TypeVar("T")
 def now_ns() -> int:
     """``CLOCK_MONOTONIC`` in nanoseconds."""
     return time.monotonic_ns()
+
+
+def time_namespace(pid: int | str = "self") -> str | None:
+    """The name of a process's time namespace; None if it ended or the kernel has none."""
+    with suppress(OSError):
+        return str(Path(f"/proc/{pid}/ns/time").readlink())
+    return None
 
 
 def utc_label() -> str:

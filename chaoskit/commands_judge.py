@@ -92,7 +92,7 @@ def compare(
     from chaoskit.comparing import compare_dirs, margins_of
 
     margins = margins_of(metrics, fail_if)
-    from chaoskit.judge.compare import table
+    from chaoskit.judge.compare_table import table
 
     found = compare_dirs(base, new, margins, anyway=anyway)
     click.echo(found.model_dump_json(indent=1) if as_json else table(found))

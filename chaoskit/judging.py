@@ -248,6 +248,7 @@ def case_of(facts: RunFile) -> Case:
         name=facts.experiment,
         thresholds=tuple(_threshold(t) for t in facts.thresholds),
         trials_wanted=facts.trials,
+        looks=facts.looks,
         gates=gates,
         question=facts.question,
         seed=facts.seed,

@@ -33,6 +33,10 @@ def _to_stdout(text: str) -> None:
     sys.stdout.flush()
 
 
+def _trials(facts: Mapping[str, object]) -> str:
+    return f"{'at most ' if facts.get('plan') else ''}{facts['trials']} trials"
+
+
 class Progress:
     """Turns the events of a run into lines; ``__call__`` is what the engine is given."""
 
@@ -74,8 +78,9 @@ class Progress:
         self.experiment = str(facts["experiment"])
         return (
             f"{clean(facts['experiment'])}: {clean(facts['question'])}\n"
-            f"          {facts['lab']} lab ({clean(facts['why'])}), {facts['trials']} trials, "
+            f"          {facts['lab']} lab ({clean(facts['why'])}), {_trials(facts)}, "
             f"seed {facts['seed']}, into {facts['folder']}"
+            + (f"\n          {plan}" if (plan := facts.get("plan")) else "")
         )
 
     def _on_trial(self, facts: Mapping[str, object]) -> str:

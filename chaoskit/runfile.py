@@ -66,6 +66,7 @@ class RunFile(BaseModel):
     lab_facts: Mapping[str, str]
     seed: int
     trials: int
+    looks: tuple[int, ...] = ()  # the plan of ``--trials auto``; ``trials`` is its cap
     argv: tuple[str, ...]
     version: str
     host: Mapping[str, str]
@@ -84,6 +85,7 @@ class RunFile(BaseModel):
         lab_facts: Mapping[str, str],
         seed: int,
         trials: int,
+        looks: tuple[int, ...] = (),
         argv: tuple[str, ...],
         version: str,
         host: Mapping[str, str],
@@ -116,6 +118,7 @@ class RunFile(BaseModel):
             lab_facts=dict(lab_facts),
             seed=seed,
             trials=trials,
+            looks=looks,
             argv=argv,
             version=version,
             host=dict(host),

@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from chaoskit.capabilities import Clocked
 from chaoskit.children import load_config, probe_config
 from chaoskit.clock import NS, MonotonicClock, now_ns, wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
@@ -22,6 +23,7 @@ from chaoskit.history.history import Window
 from chaoskit.history.writer import Marks, close_requests
 from chaoskit.injection import Injector
 from chaoskit.instruments import DialBoard, RoleBoard, Ticker
+from chaoskit.lab.timens import own_clock, shifted
 from chaoskit.signals import Signals
 from chaoskit.stack.labels import holds_data, role_probe
 from chaoskit.stack.model import Stack
@@ -100,6 +102,7 @@ class _Trial:
     def _listen(self) -> None:
         if self.probe is not None:
             while (message := self.probe.receive(0.0)) is not None:
+                self._check_clock(message, "the probes' process on the observer")
                 if self.roles.take(message):
                     self.setup.say("role", message)
         self._listen_to_load()
@@ -167,7 +170,8 @@ class _Trial:
             self.probe = self.lab.spawn(observer, ["python", "-m", "chaoskit.probes.child"])
             self.probe.send(config)
         self.dials.prepare(self._dial_sources())
-        self._ready(self.load, "the load")
+        self._ready(self.load, "the load on the client")
+        self._look_at_clocks()
         if config is not None and not self._pump(
             now_ns() + int(_ROLES_WITHIN_S * NS), self._roles_known
         ):
@@ -177,6 +181,28 @@ class _Trial:
                 hint="look at logs/ in the trial's folder; is chaoskit.probe.role right?",
             )
         self._spent("watching roles")
+
+    def _check_clock(self, message: Mapping[str, object], what: str) -> None:
+        """A child with another clock makes the trial invalid: its moments mean nothing here."""
+        if (shift := own_clock(message.get("time_ns"))) is not None:
+            self._incident(
+                f"{what} does not read the harness's clock: {shift}; start it without "
+                "'unshare --time' or a time offset of the container"
+            )
+
+    def _look_at_clocks(self) -> None:
+        """Say which services have a clock of their own: what they stamp themselves is not used."""
+        if not isinstance(self.lab, Clocked):
+            return
+        for node in self.lab.nodes():
+            pid = self.lab.first_pid(node)
+            shift = None if pid is None else shifted(pid)
+            if shift is not None:
+                self.marks.note(
+                    f"clock of {node.name}",
+                    f"{shift}, in a time namespace of its own: moments that it stamps itself are "
+                    "not comparable and not used; what clients and probes saw is",
+                )
 
     def _roles_known(self) -> bool:
         return self.roles.settled_for_s() > 0.0 and len(self.roles.primaries()) >= 1
@@ -192,6 +218,8 @@ class _Trial:
 
     def _ready(self, child: Child, what: str) -> None:
         message = child.receive(_CHILD_READY_WITHIN_S)
+        if message is not None:
+            self._check_clock(message, what)
         if message is None or message.get("event") != "ready":
             said = "nothing" if message is None else message.get("message", message)
             raise LabError(f"{what} did not get ready within {_CHILD_READY_WITHIN_S:g} s: {said}")

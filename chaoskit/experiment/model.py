@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -37,7 +37,7 @@ from chaoskit.units import (
     parse_duration,
 )
 
-__all__ = ["DEFAULT_TIMEOUT_S", "Experiment", "LoadSpec", "ProbeSpec", "Repeat", "Step"]
+__all__ = ["AUTO_CAP", "DEFAULT_TIMEOUT_S", "Experiment", "LoadSpec", "ProbeSpec", "Repeat", "Step"]
 
 DEFAULT_TIMEOUT_S = 0.2
 """Below TCP's first retransmission, so that a silent peer is seen and not waited for."""
@@ -216,14 +216,34 @@ def _short(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+AUTO_CAP = 59
+
+
+def _or_auto(schema: dict[str, Any]) -> None:
+    """``trials`` takes a word besides a number."""
+    bounds = {name: schema.pop(name) for name in ("type", "minimum", "maximum") if name in schema}
+    schema["anyOf"] = [bounds, {"const": "auto", "type": "string"}]
+
+
 class Repeat(_Frozen):
-    """How often, and what differs between trials."""
+    """How often, and what differs between trials.
+
+    ``trials: auto`` is kept as the cap in both fields: at most so many, with a plan of looks.
+    """
 
     trials: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] = Field(
         3,
         title="Trials",
-        description="Valid trials wanted; as the profile says if not said.",
-        examples=[10],
+        description="Valid trials wanted; as the profile says if not said. 'auto': looks after 3, "
+        "10, 30 and 59 trials and stops when every threshold is decided.",
+        examples=[10, "auto"],
+        json_schema_extra=_or_auto,
+    )
+    cap: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] | None = Field(
+        None,
+        title="Cap",
+        description="The most trials of 'trials: auto'; 59 if not said.",
+        examples=[59],
     )
     vary: tuple[Literal["at"], ...] = Field(
         ("at",),
@@ -231,6 +251,18 @@ class Repeat(_Frozen):
         description="'at': each trial's fault falls at another point of the detector's period.",
         examples=[["at"], []],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto_is_a_cap(cls, data: object) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        if data.get("trials") == "auto":
+            cap = data.get("cap", AUTO_CAP)
+            return {**data, "trials": cap, "cap": cap}
+        if "cap" in data:
+            raise _complain("cap goes with trials: auto")
+        return data
 
 
 class Experiment(_Frozen):

@@ -13,10 +13,18 @@ from dataclasses import dataclass
 from chaoskit.experiment.margin import Margin
 from chaoskit.judge.result import Verdict
 from chaoskit.judge.verdict import EXIT_CODES
-from chaoskit.judge.wording import joined, plural, quantity
+from chaoskit.judge.wording import joined, plain, plural, signed
+from chaoskit.measure.holm import holm
 from chaoskit.measure.model import Frozen
 from chaoskit.measure.reading import Unit
-from chaoskit.measure.shift import LEAST_TRIALS, Observed, Shift, shift, trials_to_decide
+from chaoskit.measure.shift import (
+    LEAST_TRIALS,
+    Observed,
+    Shift,
+    mann_whitney_p,
+    shift,
+    trials_to_decide,
+)
 from chaoskit.measure.statistics import median, median_interval
 
 __all__ = [
@@ -29,10 +37,11 @@ __all__ = [
     "allowance",
     "compare_all",
     "compare_one",
-    "table",
+    "corrected_by_holm",
 ]
 
 _SHARE = 0.10
+_ERROR = 0.05
 _SLOTS = 2  # requests: less than the distance of two slots is not resolved by the load
 
 
@@ -98,6 +107,7 @@ class Compared(Frozen):
     coverage: float | None = None
     cliffs_delta: float | None = None
     p: float | None = None
+    gate_p: float | None = None  # of the test that carries the verdict; Holm corrects this one
     allowed: float | None = None
     allowed_why: str = ""
     trials_needed: int | None = None
@@ -153,6 +163,7 @@ def compare_one(measured: Measured, allowed: Allowed) -> Compared:
         )
     found = shift(base, new)
     verdict = _decide(found, allowed.value)
+    gate_p = _gate_p(base, new, verdict, allowed.value)
     needed = None
     if verdict is Verdict.INCONCLUSIVE:
         needed = trials_to_decide(base, new, found, allowed.value)
@@ -169,6 +180,7 @@ def compare_one(measured: Measured, allowed: Allowed) -> Compared:
         coverage=found.coverage,
         cliffs_delta=found.delta,
         p=found.p,
+        gate_p=gate_p,
         allowed=_finite(allowed.value),
         allowed_why=allowed.why,
         trials_needed=needed,
@@ -183,23 +195,67 @@ def _decide(found: Shift, allowed: float) -> Verdict:
     return Verdict.INCONCLUSIVE
 
 
+def _gate_p(
+    base: Sequence[Observed], new: Sequence[Observed], verdict: Verdict, allowed: float
+) -> float | None:
+    """What the interval says, as a p-value: of Mann and Whitney against the bound it lies beyond.
+
+    PASS: NEW less what is allowed is smaller than BASE. FAIL: NEW is larger. None: undecided.
+    """
+    if verdict is Verdict.INCONCLUSIVE:
+        return None
+    by = allowed if verdict is Verdict.PASS else 0.0
+    moved = [Observed(o.value - by, o.ended) for o in new]
+    return mann_whitney_p(base, moved)
+
+
+def corrected_by_holm(metrics: Sequence[Compared]) -> tuple[tuple[Compared, ...], list[str]]:
+    """Several gates in one comparison: a verdict that its adjusted p does not carry is undecided.
+
+    Returns the metrics and what is to be said. Safety is zero tolerance, not statistics.
+    """
+    family = [m for m in metrics if m.cliffs_delta is not None]
+    if len(family) < 2:
+        return tuple(metrics), []
+    adjusted = dict(
+        zip(
+            (m.metric for m in family),
+            holm([1.0 if m.gate_p is None else m.gate_p for m in family]),
+            strict=True,
+        )
+    )
+    found = []
+    for one in metrics:
+        p = adjusted.get(one.metric, 0.0)
+        if one.verdict is not Verdict.INCONCLUSIVE and p > _ERROR:
+            text = (
+                f"{one.metric}: {one.verdict} alone, but p is {p:.2g} as one of "
+                f"{len(family)} gates (Holm), above {_ERROR:g}; more trials would tell"
+            )
+            found.append(one.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "sentence": text}))
+        else:
+            found.append(one)
+    note = f"{len(family)} gates: verdicts corrected by Holm's method, 5 % error for all together"
+    return tuple(found), [note]
+
+
 def _sentence(
     measured: Measured, allowed: Allowed, found: Shift, verdict: Verdict, needed: int | None
 ) -> str:
     name, unit = measured.name, measured.unit
-    bound = f"{_plain(allowed.value, unit)} allowed ({allowed.why})"
+    bound = f"{plain(allowed.value, unit)} allowed ({allowed.why})"
     if verdict is Verdict.PASS:
         if found.high < 0:
-            return f"{name} is better by at least {_plain(-found.high, unit)} (95 %)"
-        most = _plain(found.high, unit)
+            return f"{name} is better by at least {plain(-found.high, unit)} (95 %)"
+        most = plain(found.high, unit)
         return f"{name} is worse by at most {most} (95 %), less than the {bound}"
     if verdict is Verdict.FAIL:
         if math.isinf(found.point):
-            least = _plain(found.low, unit)
+            least = plain(found.low, unit)
             return f"{name} is worse by at least {least} (95 %): most pairs end in BASE only"
         return (
-            f"{name} is worse by {_signed(found.point, unit)} "
-            f"({_signed(found.low, unit)} to {_signed(found.high, unit)}; 95 %), "
+            f"{name} is worse by {signed(found.point, unit)} "
+            f"({signed(found.low, unit)} to {signed(found.high, unit)}; 95 %), "
             f"more than the {bound}"
         )
     return f"{name}: {_undecided(measured, allowed, found, needed, bound)}"
@@ -217,7 +273,7 @@ def _undecided(
         return "half of BASE's trials never ended, so a share of its median means nothing"
     if math.isinf(found.high) or math.isinf(found.low):
         return "trials that never ended leave the shift unbounded; observe longer"
-    ends = f"{_signed(found.low, measured.unit)} to {_signed(found.high, measured.unit)} (95 %)"
+    ends = f"{signed(found.low, measured.unit)} to {signed(found.high, measured.unit)} (95 %)"
     text = f"a shift of {ends} does not tell whether it is under the {bound}"
     if needed is None:
         return f"{text}; no practical number of trials would: widen the margin"
@@ -257,6 +313,7 @@ def compare_all(
     notes: Sequence[str] = (),
 ) -> Comparison:
     """The worst of all: FAIL, INCONCLUSIVE, PASS. What BASE had none of, NEW may have none of."""
+    metrics, corrected = corrected_by_holm(metrics)
     broken, said = _safety(safety)
     verdict = Verdict.PASS
     if broken or any(m.verdict is Verdict.FAIL for m in metrics):
@@ -284,7 +341,7 @@ def compare_all(
         exit_code=EXIT_CODES[verdict],
         sentence=f"{text}.",
         metrics=tuple(metrics),
-        notes=(*notes, *left_out, *unended, *said),
+        notes=(*notes, *corrected, *left_out, *unended, *said),
     )
 
 
@@ -306,76 +363,3 @@ def _safety(
             before = f"{base.count:,} in {base.trials} of {base.of}" if base.of else "not checked"
             said.append(f"{text}; BASE: {before}")
     return broken, said
-
-
-# ---------------------------------------------------------------- in words
-
-
-_HEAD = ("metric", "BASE median", "NEW median", "shift (95 %)", "allowed", "delta", "p", "verdict")
-
-
-def table(comparison: Comparison) -> str:
-    """A small table, the notes, and the verdict's sentence as the last line."""
-    rows = [_HEAD, *(_row(m) for m in comparison.metrics)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    lines = [f"BASE {comparison.base}", f"NEW  {comparison.new}", *lines]
-    lines += [f"note: {note}" for note in comparison.notes]
-    return "\n".join([*lines, f"{comparison.verdict}: {comparison.sentence}"])
-
-
-def _row(found: Compared) -> tuple[str, ...]:
-    unit = found.unit
-    measured = found.cliffs_delta is not None
-    if not measured:
-        shifted = "-"
-    elif found.coverage is None:
-        shifted = f"{_end(found.shift, unit)} (too few trials)"
-    else:
-        ends = f"{_end(found.shift_low, unit)} to {_end(found.shift_high, unit)}"
-        shifted = f"{_end(found.shift, unit)} ({ends})"
-    return (
-        found.metric,
-        _side_text(found.base, unit),
-        _side_text(found.new, unit),
-        shifted,
-        "-" if found.allowed is None else _signed(found.allowed, unit),
-        "-" if found.cliffs_delta is None else f"{found.cliffs_delta:+.2f}",
-        "-" if found.p is None else f"{found.p:.2g}",
-        str(found.verdict),
-    )
-
-
-def _side_text(side: Side, unit: str) -> str:
-    if not side.n:
-        return "-"
-    middle = "no end" if side.median is None else _plain(side.median, unit)
-    count = f"n={side.n}" + (f", {side.unended} without end" if side.unended else "")
-    if side.coverage is None:
-        return f"{middle} [{count}]"
-    ends = f"{_bound(side.low, unit)} to {_bound(side.high, unit)}"
-    return f"{middle} ({ends}) [{count}]"
-
-
-def _bound(value: float | None, unit: str) -> str:
-    return "no end" if value is None else _plain(value, unit)
-
-
-def _end(value: float | None, unit: str) -> str:
-    return "unbounded" if value is None else _signed(value, unit)
-
-
-def _plain(value: float, unit: str) -> str:
-    """To the millisecond below ten seconds: a comparison is about differences."""
-    if unit == "s" and 0.1 <= abs(value) < 10:
-        return f"{value:.3f} s"
-    return quantity(value, unit)
-
-
-def _signed(value: float, unit: str) -> str:
-    if math.isinf(value) or math.isnan(value):
-        return "unbounded"
-    return f"{'-' if value < 0 else '+'}{_plain(abs(value), unit)}"

@@ -29,9 +29,11 @@ __all__ = [
     "SAFETY",
     "Bounded",
     "bound_of",
+    "exceedances",
     "expectation",
     "holds",
     "judge_all",
+    "judge_statistic",
     "measure",
     "over_trials",
 ]
@@ -158,7 +160,7 @@ def judge_all(threshold: Threshold, seen: Sequence[Bounded]) -> ExpectationResul
     if threshold.exceedance is not None:
         return _exceedance(threshold, seen, threshold.exceedance)
     if over_trials(threshold):
-        return _statistic(threshold, seen)
+        return judge_statistic(threshold, seen)
     each = [expectation(threshold, one) for one in seen]
     order = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASS: 2}
     worst = min(
@@ -189,11 +191,15 @@ def _over(
     )
 
 
+def exceedances(threshold: Threshold, seen: Sequence[Bounded]) -> tuple[int, int]:
+    """In how many trials what ``P(...)`` speaks of surely, and possibly, happened."""
+    verdicts = [holds(threshold.op, s.bound, s.reading) for s in seen]
+    return verdicts.count(Verdict.PASS), len(verdicts) - verdicts.count(Verdict.FAIL)
+
+
 def _exceedance(threshold: Threshold, seen: Sequence[Bounded], allowed: float) -> ExpectationResult:
     """``P(metric op value) <= q`` by the one-sided Clopper-Pearson bounds, 95 %."""
-    verdicts = [holds(threshold.op, s.bound, s.reading) for s in seen]
-    sure = verdicts.count(Verdict.PASS)
-    possible = len(verdicts) - verdicts.count(Verdict.FAIL)
+    sure, possible = exceedances(threshold, seen)
     high = exceedance_upper(possible, len(seen))
     low = exceedance_lower(sure, len(seen))
     observed = (
@@ -209,13 +215,19 @@ def _exceedance(threshold: Threshold, seen: Sequence[Bounded], allowed: float) -
     return _over(threshold, observed, Verdict.INCONCLUSIVE, hint)
 
 
-def _statistic(threshold: Threshold, seen: Sequence[Bounded]) -> ExpectationResult:
-    """``.median``, ``.pN``, ``.max``, ``.min``, ``.mean`` over trials."""
+def judge_statistic(
+    threshold: Threshold, seen: Sequence[Bounded], error: float = 0.05 / 2
+) -> ExpectationResult:
+    """``.median``, ``.pN``, ``.max``, ``.min``, ``.mean`` over trials.
+
+    ``error`` on either side of the median's interval; a percentile's may be 5 % at each end, or
+    ``error`` where that is less.
+    """
     stat, n = threshold.stat or "max", len(seen)
     lows = [s.reading.low for s in seen]
     highs = [s.reading.high for s in seen]
     unit, bound = seen[0].reading.unit, seen[0].bound
-    ends = _ends(stat, lows, highs)
+    ends = _ends(stat, lows, highs, error)
     if isinstance(ends, str):
         return _over(threshold, f"{plural(n, 'trial')}", Verdict.INCONCLUSIVE, ends)
     if ends is None:
@@ -232,7 +244,7 @@ def _statistic(threshold: Threshold, seen: Sequence[Bounded]) -> ExpectationResu
 
 
 def _ends(  # noqa: PLR0911 - one return for each statistic
-    stat: str, lows: Sequence[float], highs: Sequence[float]
+    stat: str, lows: Sequence[float], highs: Sequence[float], error: float
 ) -> tuple[float, float, str] | str | None:
     """Low and high end of a statistic over trials and how they came about; or what is missing."""
     n = len(lows)
@@ -242,7 +254,8 @@ def _ends(  # noqa: PLR0911 - one return for each statistic
     if stat == "mean":
         return math.fsum(lows) / n, math.fsum(highs) / n, f"(mean of {n})"
     if stat in ("median", "p50"):
-        low, high = median_interval(lows), median_interval(highs)
+        sure = 1 - 2 * error
+        low, high = median_interval(lows, sure), median_interval(highs, sure)
         if low is None or high is None:
             return f"the median needs 6 trials for a 95 % interval and there are {n}"
         return low.low, high.high, f"(median {_mid(lows, highs)}, {low.coverage * 100:.3g} %)"
@@ -250,7 +263,8 @@ def _ends(  # noqa: PLR0911 - one return for each statistic
     if match is None or not 0 < float(match[1]) < 100:
         return None
     q = float(match[1]) / 100
-    upper, lower = quantile_upper(highs, q), quantile_lower(lows, q)
+    side = 1 - (0.05 if error == 0.05 / 2 else error)
+    upper, lower = quantile_upper(highs, q, side), quantile_lower(lows, q, side)
     if upper is None or lower is None:
         needed = trials_needed(1 - q) if q > 0.5 else trials_needed(q)
         return f"{stat} over trials needs {needed} of them and there are {n}"

@@ -22,10 +22,10 @@ from chaoskit.judge.result import (
     Verdict,
 )
 from chaoskit.judge.sentences import claims, not_checked, sentence, summary, trial_notes
+from chaoskit.judge.several import corrected, judge_looks, said
 from chaoskit.judge.thresholds import (
     Bounded,
     expectation,
-    judge_all,
     measure,
     over_trials,
 )
@@ -41,6 +41,7 @@ __all__ = [
     "Ending",
     "JudgedTrial",
     "TrialInput",
+    "enough",
     "judge_histories",
     "judge_run",
     "judge_trial",
@@ -73,7 +74,8 @@ class Case:
 
     name: str
     thresholds: tuple[Threshold, ...] = ()
-    trials_wanted: int = 1
+    trials_wanted: int = 1  # with ``looks`` the most there may be
+    looks: tuple[int, ...] = ()  # the plan of a run that stops when it knows enough
     gates: Gates = field(default_factory=Gates)
     question: str = ""
     seed: int = 0
@@ -231,14 +233,20 @@ def judge_run(case: Case, trials: Sequence[JudgedTrial], ending: Ending | None =
     """The run's verdict from its judged trials; pure. ``ending`` overrides verdict and code."""
     valid = [t for t in trials if t.valid]
     over_all = [_over_all(case, i, trials) for i in range(len(case.thresholds))]
+    if not case.looks:
+        seen = [[t.bounded[i] for t in valid] for i in range(len(case.thresholds))]
+        over_all = corrected(case.thresholds, seen, over_all)
     over_all += _findings_of(valid)
     verdict = _worst(e.verdict for e in over_all)
-    if verdict is not Verdict.FAIL and len(valid) < case.trials_wanted:
+    wanted = case.trials_wanted
+    if case.looks and verdict is Verdict.PASS:  # decided before the cap
+        wanted = max((n for n in case.looks if n <= len(valid)), default=case.looks[0])
+    if verdict is not Verdict.FAIL and len(valid) < wanted:
         verdict = Verdict.INVALID
     results = tuple(t.result for t in trials)
     measured = [t.result.metrics for t in valid if t.result.metrics is not None]
     band = _band(case.band, measured)
-    text = sentence(case.trials_wanted, results, measured, verdict, over_all)
+    text = sentence(wanted, results, measured, verdict, over_all)
     if band is not None and band["verdict"] not in ("inside", "not measured"):
         text = f"{text} {band['sentence']}"
     return RunResult(
@@ -253,10 +261,31 @@ def judge_run(case: Case, trials: Sequence[JudgedTrial], ending: Ending | None =
         trials=results,
         expectations=tuple(over_all),
         summary=summary(measured),
-        claims=claims(case.thresholds, [t.bounded for t in valid]),
+        claims=(
+            *claims(case.thresholds, [t.bounded for t in valid]),
+            *said(case.thresholds, case.looks),
+        ),
         band=band,
         not_checked=not_checked(case.thresholds, results, measured),
     )
+
+
+def enough(case: Case, trials: Sequence[JudgedTrial]) -> bool:
+    """May a run with a plan stop? At a look, if all is decided; at once, if safety is violated.
+
+    The same function says so while it runs and afterwards: it sees nothing but judged trials.
+    """
+    safe = _safe(case)
+    if any(
+        e.verdict is Verdict.FAIL and e.expression in safe
+        for t in trials
+        for e in t.result.expectations
+    ):
+        return True
+    if sum(t.valid for t in trials) not in case.looks:
+        return False
+    judged = judge_run(case, trials).expectations
+    return all(e.verdict in (Verdict.PASS, Verdict.FAIL) for e in judged)
 
 
 def _over_all(case: Case, index: int, trials: Sequence[JudgedTrial]) -> ExpectationResult:
@@ -269,7 +298,8 @@ def _over_all(case: Case, index: int, trials: Sequence[JudgedTrial]) -> Expectat
                     return one
     seen = [t.bounded[index] for t in trials if t.valid]
     if seen or not trials:
-        return judge_all(threshold, seen)
+        family = sum(t.exceedance is not None for t in case.thresholds)
+        return judge_looks(threshold, seen, case.looks, family)
     first = trials[0].bounded[index]
     return expectation(threshold, first).model_copy(
         update={"verdict": Verdict.INVALID, "margin": None, "reason": "no valid trial"}

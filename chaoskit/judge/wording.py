@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from chaoskit.measure.model import Interval
 from chaoskit.measure.reading import Reading
 
-__all__ = ["interval", "joined", "plural", "quantity", "reading", "seconds"]
+__all__ = ["interval", "joined", "plain", "plural", "quantity", "reading", "seconds", "signed"]
 
 
 def seconds(value: float) -> str:
@@ -68,3 +68,17 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 def joined(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def plain(value: float, unit: str) -> str:
+    """To the millisecond below ten seconds: a comparison is about differences."""
+    if unit == "s" and 0.1 <= abs(value) < 10:
+        return f"{value:.3f} s"
+    return quantity(value, unit)
+
+
+def signed(value: float, unit: str) -> str:
+    """The same with its sign."""
+    if math.isinf(value) or math.isnan(value):
+        return "unbounded"
+    return f"{'-' if value < 0 else '+'}{plain(abs(value), unit)}"

@@ -203,6 +203,11 @@ class DockerLab:
         found = f"{self._id(node)}@{state.get('StartedAt')}"
         return found if state.get("Running") and found not in self._dead else None
 
+    def first_pid(self, node: Node) -> int | None:
+        """See ``capabilities.Clocked``; None also where the engine's processes are not ours."""
+        who = first_process(self._state(node), self._id(node))
+        return None if who is None else who.pid
+
     def spawn(self, place: Node, argv: Sequence[str]) -> Child:
         """See ``Lab``. In a service's network where we are root; else in a helper beside it."""
         name = f"{argv[2] if argv[1:2] == ['-m'] else argv[0]} ({place.name})"

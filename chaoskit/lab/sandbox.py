@@ -132,6 +132,11 @@ class SandboxLab:
             return None
         return f"{process.identity.pid}:{process.identity.starttime}"
 
+    def first_pid(self, node: Node) -> int | None:
+        """See ``capabilities.Clocked``."""
+        process = self._services.get(node.name)
+        return None if process is None or process.poll() is not None else process.identity.pid
+
     def spawn(self, place: Node, argv: Sequence[str]) -> Child:
         """Run a process of ours on the network of ``place``; it sees the files of this machine."""
         order = child_order(self.node(place.name).name, list(argv), self._run_id)

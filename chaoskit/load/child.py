@@ -27,6 +27,7 @@ from types import TracebackType
 import gevent
 from gevent.event import Event
 
+from chaoskit.clock import time_namespace
 from chaoskit.errors import BadInput
 from chaoskit.load.config import LoadConfig
 from chaoskit.load.priority import favoured
@@ -146,7 +147,7 @@ class _Child:
 
         session = LoadSession(config)
         self.flush = session.recorder.flush
-        self.output.say({"event": "ready"})
+        self.output.say({"event": "ready", "time_ns": time_namespace()})
         ticking = None
         while True:
             command = self._command()

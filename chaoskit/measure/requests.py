@@ -119,7 +119,8 @@ def max_stall(view: View) -> Interval:
 def goodput_gap(view: View) -> Interval:
     """The longest time without a successful completion since the fault, less the usual gap.
 
-    Successful: answered, on time or late. Censored if nothing succeeded up to the end.
+    Successful: answered, on time or late. Censored if nothing succeeded up to the end. The bracket
+    is that of ``_gap_bracket``, so it counts how late the generator really was.
     """
     track = view.headline
     end = view.observed[1]
@@ -132,14 +133,45 @@ def goodput_gap(view: View) -> Interval:
     first = int(before[-1]) if before.size else view.observed[0]
     points = np.concatenate(([first], done[done >= start], [end]))
     gaps = np.diff(points)
-    longest = int(gaps.max())
+    at = int(gaps.argmax())
+    longest = int(gaps[at])
     censored = bool(gaps[-1] == longest and longest > 3 * usual and view.recovered_ns >= end)
     censored = censored and view.outage is not None
     value = max(0, longest - usual)
-    floor = max(0, longest - usual - track.interval_ns)
+    low, high = _gap_bracket(track, int(points[at]), int(points[at + 1]), start)
     return Interval(
         value_s=as_seconds(value),
-        low_s=as_seconds(floor),
-        high_s=None if censored else as_seconds(longest),
+        low_s=as_seconds(max(0, min(low, value))),
+        high_s=None if censored else as_seconds(max(high, value)),
         censored=censored,
     )
+
+
+def _gap_bracket(track: Track, last_ns: int, next_ns: int, fault_ns: int) -> tuple[int, int]:
+    """How long nothing was served, at least and at most, if nothing succeeded between two moments.
+
+    From what was really sent, not from what was due. At most: service may have gone as soon as
+    the last request was sent that still succeeded, and was back when the next success came. At
+    least: the next request sent after that one met no service, so it had gone when that request
+    arrived; and it was away when the last request was sent that would have been answered before
+    ``next_ns`` had it been served at once: in the longest time that an answer took before the fault
+    or after the gap, and a quarter more, since the slowest answer of few may be slower yet.
+    """
+    asked = track.asked
+    sent, done = track.sent[asked], track.done[asked]
+    answered = track.answered[asked]
+    if not sent.size:
+        return 0, next_ns - last_ns
+    served = answered & (done <= last_ns)
+    quick = answered & ((done < fault_ns) | (sent >= next_ns))
+    usual = int((done - sent)[quick].max()) * 5 // 4 if quick.any() else track.stream.timeout_ns
+    last_sent = int(sent[served].max()) if served.any() else last_ns
+    met = sent > last_sent
+    proof = sent + usual < next_ns
+    if not met.any() or not proof.any():
+        return 0, next_ns - min(last_sent, last_ns)
+    one = int(np.flatnonzero(met)[sent[met].argmin()])
+    gone = int(sent[one]) + usual
+    if not answered[one]:
+        gone = min(gone, int(done[one]))
+    return int(sent[proof].max()) - gone, next_ns - min(last_sent, last_ns)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "RankInterval",
+    "binomial_cdf",
     "claim",
     "exceedance_lower",
     "exceedance_upper",
@@ -51,6 +52,11 @@ def _cdf(k: int, n: int, p: float) -> float:
         for i in range(k + 1)
     )
     return min(1.0, math.fsum(terms))
+
+
+def binomial_cdf(k: int, n: int, p: float) -> float:
+    """P(at most ``k`` of ``n`` events), each with probability ``p``."""
+    return _cdf(k, n, p)
 
 
 def median(values: Sequence[float]) -> float:

@@ -19,6 +19,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from chaoskit.clock import time_namespace
 from chaoskit.probes.dial import outcome_of
 from chaoskit.probes.lines import fail, leave, listen, read_line, say
 
@@ -186,7 +187,7 @@ async def _serve(config: Config, out: int) -> None:
 
     asker = _Asker(config, out)
     listen(heard)
-    say({"event": "ready"})
+    say({"event": "ready", "time_ns": time_namespace()})
     await asker.run(stop)
     say({"event": "stopped", "polls": asker.polls})
     leave()

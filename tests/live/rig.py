@@ -40,8 +40,11 @@ def answer(child, event, within_s=30):
     raise AssertionError(f"no {event} within {within_s} s")
 
 
-def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5):
-    """Run the load through one scripted outage; returns the history and the true (began, ended)."""
+def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5, only=None, facts=None):
+    """Run the load through one scripted outage; returns the history and the true (began, ended).
+
+    ``only``: the HTTP methods that it hits. ``facts`` is filled with what the stub says.
+    """
     stub = spawn([sys.executable, str(STUB)])
     load = spawn([sys.executable, "-m", "chaoskit.load.child"])
     try:
@@ -68,8 +71,10 @@ def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5):
         load.send({"do": "start", "at_ns": start})
         at = start + int(after_s * NS)
         for_ns = int(for_s * NS)
-        stub.send({"at_ns": at, "for_ns": for_ns, "style": style})
+        stub.send({"at_ns": at, "for_ns": for_ns, "style": style, "only": only})
         truth = stub.receive(after_s + for_s + 20)
+        if facts is not None:
+            facts.update(truth)
         wait_ns = truth["ended_ns"] + int(then_s * NS) - now_ns()
         _rest(load, wait_ns)
         end = now_ns()

@@ -1,7 +1,8 @@
 """A server with an outage of exactly known length, as the positive control of the measurement.
 
 Speaks as much of the reference system's interface as the load needs. One JSON line on standard
-input says when and how: {"at_ns": ..., "for_ns": ..., "style": "refuse|stall|drop|503"}; one line
+input says when and how: {"at_ns": ..., "for_ns": ..., "style": "refuse|stall|drop|503|tenth",
+"only": ["POST", "PUT"]}, where only is optional and not for refuse; one line
 on standard output says when it really began and ended. Standard library only; it ends with its
 standard input.
 """
@@ -27,6 +28,8 @@ class Server:
         self.registers = {}
         self.connections = set()
         self.listener = None
+        self.only = None  # of an outage of some requests: the HTTP methods that it hits
+        self.asked = self.dropped = 0
 
     async def listen(self):
         self.listener = await asyncio.start_server(
@@ -45,9 +48,12 @@ class Server:
                     if line.lower().startswith(b"content-length:"):
                         length = int(line.split(b":")[1])
                 body = await reader.readexactly(length)
-                if self.style == "stall" and await self.gave_up(reader):
+                hit = self.only is None or method.decode() in self.only
+                if hit and self.style == "stall" and await self.gave_up(reader):
                     return
-                await self.respond(writer, method, path, body)
+                if self.style == "tenth" and self.tenth():
+                    return  # closed without a word
+                await self.respond(writer, method, path, body, hit)
         except (asyncio.IncompleteReadError, OSError):
             pass
         finally:
@@ -67,11 +73,17 @@ class Server:
             await gone
         return False
 
-    async def respond(self, writer, method, path, body):
-        if self.style == "503":
+    def tenth(self):
+        """Count, and say whether this request is one of ten that get no answer."""
+        self.asked += 1
+        self.dropped += self.asked % 10 == 0
+        return self.asked % 10 == 0
+
+    async def respond(self, writer, method, path, body, hit):
+        if hit and self.style == "503":
             self.send(writer, b"503 Service Unavailable", b"{}")
             return
-        if self.style == "drop":
+        if hit and self.style == "drop":
             await asyncio.sleep(3600)  # the request is swallowed; nothing ever comes back
         if path == b"/log" and method == b"GET":
             answer = b"".join(b"%d 1\n" % token for token in self.tokens)
@@ -92,11 +104,11 @@ class Server:
             b"Content-Length: %d\r\n\r\n%s" % (status, len(body), body)
         )
 
-    async def outage(self, at_ns, for_ns, style):
+    async def outage(self, at_ns, for_ns, style, only=None):
         await until(at_ns)
         began = time.monotonic_ns()
         self.over.clear()
-        self.style = style
+        self.style, self.only = style, only
         if style == "refuse":
             self.listener.close()
             for writer in list(self.connections):
@@ -133,8 +145,10 @@ async def main():
     threading.Thread(target=read, daemon=True).start()
     while True:
         order = await orders.get()
-        began, ended = await server.outage(order["at_ns"], order["for_ns"], order["style"])
-        print(json.dumps({"began_ns": began, "ended_ns": ended}), flush=True)
+        what = order["at_ns"], order["for_ns"], order["style"], order.get("only")
+        began, ended = await server.outage(*what)
+        facts = {"began_ns": began, "ended_ns": ended, "dropped": server.dropped}
+        print(json.dumps(facts), flush=True)
 
 
 if __name__ == "__main__":

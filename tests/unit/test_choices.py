@@ -1,5 +1,6 @@
 """Small decisions of a run: who is meant, when the fault falls, which lab, which folder."""
 
+import itertools
 import random
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from unit.fakelab import FakeLab
 from chaoskit import choosing
 from chaoskit.cli import _worst
 from chaoskit.errors import BadInput, LabError, Refused
-from chaoskit.phases import phases_s
+from chaoskit.phases import open_phases_s, phases_s
 from chaoskit.rundir import create_run_dir, read_json, write_atomically
 from chaoskit.selectors import select
 from chaoskit.stack.model import Stack
@@ -145,3 +146,23 @@ def test_a_run_file_that_cannot_be_read_is_one_sentence(tmp_path, text):
         read_json(path)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@given(st.floats(0.001, 60), st.integers(1, 100), st.integers(0, 2**31))
+def test_a_run_that_may_stop_anywhere_has_covered_the_period_evenly_by_then(period, trials, seed):
+    phases = open_phases_s(period, 100, seed)
+    so_far = sorted(phases[:trials])
+    assert all(0 <= phase < period for phase in so_far)
+    gaps = [b - a for a, b in itertools.pairwise(so_far)]
+    gaps.append(so_far[0] + period - so_far[-1])
+    assert max(gaps) <= 2 * period / trials * (1 + 1e-9)
+    assert phases == open_phases_s(period, 100, seed)
+
+
+def test_stopping_early_would_not_cover_it_with_phases_made_for_a_fixed_number():
+    worst = max(
+        max(b - a for a, b in itertools.pairwise(cut))
+        for seed in range(50)
+        if (cut := sorted(phases_s(1.0, 59, seed)[:10]))
+    )
+    assert worst > 2 / 10

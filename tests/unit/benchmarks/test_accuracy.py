@@ -37,6 +37,29 @@ def test_every_bracket_on_the_page_holds_the_truth():
         assert float(row[7]) <= 1, row
 
 
+def test_the_bracket_of_the_goodput_gap_holds_the_truth_too_however_late_the_generator():
+    for row in rows(accuracy.REAL):
+        held, of = map(int, row[9].split(" of "))
+        assert held == of == RUNS - int(row[3]), row
+
+
+@pytest.mark.parametrize("style", accuracy.STYLES)
+def test_the_goodput_gap_is_bracketed_in_runs_that_are_not_on_the_page(style):
+    for rate in (20.0, 500.0):
+        for run in map(accuracy.whole, accuracy.scenarios(style, rate, 100, SEED + 1)):
+            assert accuracy.contains(run.gap, run.truth) or not run.felt, run
+
+
+def test_partial_and_flapping_outages_on_the_page_are_spread_as_predicted():
+    for row in rows(accuracy.ODD_HEAD):
+        if row[0] == "flapping":
+            assert row[2] == f"{RUNS} of {RUNS}", row
+            assert float(row[5]) <= 1.1 / 6**0.5, row
+        elif row[0] in ("1 of 2", "1 of 3"):
+            assert row[3] == f"{RUNS} of {RUNS}", row
+            assert float(row[5]) / float(row[6]) == pytest.approx(1, abs=0.2), row
+
+
 def test_errors_on_the_page_are_spread_as_predicted_and_under_an_interval():
     for row in rows(accuracy.COMB):
         assert float(row[6]) == pytest.approx(1, abs=0.15), row

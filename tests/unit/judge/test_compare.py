@@ -9,13 +9,14 @@ import pytest
 from chaoskit.experiment.margin import Margin, parse_margin
 from chaoskit.judge.compare import (
     Allowed,
+    Compared,
     Measured,
     SafetySeen,
     allowance,
     compare_all,
     compare_one,
-    table,
 )
+from chaoskit.judge.compare_table import table
 from chaoskit.judge.result import Verdict
 from chaoskit.measure.shift import Observed
 
@@ -178,7 +179,9 @@ def whole(*metrics, safety=None, notes=()):
 
 
 PASSING = judged(observed(1.00, 1.01, 1.02, 1.03), observed(1.00, 1.01, 1.02, 1.03))
-FAILING = judged(observed(1.0, 1.1, 1.2, 1.3), observed(2.0, 2.1, 2.2, 2.3))
+FAILING = judged(
+    observed(1.0, 1.1, 1.2, 1.3, 1.4, 1.5), observed(2.0, 2.1, 2.2, 2.3, 2.4, 2.5)
+)  # clear enough to be one of three gates
 OPEN = judged(observed(1.0, 1.1, 1.2), observed(1.0, 1.1, 1.2))
 
 
@@ -230,3 +233,36 @@ def test_json_holds_no_infinity():
     stored = json.loads(found.model_dump_json())
     assert stored["metrics"][0]["shift_high"] is None
     assert found.metrics[0].model_validate(stored["metrics"][0]) == found.metrics[0]
+
+
+def gate(name, verdict, p):
+    side = compare_one(Measured(name, "s", (), ()), Allowed(0.1, "as asked")).base
+    return Compared(
+        metric=name, unit="s", verdict=verdict, sentence=f"{name} as such", base=side, new=side,
+        cliffs_delta=0.5, p=p, gate_p=p,
+    )  # fmt: skip
+
+
+def test_several_gates_are_corrected_by_holm_and_one_alone_is_not():
+    one = compare_all(("a", "b"), [gate("failover_time", Verdict.FAIL, 0.04)], {})
+    assert one.verdict is Verdict.FAIL
+    assert not any("Holm" in note for note in one.notes)
+    two = [gate("failover_time", Verdict.FAIL, 0.04), gate("client_outage", Verdict.PASS, 0.03)]
+    both = compare_all(("a", "b"), two, {})
+    assert both.verdict is Verdict.INCONCLUSIVE
+    assert any("2 gates: verdicts corrected by Holm" in note for note in both.notes)
+    assert "Holm" in both.sentence
+    clear = [gate("failover_time", Verdict.FAIL, 0.001), gate("client_outage", Verdict.PASS, 0.03)]
+    found = compare_all(("a", "b"), clear, {})
+    assert [m.verdict for m in found.metrics] == [Verdict.FAIL, Verdict.PASS]
+
+
+def test_the_p_of_a_gate_is_on_the_side_that_its_interval_says():
+    base = tuple(Observed(1 + n / 100) for n in range(10))
+    same = compare_one(Measured("m", "s", base, base), Allowed(0.5, "as asked"))
+    assert same.verdict is Verdict.PASS
+    assert same.gate_p < 0.05 < same.p
+    worse = tuple(Observed(o.value + 1) for o in base)
+    found = compare_one(Measured("m", "s", base, worse), Allowed(0.5, "as asked"))
+    assert found.verdict is Verdict.FAIL
+    assert found.gate_p == found.p < 0.05

@@ -109,7 +109,7 @@ def ask(tmp_path):
     def start(*probes, **more):
         config = {"every_ns": 50 * MS, "probes": list(probes), "out": str(out)} | more
         children.append(Child(config))
-        assert children[-1].hear() == {"event": "ready"}
+        assert children[-1].hear()["event"] == "ready"
         return children[-1]
 
     start.seen = lambda: [Observation(**json.loads(line)) for line in out.read_text().splitlines()]

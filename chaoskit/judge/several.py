@@ -1,0 +1,125 @@
+"""Thresholds over trials where there are several of them, or several looks at a growing run.
+
+Pure, and the same while a run decides whether to stop as when its records are judged again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chaoskit.experiment.threshold import Threshold
+from chaoskit.judge.result import ExpectationResult, Verdict
+from chaoskit.judge.thresholds import (
+    Bounded,
+    exceedances,
+    judge_all,
+    judge_statistic,
+    over_trials,
+)
+from chaoskit.judge.wording import plural
+from chaoskit.measure.holm import holm
+from chaoskit.measure.looks import ERROR, boundaries, describe
+from chaoskit.measure.statistics import binomial_cdf
+
+__all__ = ["corrected", "judge_looks", "said"]
+
+_DECIDED = (Verdict.PASS, Verdict.FAIL)
+_SPANS = ("max", "min", "mean")  # what was seen, not a bound on what was not
+
+
+def _statistical(threshold: Threshold) -> bool:
+    return over_trials(threshold) and (
+        threshold.exceedance is not None or threshold.stat not in _SPANS
+    )
+
+
+def judge_looks(
+    threshold: Threshold, seen: Sequence[Bounded], looks: tuple[int, ...], family: int
+) -> ExpectationResult:
+    """One threshold over the valid trials of a run with a plan of looks.
+
+    What a look decided stands. ``family`` thresholds of this kind share the error evenly
+    (Bonferroni), since each spends it by its own boundaries. A bound on every trial needs no plan:
+    it speaks of the trials that there are.
+    """
+    if not looks or not _statistical(threshold) or not seen:
+        return judge_all(threshold, seen)
+    error = ERROR / max(1, family)
+    allowed = threshold.exceedance
+    for look in boundaries(looks, 0.5 if allowed is None else allowed, error):
+        if look.n > len(seen):
+            break
+        first = seen[: look.n]
+        if allowed is None:
+            found = judge_statistic(threshold, first, look.level)
+            if found.verdict in _DECIDED:
+                return found.model_copy(update={"observed": f"{found.observed}, look {look.n}"})
+            continue
+        sure, possible = exceedances(threshold, first)
+        verdict = None
+        if possible <= look.pass_at:
+            verdict = Verdict.PASS
+        elif sure >= look.fail_at:
+            verdict = Verdict.FAIL
+        if verdict is not None:
+            count = f"{possible if possible == sure else f'{sure} to {possible}'} of {look.n}"
+            return ExpectationResult(
+                expression=threshold.text,
+                observed=f"{count}, decided at look {look.n} of the plan",
+                verdict=verdict,
+                line=threshold.line,
+                reason=threshold.because if verdict is Verdict.FAIL else None,
+            )
+    last = judge_all(threshold, seen)
+    reason = (
+        f"no look decided in {plural(len(seen), 'trial')}: more trials, under a higher cap, would"
+    )
+    return last.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": reason})
+
+
+def corrected(
+    thresholds: Sequence[Threshold],
+    seen: Sequence[Sequence[Bounded]],
+    found: Sequence[ExpectationResult],
+) -> list[ExpectationResult]:
+    """Holm's correction of several ``P(...)`` bounds in one run, all judged after the last trial.
+
+    ``seen`` holds for each threshold what the valid trials say. A verdict that its adjusted p does
+    not carry becomes INCONCLUSIVE.
+    """
+    family = [i for i, t in enumerate(thresholds) if t.exceedance is not None and seen[i]]
+    kept = list(found)
+    if len(family) < 2:
+        return kept
+    p_values = [_p(thresholds[i], seen[i], found[i].verdict) for i in family]
+    for i, p in zip(family, holm(p_values), strict=True):
+        if found[i].verdict in _DECIDED and p > ERROR + 1e-12:
+            reason = (
+                f"one of {len(family)} such bounds: p is {p:.2g} after Holm's correction, above "
+                f"{ERROR:g}; more trials would tell"
+            )
+            kept[i] = found[i].model_copy(
+                update={"verdict": Verdict.INCONCLUSIVE, "reason": reason}
+            )
+    return kept
+
+
+def _p(threshold: Threshold, seen: Sequence[Bounded], verdict: Verdict) -> float:
+    """How likely so few (PASS) or so many (FAIL) would be at a share that is just allowed."""
+    sure, possible = exceedances(threshold, seen)
+    allowed, n = threshold.exceedance or 0.0, len(seen)
+    if verdict is Verdict.PASS:
+        return binomial_cdf(possible, n, allowed)
+    if verdict is Verdict.FAIL:
+        return 1 - binomial_cdf(sure - 1, n, allowed)
+    return 1.0
+
+
+def said(thresholds: Sequence[Threshold], looks: Sequence[int]) -> list[str]:
+    """What the reader must know of how several bounds or looks were judged."""
+    family = sum(t.exceedance is not None for t in thresholds)
+    lines = [f"Planned before the run: {describe(looks)}."] if looks else []
+    if family > 1:
+        how = "share the error of the plan evenly" if looks else "were corrected by Holm's method"
+        lines.append(f"{family} bounds of the form P(...) {how}: 5 % error for all together.")
+    return lines
