@@ -21,6 +21,7 @@ __all__ = [
     "Cuts",
     "Direction",
     "Kills",
+    "Pauses",
 ]
 
 
@@ -41,6 +42,20 @@ class Kills(Protocol):
 
     def start(self, node: Node) -> None:
         """Start it again as it was. Returns when its process runs (not: is healthy)."""
+
+
+@runtime_checkable
+class Pauses(Protocol):
+    """``pause``: every process of the node stands still; its sockets stay as they are."""
+
+    def pause(self, node: Node) -> None:
+        """Returns when nobody in the node runs. Raises ``LabError``."""
+
+    def paused(self, node: Node) -> bool:
+        """Ask kernel or engine whether everybody in the node stands still now."""
+
+    def resume(self, node: Node) -> None:
+        """Returns when nobody stands still any more. Idempotent. Raises ``HealFailed``."""
 
 
 class Direction(StrEnum):
@@ -82,5 +97,5 @@ class Cuts(Protocol):
         """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
 
 
-CAPABILITIES: Mapping[str, type] = {"kill": Kills, "cut": Cuts}
+CAPABILITIES: Mapping[str, type] = {"kill": Kills, "cut": Cuts, "pause": Pauses}
 """Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""

@@ -127,13 +127,16 @@ class Dial:
     """A TCP connection that an independent observer tries while the fault is on.
 
     It must work before the fault, fail while it is on (the fault *bites*) and work again when
-    it is healed. ``source`` names the node in whose namespace it is tried.
+    it is healed. ``source`` names the node in whose namespace it is tried. With ``poke`` it works
+    only if the program at the other end reacts to that text, with whatever it says or by hanging
+    up: the kernel of a program that stands still completes handshakes all the same.
     """
 
     source: str
     target: str
     address: str
     port: int
+    poke: str = ""
 
 
 @dataclass(frozen=True)

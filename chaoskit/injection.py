@@ -22,6 +22,7 @@ from chaoskit.selectors import select
 __all__ = ["Injector"]
 
 _LOOK_EVERY_NS = 500_000_000
+_SHORTEST_NS = 20_000_000  # silence for less is no evidence: a sound node may take as long
 
 
 @dataclass
@@ -174,6 +175,10 @@ class Injector:
         self._look_at(run)
         self._dials.pump()
         self._feel(run)
+        poked = all(dial.poke for dial in run.hold.dials)
+        if run.bitten_ns is None and poked and now_ns() - run.hold.acknowledged_ns > _SHORTEST_NS:
+            silent = self._dials.unanswered(run.hold.dials, run.hold.acknowledged_ns)
+            run.bitten_ns = now_ns() if silent else None
         if run.step.fault.needs and run.bitten_ns is None:
             seen = self._dials.outcomes(run.hold.dials) or "no port is known to dial"
             run.problem = run.problem or (

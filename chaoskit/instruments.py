@@ -126,6 +126,18 @@ class DialBoard:
         """When the last of the dials worked, of those asked after ``since_ns``."""
         return self._all(dials, "opened_ns", since_ns)
 
+    def unanswered(self, dials: Sequence[Dial], since_ns: int) -> bool:
+        """Whether nothing that was asked after ``since_ns`` has worked, and some of it waits.
+
+        How a fault that is shorter than a dial's patience is felt.
+        """
+        lines = [self._lines[dial] for dial in dials]
+        waiting = {id(line) for line, asked_ns in self._sent.values() if asked_ns >= since_ns}
+        return bool(lines) and all(
+            line.opened_ns is None and (id(line) in waiting or line.failed_ns is not None)
+            for line in lines
+        )
+
     def restart(self, dials: Sequence[Dial]) -> None:
         """Forget what was seen, before a fault or before its heal."""
         for dial in dials:
@@ -156,6 +168,7 @@ class DialBoard:
                 "address": line.dial.address,
                 "port": line.dial.port,
                 "timeout_s": DIAL_TIMEOUT_S,
+                "poke": line.dial.poke,
             }
         )
 

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chaoskit.capabilities import Cut, Cuts, Kills
+from chaoskit.capabilities import Cut, Cuts, Kills, Pauses
 from chaoskit.clock import wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
 from chaoskit.errors import LabError
@@ -64,6 +64,8 @@ def check_lab(lab: Lab, run_dir: Path | None = None) -> None:
         _check_children(lab, run_dir)
         if isinstance(lab, Kills):
             _check_kills(lab, lab, served)
+        if isinstance(lab, Pauses):
+            _check_pauses(lab, lab, served)
         if isinstance(lab, Cuts):
             _check_cuts(lab, lab, served)
         _check_logs(lab)
@@ -249,6 +251,25 @@ def _check_kills(lab: Lab, kills: Kills, served: Mapping[str, int]) -> None:
         for other, _ in others:
             same = lab.identity(lab.node(other)) == before[other]
             _require(same, f"the identity of {other} is untouched")
+
+
+def _check_pauses(lab: Lab, pauses: Pauses, served: Mapping[str, int]) -> None:
+    (name, _), (other, its_port), *_ = served.items()
+    node = lab.node(name)
+    before = lab.identity(node)
+    with _dialler(lab, CLIENT) as child:
+        for _ in range(2):
+            pauses.pause(node)
+            try:
+                _require(pauses.paused(node), "a paused node is paused when pause() returns")
+                _require(not pauses.paused(lab.node(other)), "pausing a node spares the others")
+                outcome = _dial(child, lab.node(other).address, its_port)["outcome"]
+                _require(outcome == "open", f"{other} serves while {name} is paused")
+            finally:
+                pauses.resume(node)
+            _require(not pauses.paused(node), "a resumed node is not paused")
+            pauses.resume(node)
+    _require(lab.identity(node) == before, "a node that was paused is the same incarnation")
 
 
 def _check_cuts(lab: Lab, cuts: Cuts, served: Mapping[str, int]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chaoskit.contracts import Dial, Node
 from chaoskit.stack.labels import port_of
 
-__all__ = ["dial"]
+_POKE = "HEAD / HTTP/1.0\r\n\r\n"
+
+__all__ = ["dial", "poke"]
 
 
 def dial(source: Node, target: Node) -> tuple[Dial, ...]:
@@ -14,3 +18,8 @@ def dial(source: Node, target: Node) -> tuple[Dial, ...]:
     if port is None:
         return ()
     return (Dial(source.name, target.name, target.address, port),)
+
+
+def poke(source: Node, target: Node) -> tuple[Dial, ...]:
+    """The same, where the program itself has to react; a text that any text protocol answers."""
+    return tuple(replace(found, poke=_POKE) for found in dial(source, target))

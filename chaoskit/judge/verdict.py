@@ -338,6 +338,13 @@ def _band(band: Band | None, measured: Sequence[Metrics]) -> Mapping[str, object
             "sentence": f"Every failover was inside the declared {text}.",
         }
     parts = []
+    if fast and not slow and all(m.recovery != "failover" for m in measured):
+        return {
+            **facts,
+            "verdict": "faster than possible",
+            "sentence": f"Nobody took over: service came back in place, faster than the {text} "
+            "that a failover is declared to take.",
+        }
     if fast:
         parts.append(
             f"{fast} faster than possible (a restart in place? a fault that did not bite?)"

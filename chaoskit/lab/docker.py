@@ -37,13 +37,20 @@ from chaoskit.lab.docker_host import (
 from chaoskit.lab.docker_image import client_image, stack_images
 from chaoskit.lab.docker_net import RunNetwork, create_networks
 from chaoskit.lab.docker_own import OwnContainers
+from chaoskit.lab.docker_pause import is_paused, pause, unpause
 from chaoskit.lab.docker_probe import docker_available
 from chaoskit.lab.docker_ready import bring_up, inspect, log_tail
 from chaoskit.lab.docker_sweep import LABEL_OWNER, LABEL_RUN, remove_run
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces
-from chaoskit.lab.ops import RUN_MARK, DockerStart, RemoveDockerRun, check_run_id
+from chaoskit.lab.ops import (
+    RUN_MARK,
+    DockerStart,
+    DockerUnpause,
+    RemoveDockerRun,
+    check_run_id,
+)
 from chaoskit.lab.process import boot_id
 from chaoskit.stack.model import Stack
 
@@ -90,6 +97,7 @@ class DockerLab:
         self._children: list[PipeChild] = []
         self._entry: int | None = None
         self._stopped: dict[str, list[int]] = {}
+        self._frozen: dict[str, list[int]] = {}
         self._dead: set[str] = set()  # incarnations whose end the kernel has shown us
         self._filter = Netfilter(run_id, journal, self._namespaces)
 
@@ -163,9 +171,10 @@ class DockerLab:
         if self._entry is not None:
             remove_run(self._run_id, engine=self._engine)
             self._journal.undone(self._entry)
-        for entry in [n for entries in self._stopped.values() for n in entries]:
-            self._journal.undone(entry)  # what was stopped is gone: nothing is left to start
-        self._stopped.clear()
+        for held in (self._stopped, self._frozen):
+            for entry in [n for entries in held.values() for n in entries]:
+                self._journal.undone(entry)  # what it was about is gone: nothing is left to undo
+            held.clear()
         self._dead.clear()
         self._ids.clear()
         self._nodes.clear()
@@ -343,6 +352,29 @@ class DockerLab:
             self._filter.renew(node)
         self._close_ways_out(node)
         for entry in self._stopped.pop(node.name, []):
+            self._journal.undone(entry)
+
+    # ------------------------------------------------------------ pause and resume
+
+    def pause(self, node: Node) -> None:
+        """See ``Pauses``: the engine's freezer."""
+        identity = self._id(node)
+        entry = self._journal.intend(DockerUnpause(identity), scope="fault")
+        self._frozen.setdefault(node.name, []).append(entry)
+        pause(self._engine, identity)
+        self._journal.done(entry)
+
+    def paused(self, node: Node) -> bool:
+        """See ``Pauses``."""
+        return is_paused(self._engine, self._id(node))
+
+    def resume(self, node: Node) -> None:
+        """See ``Pauses``."""
+        try:
+            unpause(self._engine, self._id(node))
+        except ChaoskitError as error:
+            raise HealFailed(f"{error}; by hand: docker unpause {self._id(node)[:12]}") from error
+        for entry in self._frozen.pop(node.name, []):
             self._journal.undone(entry)
 
     # ------------------------------------------------------------ cut and join

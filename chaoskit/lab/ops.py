@@ -18,7 +18,9 @@ from typing import ClassVar
 
 __all__ = [
     "RUN_MARK",
+    "ContinueProcesses",
     "DockerStart",
+    "DockerUnpause",
     "KillProcess",
     "Op",
     "RemoveDockerRun",
@@ -93,6 +95,32 @@ class DockerStart:
 
 
 @dataclass(frozen=True)
+class DockerUnpause:
+    """Let a container go on that a fault has paused. The id is the full one."""
+
+    kind: ClassVar[str] = "docker-unpause"
+    container_id: str
+
+    def __post_init__(self) -> None:
+        _check(_matches(_CONTAINER, self.container_id), "container_id", self.container_id)
+
+
+@dataclass(frozen=True)
+class ContinueProcesses:
+    """Let every process go on of the PID namespace whose first process this is."""
+
+    kind: ClassVar[str] = "continue-processes"
+    pid: int
+    starttime: int
+    boot_id: str
+
+    def __post_init__(self) -> None:
+        _check(_is_int(self.pid) and 1 < self.pid <= _PID_MAX, "pid", self.pid)
+        _check(_is_int(self.starttime) and self.starttime >= 0, "starttime", self.starttime)
+        _check(_matches(_BOOT_ID, self.boot_id), "boot_id", self.boot_id)
+
+
+@dataclass(frozen=True)
 class RemoveTree:
     """Remove a folder inside the run's private state folder.
 
@@ -111,12 +139,14 @@ class RemoveTree:
         return plain and bool(parts) and parts[0] != "/" and ".." not in parts
 
 
-Op = KillProcess | RemoveDockerRun | DockerStart | RemoveTree
+Op = KillProcess | RemoveDockerRun | DockerStart | DockerUnpause | ContinueProcesses | RemoveTree
 
 _KINDS: Mapping[str, Callable[..., Op]] = {
     KillProcess.kind: KillProcess,
     RemoveDockerRun.kind: RemoveDockerRun,
     DockerStart.kind: DockerStart,
+    DockerUnpause.kind: DockerUnpause,
+    ContinueProcesses.kind: ContinueProcesses,
     RemoveTree.kind: RemoveTree,
 }
 
@@ -153,6 +183,10 @@ def describe(op: Op) -> str:
             return f"remove the containers, networks and volumes of run {op.run_id}"
         case DockerStart():
             return f"start container {op.container_id[:12]} again"
+        case DockerUnpause():
+            return f"let container {op.container_id[:12]} go on"
+        case ContinueProcesses():
+            return f"let process {op.pid} and everything in its namespace go on"
         case RemoveTree():
             return f"remove the folder {op.path} of the run"
 

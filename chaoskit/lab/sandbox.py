@@ -22,12 +22,13 @@ from pathlib import Path
 from chaoskit.capabilities import Cut
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import CLIENT, Child, Node
-from chaoskit.errors import LabError, Refused
+from chaoskit.errors import HealFailed, LabError, Refused
 from chaoskit.lab.child import PipeChild
+from chaoskit.lab.freeze import all_stopped, resume_all, stop_all
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces
-from chaoskit.lab.ops import KillProcess
+from chaoskit.lab.ops import ContinueProcesses, KillProcess
 from chaoskit.lab.process import ProcessIdentity
 from chaoskit.lab.sandbox_network import NetworkPlan, plan_network
 from chaoskit.lab.sandbox_orders import (
@@ -51,7 +52,7 @@ _LOGS = "lab-logs"
 
 
 class SandboxLab:
-    """Implements ``Lab``, ``Kills`` and ``Cuts``. Methods may be called from any thread.
+    """Implements ``Lab``, ``Kills``, ``Pauses`` and ``Cuts``, for callers in any thread.
 
     ``run_dir`` holds the services' logs while the lab is up. Raises ``Refused`` where the stack
     has something that the sandbox cannot honour as this user.
@@ -72,6 +73,7 @@ class SandboxLab:
         self._entry: int | None = None
         self._holders: dict[str, ProcessIdentity] = {}
         self._services: dict[str, Inside] = {}
+        self._frozen: dict[str, list[tuple[int, ProcessIdentity]]] = {}
         self._logs: dict[str, int] = {}
         self._netfilter = Netfilter(run_id, journal, self._namespaces)
         weakref.finalize(self, _close_files, self._logs)
@@ -107,6 +109,9 @@ class SandboxLab:
             # The kernel has ended whatever was in the lab: nothing is left to undo.
             for process in self._services.values():
                 process.release()
+            for entry, _ in [one for held in self._frozen.values() for one in held]:
+                self._journal.undone(entry)
+            self._frozen.clear()
             self._services.clear()
             self._holders.clear()
             self._session = None
@@ -192,6 +197,39 @@ class SandboxLab:
             if self.identity(node) is not None:
                 raise LabError(f"{node.name} is running already")
             self._start_service(service)
+
+    # ------------------------------------------------------------ Pauses
+
+    def pause(self, node: Node) -> None:
+        """Stop every process in the service's PID namespace."""
+        process = self._services.get(self.node(node.name).name)
+        if process is None or process.poll() is not None:
+            raise LabError(f"{node.name} is not a running service: it cannot be paused")
+        who = process.identity
+        op = ContinueProcesses(who.pid, who.starttime, who.boot_id)
+        entry = self._journal.intend(op, scope="fault")
+        self._frozen.setdefault(node.name, []).append((entry, who))
+        try:
+            stop_all(who)
+        except (ProcessLookupError, TimeoutError, PermissionError) as error:
+            raise LabError(f"{node.name} could not be paused: {error}") from error
+        self._journal.done(entry)
+
+    def paused(self, node: Node) -> bool:
+        """Whether everybody in the service's PID namespace has stopped."""
+        process = self._services.get(node.name)
+        return process is not None and all_stopped(process.identity)
+
+    def resume(self, node: Node) -> None:
+        """Let them all go on. Idempotent. Raises ``HealFailed``."""
+        while held := self._frozen.get(node.name):
+            entry, who = held[-1]
+            try:
+                resume_all(who)
+            except (TimeoutError, PermissionError) as error:
+                raise HealFailed(f"{node.name} does not go on: {error}") from error
+            self._journal.undone(entry)
+            held.pop()
 
     # ------------------------------------------------------------ Cuts
 

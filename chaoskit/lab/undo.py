@@ -15,8 +15,17 @@ from pathlib import Path
 from typing import Literal
 
 from chaoskit.errors import ChaoskitError
+from chaoskit.lab.freeze import resume_all
 from chaoskit.lab.journal import Contents, Entry, Scope, append_undone, read_journal
-from chaoskit.lab.ops import DockerStart, KillProcess, RemoveDockerRun, RemoveTree, describe
+from chaoskit.lab.ops import (
+    ContinueProcesses,
+    DockerStart,
+    DockerUnpause,
+    KillProcess,
+    RemoveDockerRun,
+    RemoveTree,
+    describe,
+)
 from chaoskit.lab.process import ProcessIdentity, kill_and_wait
 
 __all__ = ["Outcome", "order_of", "undo_all", "undo_entry"]
@@ -74,6 +83,10 @@ def _carry_out(entry: Entry, folder: Path) -> State:
             return _remove_docker_run(run_id)
         case DockerStart(container_id):
             return _docker_start(container_id)
+        case DockerUnpause(container_id):
+            return _docker_unpause(container_id)
+        case ContinueProcesses(pid, starttime, boot_id):
+            return "undone" if resume_all(ProcessIdentity(pid, starttime, boot_id)) else "gone"
         case RemoveTree(path):
             return _remove_tree(folder, path)
 
@@ -155,6 +168,17 @@ def _docker_start(container_id: str) -> State:
     return "undone"
 
 
+def _docker_unpause(container_id: str) -> State:
+    from chaoskit.lab.docker_engine import Engine
+    from chaoskit.lab.docker_pause import unpause
+
+    engine = Engine()
+    try:
+        return "undone" if unpause(engine, container_id) else "gone"
+    finally:
+        engine.close()
+
+
 def _remove_tree(folder: Path, path: str) -> State:
     target = folder / path
     if _real(target.parent) != _real(folder) / Path(path).parent:
@@ -190,6 +214,10 @@ def _by_hand(entry: Entry, folder: Path) -> str:
             return f"kill -9 {pid}  # after a look at: ps -fp {pid}"
         case DockerStart(container_id):
             return f"docker start {container_id[:12]}"
+        case DockerUnpause(container_id):
+            return f"docker unpause {container_id[:12]}"
+        case ContinueProcesses(pid):
+            return f"kill -CONT {pid}  # and every process in its PID namespace"
         case RemoveTree(path):
             return f"rm -r {folder / path}"
         case RemoveDockerRun(run_id):

@@ -1,10 +1,11 @@
 """Tries TCP connections on request: shows from outside whether a fault bites.
 
 ``python -m chaoskit.probes.dial``. Input, one line each:
-``{"id": 1, "address": "198.18.0.2", "port": 8080, "timeout_s": 0.3}``. Output:
+``{"id": 1, "address": "198.18.0.2", "port": 8080, "timeout_s": 0.3, "poke": ""}``. Output:
 ``{"id": 1, "outcome": "open", "sent_ns": ..., "done_ns": ...}``; outcomes are ``open``,
 ``refused``, ``reset``, ``silent`` (no answer in time) and ``unreachable``. Requests are served side
-by side; a connection that opens is closed at once.
+by side; a connection that opens is closed at once, with ``poke`` after that text was sent and
+anything came back (a hang-up is an answer, too).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def outcome_of(error: OSError | TimeoutError) -> str:
     return "unreachable"
 
 
-async def dial(address: str, port: int, timeout_s: float) -> tuple[str, int, int]:
+async def dial(address: str, port: int, timeout_s: float, poke: str = "") -> tuple[str, int, int]:
     """Outcome, and when the attempt began and was over (CLOCK_MONOTONIC ns)."""
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
@@ -40,6 +41,9 @@ async def dial(address: str, port: int, timeout_s: float) -> tuple[str, int, int
         try:
             async with asyncio.timeout(timeout_s):
                 await loop.sock_connect(connection, (address, port))
+                if poke:
+                    await loop.sock_sendall(connection, poke.encode())
+                    await loop.sock_recv(connection, 1)
             outcome = "open"
         except OSError as error:  # TimeoutError is one too
             outcome = outcome_of(error)
@@ -54,7 +58,9 @@ async def _serve() -> None:
         try:
             address, port = str(request["address"]), int(str(request["port"]))
             timeout_s = float(str(request.get("timeout_s", _TIMEOUT_S)))
-            outcome, sent_ns, done_ns = await dial(address, port, timeout_s)
+            outcome, sent_ns, done_ns = await dial(
+                address, port, timeout_s, str(request.get("poke", ""))
+            )
         except (KeyError, ValueError, OverflowError) as error:
             say({"id": request.get("id"), "error": f"bad request: {error}"})
             return

@@ -58,6 +58,18 @@ def test_a_killed_harness_leaves_nothing_while_a_fault_is_on(experiment, tmp_pat
     assert left_by(name, before) == []
 
 
+@pytest.mark.parametrize("lab", LABS)
+def test_a_killed_harness_leaves_nobody_standing_still(experiment, tmp_path, lab):
+    before = census.take()
+    file = experiment(steps="[{at: 3s, fault: pause, target: primary, for: 3s}]")
+    run = Running(file, "--lab", lab, "--trials", 1, "--seed", 3, out=tmp_path / "out")
+    run.wait_for("pause -> ", within_s=90)
+    name = mark(run)
+    run.send(signal.SIGKILL)
+    run.finish(within_s=10)
+    assert left_by(name, before) == []
+
+
 @pytest.mark.sandbox
 @pytest.mark.parametrize("seed", range(4))
 def test_a_killed_harness_leaves_nothing_at_any_moment(experiment, tmp_path, seed):

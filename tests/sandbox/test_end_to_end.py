@@ -81,6 +81,38 @@ def test_a_partition_of_the_primary_is_verified_and_felt_and_loses_nothing(
     assert ran.trial()["metrics"]["lost_writes"]["count"] == 0
 
 
+@pytest.mark.parametrize(
+    ("length", "recovery"),
+    [
+        pytest.param("120ms", {"in-place restart", "none"}, id="below the detector's threshold"),
+        pytest.param("2s", {"failover"}, id="above it"),
+    ],
+)
+def test_a_pause_is_felt_and_decides_by_its_length(experiment, run_until_valid, length, recovery):
+    steps = f"[{{at: 3s, fault: pause, target: primary, for: {length}}}]"
+    file = experiment(steps=steps, thresholds="[lost_writes == 0, dual_primary == 0]")
+    ran = run_until_valid(file, "--lab", "sandbox")
+    assert ran.code == 0, ran.err
+    (fault,) = ran.trial()["faults"]
+    assert fault["verified_ns"] is not None
+    assert fault["acknowledged_ns"] < fault["bitten_ns"] < fault["healed_ns"]
+    assert fault["felt_healed_ns"] > fault["bitten_ns"]
+    assert ran.trial()["metrics"]["recovery"] in recovery
+
+
+def test_two_primaries_are_proven_by_their_own_acknowledgements(experiment, run_until_valid):
+    steps = "[{at: 3s, fault: partition, target: primary, from: [backup, witness], for: 2s}]"
+    file = experiment(steps=steps, run_for="7s", thresholds="[dual_primary == 0]")
+    sound = run_until_valid(file, "--lab", "sandbox")
+    assert sound.code == 0, sound.err
+    split = run_until_valid(file, "--lab", "sandbox", env={"CHAOSKIT_DEFECT": "no-fencing"})
+    assert (split.code, split.result["verdict"]) == (1, "FAIL"), split.err
+    found = split.trial()["metrics"]
+    assert 0.5 < found["dual_primary"]["low_s"] <= found["dual_primary"]["high_s"] < 7
+    assert found["fencing_latency"]["value_s"] > found["dual_primary"]["low_s"]
+    assert found["lost_writes"]["count"] > 0
+
+
 def test_nothing_injected_shows_nothing(experiment, run_until_valid):
     thresholds = "[client_outage < 50ms, dropped_requests < 1%, lost_writes == 0]"
     steps = "[{at: 3s, fault: noop}]"

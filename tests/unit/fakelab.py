@@ -1,7 +1,7 @@
 """A lab of plain objects, for what acts on labs and must be tested without one."""
 
 from chaoskit.contracts import CLIENT, OBSERVER, Node
-from chaoskit.errors import LabError
+from chaoskit.errors import HealFailed, LabError
 
 LABELS = {"chaoskit.endpoint": "http://:8080"}
 
@@ -20,6 +20,7 @@ class FakeLab:
         self.done = []
         self.starts, self.cuts_hold = starts, cuts_hold
         self.cut_now = {}
+        self.standing = set()
 
     def nodes(self):
         return tuple(self._nodes.values())
@@ -39,6 +40,19 @@ class FakeLab:
         if not self.starts:
             raise LabError("no such program")
         self.incarnation[node.name] = f"{node.name}/2"
+
+    def pause(self, node):
+        self.done.append(("pause", node.name))
+        self.standing.add(node.name)
+
+    def paused(self, node):
+        return node.name in self.standing
+
+    def resume(self, node):
+        self.done.append(("resume", node.name))
+        if not self.starts:
+            raise HealFailed("it stands still")
+        self.standing.discard(node.name)
 
     def cut(self, cuts):
         self.done.append(("cut", cuts))

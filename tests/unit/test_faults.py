@@ -11,6 +11,7 @@ from chaoskit.errors import HealFailed
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop
 from chaoskit.faults.partition import Partition
+from chaoskit.faults.pause import Pause
 
 
 def on(lab, *names, **others):
@@ -102,7 +103,39 @@ def test_a_cut_that_is_not_there_is_not_verified():
         assert hold.verified_ns is None
 
 
+def test_a_pause_stands_still_and_goes_on_and_is_poked_from_the_observer():
+    lab = FakeLab()
+    with Pause().inject(lab, on(lab, "a", "b")) as hold:
+        assert hold.verified_ns is not None
+        assert lab.standing == {"a", "b"}
+        assert {(d.source, d.target, bool(d.poke)) for d in hold.dials} == {
+            ("observer", "a", True),
+            ("observer", "b", True),
+        }
+    assert lab.standing == set()
+    assert hold.heal_commanded_ns <= hold.healed_ns
+    assert hold.verified_ns is not None
+
+
+def test_a_pause_that_somebody_else_ended_loses_its_verification():
+    lab = FakeLab()
+    with Pause().inject(lab, on(lab, "a")) as hold:
+        lab.standing.clear()
+    assert hold.verified_ns is None
+    assert "ran again before the heal" in hold.detail
+
+
+def test_a_pause_that_does_not_end_is_said_and_the_others_go_on():
+    lab = FakeLab(starts=False)
+    with (
+        pytest.raises(HealFailed, match=r"a: it stands still; b: it"),
+        Pause().inject(lab, on(lab, "a", "b")),
+    ):
+        pass
+    assert [one for one in lab.done if one[0] == "resume"] == [("resume", "a"), ("resume", "b")]
+
+
 def test_every_need_names_a_capability_that_the_lab_can_be_asked_for():
-    for fault in (Kill(), Partition(), Noop()):
+    for fault in (Kill(), Partition(), Pause(), Noop()):
         assert all(isinstance(FakeLab(), CAPABILITIES[need]) for need in fault.needs)
     assert not isinstance(object(), CAPABILITIES["kill"])

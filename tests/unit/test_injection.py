@@ -9,6 +9,7 @@ from unit.fakelab import FakeLab
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.experiment.model import Step
+from chaoskit.faults.dials import poke
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop
 from chaoskit.injection import Injector
@@ -91,6 +92,45 @@ def test_a_fault_that_nobody_felt_is_a_problem():
     r.injector.heal(0)
     assert "not seen to bite" in record(r).problem
     assert "open" in record(r).problem
+
+
+class Waits:
+    """A dial child that answers nothing until it is told to, and says then when it was asked."""
+
+    def __init__(self):
+        self.asked, self.free = [], False
+
+    def send(self, question):
+        self.asked.append(question["id"])
+
+    def receive(self, _timeout_s):
+        if not (self.free and self.asked):
+            return None
+        return {
+            "id": self.asked.pop(0),
+            "outcome": "open",
+            "sent_ns": now_ns(),
+            "done_ns": now_ns(),
+        }
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_pause_shorter_than_a_dials_patience_is_felt_by_what_was_not_answered(answers):
+    child = Waits()
+    child.free = answers
+    board = DialBoard(FakeLab(), {"observer": child})
+    (dial,) = poke(FakeLab().node("observer"), FakeLab().node("a"))
+    since = now_ns()
+    board.watch([dial])
+    board.pump()
+    board.pump()
+    assert board.unanswered([dial], since) is not answers
+    child.free = True
+    board.pump()
+    assert not board.unanswered([dial], since)
 
 
 def test_noop_owes_no_bite():

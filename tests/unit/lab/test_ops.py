@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.lab.ops import (
+    ContinueProcesses,
     DockerStart,
+    DockerUnpause,
     KillProcess,
     RemoveDockerRun,
     RemoveTree,
@@ -23,6 +25,8 @@ GOOD = [
     KillProcess(2, 0, BOOT, "sandbox lab"),
     RemoveDockerRun("r_1"),
     DockerStart("0f" * 32),
+    DockerUnpause("0f" * 32),
+    ContinueProcesses(2, 0, BOOT),
     RemoveTree("lab/root"),
 ]
 
@@ -54,6 +58,10 @@ def test_an_operation_survives_the_way_through_json(op):
         ("remove-docker-run", "run_id", ""),
         ("remove-docker-run", "run_id", ["a"]),
         ("docker-start", "container_id", "ab"),
+        ("docker-unpause", "container_id", "ab"),
+        ("continue-processes", "pid", 1),
+        ("continue-processes", "starttime", -1),
+        ("continue-processes", "boot_id", "x"),
         ("docker-start", "container_id", "../" + "0" * 61),
         ("remove-tree", "path", "/etc"),
         ("remove-tree", "path", "../x"),
