@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 BASE_PYTHON ?= python3
 
-.PHONY: help demo test check engine venv dev-venv example bench accuracy
+.PHONY: help demo test check engine venv dev-venv example bench accuracy defects
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -48,3 +48,7 @@ bench: dev-venv  ## figures of docs/performance.md
 
 accuracy: dev-venv  ## make docs/accuracy.md anew: simulated outages against what is measured
 	@$(PY) benchmarks/accuracy.py
+
+defects: venv  ## run every planted defect, see that it is found: makes docs/defects.md (sandbox lab)
+	@scripts/install-sandbox-tools
+	@$(PY) benchmarks/defects.py

@@ -121,12 +121,13 @@ class DuplicatesOnPromotion(Node):
 
 @dataclass(frozen=True)
 class Defect:
-    """One row of the table. ``finding`` is what a judge must report, under which fault."""
+    """One row of the table: ``experiment`` must find it, by a threshold on one of ``metrics``."""
 
     name: str
     shape: str
     does: str
-    finding: str
+    experiment: str
+    metrics: tuple[str, ...]
     node: type[Node]
 
 
@@ -137,35 +138,40 @@ DEFECTS: dict[str, Defect] = {
             "never-promotes",
             "active-passive",
             "the backup declares the primary dead and never asks to take over",
-            "kill: client_outage censored",
+            "active-passive-kill",
+            ("client_outage",),
             NeverPromotes,
         ),
         Defect(
             "promotes-late",
             "active-passive",
             "the backup waits eleven detection times before it asks to take over",
-            "kill: failover_time above its band",
+            "active-passive-kill",
+            ("failover_time",),
             PromotesLate,
         ),
         Defect(
             "no-fencing",
             "active-passive",
             "the backup promotes itself without the witness and a cut-off primary goes on alone",
-            "partition: dual_primary and lost_writes",
+            "active-passive-split",
+            ("dual_primary",),
             NoFencing,
         ),
         Defect(
             "acks-before-replicating",
             "active-passive",
             "writes are acknowledged at once and replicated two intervals later",
-            "kill: lost_writes",
+            "active-passive-kill",
+            ("lost_writes",),
             AcksBeforeReplicating,
         ),
         Defect(
             "duplicates-on-promotion",
             "active-passive",
             "a promoted backup executes its newest log writes a second time",
-            "kill: duplicate_writes",
+            "active-passive-kill",
+            ("duplicate_writes",),
             DuplicatesOnPromotion,
         ),
     )

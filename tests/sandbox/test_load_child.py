@@ -78,7 +78,7 @@ def test_the_load_dies_when_its_parent_dies_even_if_its_input_stays_open(tmp_pat
         ) as process:
             pid = int(process.stderr.readline())
             process.stdin.write(json.dumps(config).encode() + b"\n")
-            assert json.loads(process.stdout.readline()) == {"event": "ready"}
+            assert json.loads(process.stdout.readline())["event"] == "ready"
             process.kill()
             until = time.monotonic() + 0.5 * 4
             while running(pid) and time.monotonic() < until:

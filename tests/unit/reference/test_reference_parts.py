@@ -131,7 +131,8 @@ def test_the_table_of_defects_is_whole_and_each_overrides_something():
     for name, defect in DEFECTS.items():
         assert defect.name == name
         assert defect.does
-        assert defect.finding
+        assert defect.does
+        assert defect.metrics
         assert issubclass(node_type(name), Node)
         assert node_type(name) is not Node
     assert node_type(None) is Node
