@@ -34,6 +34,8 @@ def found(before, run=None):
 def process(*argv, **more):
     with subprocess.Popen(argv, env=MARKED, **more) as running:
         try:
+            # Popen returns once the program is chosen; its environment is there a moment later.
+            wait_for(Path(f"/proc/{running.pid}/environ").read_bytes)
             yield running
         finally:
             running.kill()
