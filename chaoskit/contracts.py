@@ -131,6 +131,11 @@ class Dial:
     it is healed. ``source`` names the node in whose namespace it is tried. With ``poke`` it works
     only if the program at the other end reacts to that text, with whatever it says or by hanging
     up: the kernel of a program that stands still completes handshakes all the same.
+
+    For faults that slow a connection down or cut it short, a dial works only if more is so:
+    ``read`` "answer": bytes came back, not only a hang-up; "close": the other end hung up after
+    its answer. At least ``min_bytes`` came. And the whole took less than ``slow_s`` seconds plus
+    ``slow_byte_s`` for each byte of the answer, where either is set.
     """
 
     source: str
@@ -138,6 +143,11 @@ class Dial:
     address: str
     port: int
     poke: str = ""
+    read: Literal["reaction", "answer", "close"] = "reaction"
+    min_bytes: int = 0
+    slow_s: float = 0.0
+    slow_byte_s: float = 0.0
+    patience_s: float = 0.2  # below TCP's first retransmission: silence is told from slowness
 
 
 @dataclass(frozen=True)
