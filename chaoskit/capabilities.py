@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from chaoskit.contracts import Node
+from chaoskit.contracts import Lab, Node
 
 __all__ = [
     "CAPABILITIES",
@@ -97,5 +97,10 @@ class Cuts(Protocol):
         """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
 
 
-CAPABILITIES: Mapping[str, type] = {"kill": Kills, "cut": Cuts, "pause": Pauses}
+CAPABILITIES: Mapping[str, type] = {
+    "kill": Kills,
+    "cut": Cuts,
+    "pause": Pauses,
+    "operate": Lab,  # a person asks the system itself: there is nothing that a lab must add
+}
 """Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""

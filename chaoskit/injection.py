@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from chaoskit.capabilities import CAPABILITIES
 from chaoskit.clock import now_ns
-from chaoskit.contracts import Fault, Lab, Targets
+from chaoskit.contracts import Act, Fault, Lab, Targets
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
 from chaoskit.experiment.collisions import clash
 from chaoskit.experiment.model import Experiment, Step
@@ -51,7 +51,8 @@ class Injector:
     def inject(self, index: int) -> None:
         """Resolve the targets of step ``index`` now, and put its fault in force."""
         step = self._experiment.steps[index]
-        fault: Fault = step.fault  # type: ignore[assignment]  # every registered one has inject
+        drawn = step.fault.drawn(self._rng)
+        fault: Fault = drawn  # type: ignore[assignment]  # every registered one has inject
         for need in step.fault.needs:
             if not isinstance(self._lab, CAPABILITIES[need]):
                 raise LabError(f"the {self._lab.name} lab cannot '{need}'")
@@ -70,7 +71,7 @@ class Injector:
         hold = context.__enter__()
         self._adopt(names)
         now_running = {node.name: self._lab.identity(node) for node in nodes}
-        params = step.fault.model_dump(mode="json", by_alias=True)
+        params = drawn.model_dump(mode="json", by_alias=True)
         run = Running(index, step, context, hold, names, now_running, params=params)
         self._running.append(run)
         self._dials.watch(hold.dials)
@@ -104,6 +105,16 @@ class Injector:
             self._feel(run)
             if run.active and run.hold.tend is not None and run.hold.tend():
                 self._adopt(run.nodes)
+            self._tell(run)
+
+    def thinking_ns(self) -> int:
+        """How long persons took to answer so far, a question that is open now included."""
+        now, holds = now_ns(), [run.hold for run in self._running]
+        return sum(h.thought_ns + (now - h.asked_ns if h.asked_ns else 0) for h in holds)
+
+    def acts(self) -> list[Act]:
+        """What operators saw and did, in order of time."""
+        return sorted((act for run in self._running for act in run.hold.acts), key=lambda a: a.t_ns)
 
     def look(self) -> None:
         """Twice a second: is each target still what the fault made of it?"""
@@ -121,6 +132,11 @@ class Injector:
     def records(self) -> tuple[FaultRecord, ...]:
         """What the history keeps of every fault."""
         return tuple(run.record() for run in self._running)
+
+    def _tell(self, run: Running) -> None:
+        for act in run.hold.acts[run.acts_said :]:
+            self._say("operator", {"event": act.event, "node": act.node, "detail": act.detail})
+        run.acts_said = len(run.hold.acts)
 
     def _feel(self, run: Running) -> None:
         dials = run.hold.dials
@@ -185,7 +201,7 @@ class Injector:
         if run.bitten_ns is None and poked and now_ns() - run.hold.acknowledged_ns > _SHORTEST_NS:
             silent = self._dials.unanswered(run.hold.dials, run.hold.acknowledged_ns)
             run.bitten_ns = now_ns() if silent else None
-        if run.owes_a_bite() and run.bitten_ns is None:
+        if run.owes_a_bite() and run.bitten_ns is None and run.hold.bitten_ns is None:
             seen = self._dials.outcomes(run.hold.dials) or "no port is known to dial"
             run.problem = run.problem or (
                 f"{run.step.fault.kind} was not seen to bite while it was on ({seen})"
@@ -193,6 +209,7 @@ class Injector:
         run.active = False
         self._dials.restart(run.hold.dials)
         run.context.__exit__(None, None, None)
+        self._tell(run)
         self._adopt(run.nodes)
         if run.hold.verified_ns is None and run.problem is None:
             run.problem = f"{run.step.fault.kind} did not hold for its window: {run.hold.detail}"

@@ -28,6 +28,7 @@ class Running:
     felt_healed_ns: int | None = None
     problem: str | None = None
     params: Mapping[str, object] = field(default_factory=dict)
+    acts_said: int = 0
 
     def owes_a_bite(self) -> bool:
         """Whether somebody outside of the node must feel it while it is on."""
@@ -44,10 +45,10 @@ class Running:
             commanded_ns=hold.commanded_ns,
             acknowledged_ns=hold.acknowledged_ns,
             verified_ns=hold.verified_ns,
-            bitten_ns=self.bitten_ns,
+            bitten_ns=self.bitten_ns or hold.bitten_ns,
             heal_commanded_ns=hold.heal_commanded_ns,
             healed_ns=hold.healed_ns,
-            felt_healed_ns=self.felt_healed_ns,
+            felt_healed_ns=self.felt_healed_ns or (hold.healed_ns if hold.bitten_ns else None),
             detail=hold.detail,
             params=dict(self.params),
             must_bite=self.owes_a_bite(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from chaoskit.capabilities import Clocked
@@ -270,7 +270,9 @@ class _Trial:
             else:
                 with self.signals.shield():
                     self.injector.heal(index)
-        self._pump(zero_ns + int(self.experiment.run_for_s * NS) + phase_ns)
+        end_ns = zero_ns + int(self.experiment.run_for_s * NS) + phase_ns
+        while (until_ns := end_ns + self.injector.thinking_ns()) > now_ns():
+            self._pump(min(until_ns, now_ns() + NS // 10))  # a person who is asked may take time
         return now_ns()
 
     def _stop_load(self) -> None:
@@ -347,6 +349,8 @@ class _Trial:
             self._attempt(self.injector.heal_all, problems)
             for record in self.injector.records():
                 self.marks.fault(record)
+            if acts := self.injector.acts():
+                self.marks.note("operator", [asdict(act) for act in acts])
             self._attempt(self._end_children, problems)
             self.lab.save_logs(str(self.setup.folder / "logs"))
         self._spent("lab down")

@@ -21,7 +21,9 @@ from chaoskit.yaml_source import Text
 
 __all__ = [
     "KNOWN",
+    "OPERATOR",
     "ROLES",
+    "SWITCHOVER",
     "DetectorWords",
     "Url",
     "check_labels",
@@ -32,6 +34,7 @@ __all__ = [
     "holds_data",
     "is_target",
     "links",
+    "place_of",
     "port",
     "port_of",
     "role_probe",
@@ -46,12 +49,16 @@ KNOWN: Mapping[str, str] = {
     "chaoskit.probe.role": "where to ask for the role, e.g. http://:8080/role",
     "chaoskit.probe.health": "where to ask for health, e.g. http://:8080/health",
     "chaoskit.endpoint": "where clients connect, e.g. http://:8080",
+    "chaoskit.operator": "where pending failovers are seen and decided, e.g. http://:8080/failover",
+    "chaoskit.operator.switchover": "where a switchover is asked for, e.g. http://:8080/switchover",
     "chaoskit.detector": "declared constants, e.g. interval=100ms misses=3 promotion=50ms",
     "chaoskit.data": "true or false: is a final read owed from this service",
     "chaoskit.target": "true or false: may a lab that somebody else started touch it",
 }
 """Every label that the code reads → what it says; ``chaoskit.link.<name>`` comes on top."""
 
+OPERATOR = "chaoskit.operator"
+SWITCHOVER = "chaoskit.operator.switchover"
 LINK = "chaoskit.link."
 # What the labs write on what they create, for their own search; not for the file.
 _RESERVED = frozenset({"chaoskit.run", "chaoskit.owner"})
@@ -155,6 +162,11 @@ def links(service: Service) -> dict[str, tuple[str, int]]:
     }
 
 
+def place_of(labels: Mapping[str, str], name: str, address: str) -> str | None:
+    """The URL that a label of a node names, with its address; None where it has no such label."""
+    return _url(labels[name]).at(address) if name in labels else None
+
+
 def port(service: Service) -> int | None:
     """The port it listens on, as far as labels say: the endpoint's, else the role probe's."""
     return port_of(service.labels)
@@ -213,6 +225,14 @@ def _url(text: str) -> Url:
                 f"address inside {_LAB_RANGE} can stand there"
             )
     return Url(scheme, int(digits), path, host)
+
+
+def _http(text: str) -> Url:
+    """Operators are asked in one way only, which docs/stacks.md describes."""
+    found = _url(text)
+    if found.scheme != "http":
+        raise _LabelError(f"operators speak http, not {quoted(found.scheme)}")
+    return found
 
 
 def _role(text: str) -> str:
@@ -306,6 +326,8 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "chaoskit.probe.role": _url,
     "chaoskit.probe.health": _url,
     "chaoskit.endpoint": _url,
+    "chaoskit.operator": _http,
+    "chaoskit.operator.switchover": _http,
     "chaoskit.detector": _detector,
     "chaoskit.data": _yes_or_no,
     "chaoskit.target": _yes_or_no,
