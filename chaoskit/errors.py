@@ -6,7 +6,7 @@
     ├── BadInput        a file or flag is wrong; nothing was started          exit 2
     ├── Refused         this machine or stack cannot do it; nothing started   exit 2
     ├── LabError        the lab could not do what it promised                 exit 4
-    │   └── NoTarget    a step's target came to nobody, or to too many        the trial is invalid
+    │   └── NotInjected a step could not be carried out when it was due       INVALID
     ├── HealFailed      something may still be broken                         exit 5
     └── Interrupted     a signal asked the run to end; it heals and reports   exit 128 + signal
 
@@ -24,7 +24,7 @@ __all__ = [
     "HealFailed",
     "Interrupted",
     "LabError",
-    "NoTarget",
+    "NotInjected",
     "Problem",
     "Refused",
 ]
@@ -76,8 +76,8 @@ class LabError(ChaoskitError):
         super().__init__("\n".join(parts))
 
 
-class NoTarget(LabError):
-    """What a step names came to no node, or to more than allowed, when it was due."""
+class NotInjected(LabError):
+    """A step could not be carried out when it was due; it touched nothing. Its trial is invalid."""
 
 
 class HealFailed(ChaoskitError):

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from chaoskit.contracts import CLIENT, OBSERVER, Lab, Node
-from chaoskit.errors import NoTarget
+from chaoskit.errors import NotInjected
 from chaoskit.experiment.targets import group_size
 
 __all__ = ["ROLE_WORDS", "select"]
@@ -25,17 +25,17 @@ def select(
     """The nodes that ``words`` mean now, in the stack's order and without repeats.
 
     ``roles`` is each service's role as last observed, its label where it is not probed. Raises
-    ``NoTarget`` where a word matches nothing, or all together match more than ``max_targets``.
+    ``NotInjected`` where a word matches nothing, or all together match more than ``max_targets``.
     """
     chosen: dict[str, Node] = {}
     for word in words:
         found = _one(word, lab, roles, rng)
         if not found:
             known = ", ".join(f"{name} is {role or 'unknown'}" for name, role in roles.items())
-            raise NoTarget(f"nothing matches the target '{word}' now ({known})")
+            raise NotInjected(f"nothing matches the target '{word}' now ({known})")
         chosen.update({node.name: node for node in found})
     if max_targets is not None and len(chosen) > max_targets:
-        raise NoTarget(
+        raise NotInjected(
             f"{', '.join(words)} matches {len(chosen)} nodes ({', '.join(chosen)}), "
             f"more than max_targets {max_targets}"
         )

@@ -10,6 +10,7 @@ from chaoskit import registry
 from chaoskit import yaml_source as ys
 from chaoskit.contracts import CLIENT, OBSERVER
 from chaoskit.errors import BadInput, Problem
+from chaoskit.experiment.collisions import collisions
 from chaoskit.experiment.messages import place_of
 from chaoskit.experiment.model import Experiment
 from chaoskit.experiment.step import Step, ends_s
@@ -61,6 +62,9 @@ def check_experiment(
             if stack is not None:
                 problems += too_many(one, place, stack, experiment.max_targets)
         problems += trigger_problems(position, [s for s, _ in step_nodes], node, stack)
+    if stack is not None and not problems:
+        for position, sentence in collisions([step for step, _ in step_nodes], stack):
+            problems.append(step_nodes[position][1].mark.problem(sentence))
     return problems
 
 
