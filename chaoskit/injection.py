@@ -6,7 +6,7 @@ The undo itself belongs to the lab's primitives and the fault; what is here is t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from chaoskit.capabilities import CAPABILITIES
 from chaoskit.clock import now_ns
@@ -82,6 +82,12 @@ class Injector:
         for run in reversed(self._running):
             if run.index == index and run.active:
                 self._end(run)
+
+    def news(self) -> Iterator[tuple[int, str, int]]:
+        """Of every fault so far: its step, what happened to it, when it was seen."""
+        for run in self._running:
+            if run.bitten_ns is not None:
+                yield run.index, "bitten", run.bitten_ns
 
     def heal_all(self) -> None:
         """End every fault that is on, going on past one that fails. Raises ``HealFailed``."""

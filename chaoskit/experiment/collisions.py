@@ -76,7 +76,9 @@ def _certain(one: Step, other: Step, stack: Stack) -> str | None:
     both = sorted(mine & theirs)
     if both:
         return both[0]
-    if one.at_s is not None and one.at_s == other.at_s:  # resolved at one moment, so the same word means the same node
+    if (
+        one.at_s is not None and one.at_s == other.at_s
+    ):  # resolved at one moment, so the same word means the same node
         same = sorted(set(one.target) & set(other.target) - {"any", "minority", "majority"})
         return same[0] if same else None
     return None

@@ -110,7 +110,9 @@ def _row(entry: ys.Entry, item: ys.Node, problems: list[Problem]) -> Change | No
             sentence = f"matrix.{entry.key}: a row has the keys label and set, not"
             problems.append(other.mark.problem(f"{sentence} {quoted(other.key)}"))
     label = item.get("label")
-    words = _words(label) if label is not None else ", ".join(_words(e.value) for e in changes.entries)
+    words = (
+        _words(label) if label is not None else ", ".join(_words(e.value) for e in changes.entries)
+    )
     return Change(entry.key, words, tuple((e.key, e.value, e.mark) for e in changes.entries))
 
 

@@ -19,7 +19,6 @@ from pydantic import (
     Field,
     JsonValue,
     PrivateAttr,
-    SerializeAsAny,
     model_validator,
 )
 from pydantic_core import PydanticCustomError

@@ -158,8 +158,10 @@ def _choice(
 
 def _choosing(choices: Sequence[Mapping[str, Any]], step: Mapping[str, Any]) -> dict[str, Any]:
     """A step that leaves it to the seed which fault it is."""
-    told = {key: step["properties"]["choose"][key] for key in ("title", "description")}
+    of = step["properties"]["choose"]
+    told: dict[str, Any] = {key: of[key] for key in ("title", "description")}
     items = {"type": "array", "items": {"oneOf": list(choices)}, "minItems": 2, "maxItems": 50}
+    told["examples"] = [[{"fault": "kill"}, {"fault": "pause"}]]
     return {
         "title": "choose",
         "description": told["description"],

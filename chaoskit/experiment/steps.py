@@ -17,7 +17,16 @@ from chaoskit.wording import did_you_mean, listed, quoted
 __all__ = ["CHOICE_KEYS", "STEP_KEYS", "fault_class", "read_step", "read_threshold"]
 
 STEP_KEYS = (
-    "at", "when", "after", "within", "optional", "fault", "choose", "target", "for", "repeat"
+    "at",
+    "when",
+    "after",
+    "within",
+    "optional",
+    "fault",
+    "choose",
+    "target",
+    "for",
+    "repeat",
 )
 """What every step has; all other keys are the fault's own."""
 CHOICE_KEYS = ("fault", "target", "for")
@@ -83,24 +92,26 @@ def _choices(
         sentence = f"choose: must be a list of 2 to {_MOST_CHOICES} faults, e.g. - {{fault: kill}}"
         problems.append(value.mark.problem(sentence))
     shared = {key: value for key, value in head.items() if key not in ("fault", "repeat")}
-    found = []
-    for item in items:
-        if not isinstance(item, ys.Mapping):
-            problems.append(item.mark.problem("choose: each is a mapping, e.g. {fault: kill}"))
-            continue
-        for entry in item.entries:
-            if entry.key in STEP_KEYS and entry.key not in CHOICE_KEYS:
-                sentence = f"choose: {quoted(entry.key)} stands beside 'choose', for all of them"
-                problems.append(entry.mark.problem(sentence))
-        own = {e.key: ys.to_plain(e.value) for e in item.entries if e.key in ("target", "for")}
-        try:
-            fault = _fault(item, problems) or FaultModel()
-            step = Step.model_validate({**shared, **own, "fault": fault})
-        except ValidationError as error:
-            problems += explain(error, Step, item)
-        else:
-            found.append(step.standing_in(item.mark.line))
-    return tuple(found)
+    found = [_choice(item, shared, problems) for item in items]
+    return tuple(step for step in found if step is not None)
+
+
+def _choice(item: ys.Node, shared: dict[str, object], problems: list[Problem]) -> Step | None:
+    if not isinstance(item, ys.Mapping):
+        problems.append(item.mark.problem("choose: each is a mapping, e.g. {fault: kill}"))
+        return None
+    for entry in item.entries:
+        if entry.key in STEP_KEYS and entry.key not in CHOICE_KEYS:
+            sentence = f"choose: {quoted(entry.key)} stands beside 'choose', for all of them"
+            problems.append(entry.mark.problem(sentence))
+    own = {e.key: ys.to_plain(e.value) for e in item.entries if e.key in ("target", "for")}
+    fault = _fault(item, problems) or FaultModel()
+    try:
+        step = Step.model_validate({**shared, **own, "fault": fault})
+    except ValidationError as error:
+        problems += explain(error, Step, item)
+        return None
+    return step.standing_in(item.mark.line)
 
 
 def _fault(node: ys.Mapping, problems: list[Problem]) -> FaultModel | None:
