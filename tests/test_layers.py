@@ -19,6 +19,7 @@ LEVELS: list[set[str]] = [
     {
         "instruments",
         "injection",
+        "running",
         "children",
         "choosing",
         "trial",
