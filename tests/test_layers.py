@@ -29,6 +29,7 @@ LEVELS: list[set[str]] = [
         "judging",
         "comparing",
         "testing",
+        "testing_faults",
     },
     {"cli", "commands_judge", "progress", "pytest_plugin"},
 ]
