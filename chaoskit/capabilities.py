@@ -15,6 +15,7 @@ from chaoskit.contracts import Node
 
 __all__ = [
     "CAPABILITIES",
+    "LINK_NEEDS",
     "Action",
     "Clocked",
     "Connections",
@@ -111,6 +112,9 @@ class Cuts(Protocol):
     def join(self, handle: str) -> None:
         """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
 
+
+LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
+"""Capabilities whose bite is felt between two nodes, not only by an observer."""
 
 CAPABILITIES: Mapping[str, type] = {"kill": Kills, "cut": Cuts, "pause": Pauses}
 """Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""

@@ -220,6 +220,10 @@ class FaultModel(BaseModel):
         """Further selectors to resolve at injection, by field name."""
         return {}
 
+    def features(self) -> frozenset[str]:
+        """What it needs of the machine beyond the lab's capabilities (``lab.needs``): "netem"."""
+        return frozenset()
+
     def claims(self) -> frozenset[Claim]:
         """What it uses of each target; steps that collide are refused when the file is read."""
         return frozenset()

@@ -9,7 +9,6 @@ import math
 import random
 from collections.abc import Callable, Mapping
 
-from chaoskit.capabilities import CAPABILITIES
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import Dial, Fault, Lab, Targets
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
@@ -17,6 +16,7 @@ from chaoskit.experiment.collisions import clash
 from chaoskit.experiment.model import Experiment, Step
 from chaoskit.history.history import FaultRecord
 from chaoskit.instruments import DialBoard, RoleBoard
+from chaoskit.lab.needs import unmet
 from chaoskit.running import Running
 from chaoskit.selectors import select
 
@@ -54,9 +54,9 @@ class Injector:
         """Resolve the targets of step ``index`` now, and put its fault in force."""
         step = self._experiment.steps[index]
         fault: Fault = step.fault  # type: ignore[assignment]  # every registered one has inject
-        for need in step.fault.needs:
-            if not isinstance(self._lab, CAPABILITIES[need]):
-                raise LabError(f"the {self._lab.name} lab cannot '{need}'")
+        lacking = unmet(step.fault, self._lab)
+        if lacking is not None:
+            raise LabError(lacking)
         roles = self._roles.roles()
         limit = self._experiment.max_targets
         nodes = select(step.target, self._lab, roles, self._rng, max_targets=limit)
