@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import Dial, Fault, Lab, Targets
-from chaoskit.errors import ChaoskitError, HealFailed, LabError
+from chaoskit.errors import ChaoskitError, HealFailed, LabError, NotInjected
 from chaoskit.experiment.collisions import clash
 from chaoskit.experiment.model import Experiment, Step
 from chaoskit.history.history import FaultRecord
@@ -105,6 +105,12 @@ class Injector:
             if run.index == index and run.active:
                 self._end(run)
 
+    def news(self) -> Iterator[tuple[int, str, int]]:
+        """Of every fault so far: its step, what happened to it, when it was seen."""
+        for run in self._running:
+            if run.bitten_ns is not None:
+                yield run.index, "bitten", run.bitten_ns
+
     def heal_all(self) -> None:
         """End every fault that is on, going on past one that fails. Raises ``HealFailed``."""
         problems = []
@@ -164,7 +170,7 @@ class Injector:
             shared = [name for name in names if name in run.nodes]
             taken = clash(step.fault, run.step.fault) if run.active and shared else None
             if taken is not None:
-                raise LabError(
+                raise NotInjected(
                     f"{step.fault.kind} cannot strike {shared[0]} now: {run.step.fault.kind} of "
                     f"step {run.index + 1} is on it, and both need its '{taken}' for themselves"
                 )
