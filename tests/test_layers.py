@@ -28,6 +28,8 @@ LEVELS: list[set[str]] = [
         "operator",
     },
     {
+        "agenda",
+        "breaking",
         "instruments",
         "injection",
         "running",

@@ -32,7 +32,7 @@ class Switchover(FaultModel):
     """Asks the target to make another node primary, and waits for no more than the answer."""
 
     kind: ClassVar[str] = "switchover"
-    needs: ClassVar[frozenset[str]] = frozenset({"operate"})
+    needs: ClassVar[frozenset[str]] = frozenset({"spawn"})
     summary: ClassVar[str] = "an operator moves the primary's office to a backup, by plan"
     labels: ClassVar[frozenset[str]] = frozenset({SWITCHOVER})
 
