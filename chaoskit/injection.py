@@ -6,12 +6,12 @@ The undo itself belongs to the lab's primitives and the fault; what is here is t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from chaoskit.capabilities import CAPABILITIES
 from chaoskit.clock import now_ns
 from chaoskit.contracts import Fault, Lab, Targets
-from chaoskit.errors import ChaoskitError, HealFailed, LabError
+from chaoskit.errors import ChaoskitError, HealFailed, LabError, NotInjected
 from chaoskit.experiment.collisions import clash
 from chaoskit.experiment.model import Experiment, Step
 from chaoskit.history.history import FaultRecord
@@ -83,6 +83,12 @@ class Injector:
             if run.index == index and run.active:
                 self._end(run)
 
+    def news(self) -> Iterator[tuple[int, str, int]]:
+        """Of every fault so far: its step, what happened to it, when it was seen."""
+        for run in self._running:
+            if run.bitten_ns is not None:
+                yield run.index, "bitten", run.bitten_ns
+
     def heal_all(self) -> None:
         """End every fault that is on, going on past one that fails. Raises ``HealFailed``."""
         problems = []
@@ -140,7 +146,7 @@ class Injector:
             shared = [name for name in names if name in run.nodes]
             taken = clash(step.fault, run.step.fault) if run.active and shared else None
             if taken is not None:
-                raise LabError(
+                raise NotInjected(
                     f"{step.fault.kind} cannot strike {shared[0]} now: {run.step.fault.kind} of "
                     f"step {run.index + 1} is on it, and both need its '{taken}' for themselves"
                 )

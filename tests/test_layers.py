@@ -17,6 +17,8 @@ LEVELS: list[set[str]] = [
     {"measure", "experiment", "stack"},
     {"judge", "faults", "probes", "load", "lab", "selectors", "signals", "phases", "rundir"},
     {
+        "agenda",
+        "breaking",
         "instruments",
         "injection",
         "running",
@@ -29,6 +31,7 @@ LEVELS: list[set[str]] = [
         "judging",
         "comparing",
         "testing",
+        "testing_faults",
     },
     {"cli", "commands_judge", "progress", "pytest_plugin"},
 ]
