@@ -66,7 +66,7 @@ class CrashLoop(FaultModel):
         """Kill every target, and go on from there; each death is verified."""
         observer = lab.node(OBSERVER)
         dials = tuple(d for node in targets.nodes for d in dial(observer, node))
-        hold = Hold(now_ns(), 0, None, dials)
+        hold = Hold(now_ns(), 0, None, dials, detail=f"dies every {format_duration(self.every_s)}")
         loop = _Loop(self, lab, targets)
         try:
             loop.kill()
