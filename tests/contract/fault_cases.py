@@ -4,6 +4,8 @@ A row is (fault, target, other selectors). Whoever adds a fault adds a row, here
 its own that says why it needs another stack.
 """
 
+from net_cases import NET_CASES
+
 from chaoskit.faults.crash_loop import CrashLoop
 from chaoskit.faults.hang import Hang
 from chaoskit.faults.kill import Kill
@@ -26,6 +28,7 @@ CASES = [
     (Restart.model_validate({"grace": 0, "signal": "INT"}), ["a"], {}),
     (CrashLoop(), ["a", "b"], {}),
     (Remove(), ["a"], {}),
+    *NET_CASES,
 ]
 """Nodes ``a`` and ``b`` serve HTTP on port 8080."""
 
