@@ -194,11 +194,12 @@ class Hold:
     detail: str = ""  # one phrase for the report: "a (198.18.0.2) cut from b, witness, client"
     heal_commanded_ns: int | None = None  # set by the fault while it heals
     healed_ns: int | None = None  # undo read back from kernel or engine
-    bitten_ns: int | None = None  # a fault that no dial can feel has evidence of its own
+    outside: bool = True
+    """False: no connection can tell whether it bites; that it was verified is all the evidence."""
+    may_end: bool = False  # its targets may end of it, sooner or later: no sign of somebody else
     acts: list[Act] = field(default_factory=list)  # what an operator did so far
     asked_ns: int | None = None  # a person was asked then and has not answered: the trial waits
     thought_ns: int = 0  # how long persons took so far
-    must_bite: bool = True  # False: nothing outside of the node can feel it; verified is all
     tend: Callable[[], bool] | None = None
     """What the fault goes on doing while it is on; called every few milliseconds, returns soon.
     True: it ended or started a target just now."""

@@ -33,7 +33,7 @@ class Running:
 
     def owes_a_bite(self) -> bool:
         """Whether somebody outside of the node must feel it while it is on."""
-        return bool(self.step.fault.needs) and self.hold.must_bite
+        return bool(self.step.fault.needs)
 
     def record(self) -> FaultRecord:
         """What the history keeps of it."""
@@ -46,10 +46,10 @@ class Running:
             commanded_ns=hold.commanded_ns,
             acknowledged_ns=hold.acknowledged_ns,
             verified_ns=hold.verified_ns,
-            bitten_ns=self.bitten_ns or hold.bitten_ns,
+            bitten_ns=self.bitten_ns,
             heal_commanded_ns=hold.heal_commanded_ns,
             healed_ns=hold.healed_ns,
-            felt_healed_ns=self.felt_healed_ns or (hold.healed_ns if hold.bitten_ns else None),
+            felt_healed_ns=self.felt_healed_ns if hold.outside else hold.healed_ns,
             detail=hold.detail,
             params=dict(self.params),
             must_bite=self.owes_a_bite(),

@@ -64,7 +64,7 @@ class Switchover(FaultModel):
             if desk.child.receive(_READY_WITHIN_S) is None:
                 raise LabError("the operator's process on the observer did not get ready")
             said = f"{leader.name} asked to hand over to {candidate.name}"
-            hold = Hold(now_ns(), 0, None, detail=said)
+            hold = Hold(now_ns(), 0, None, detail=said, outside=False)
             desk.child.send({"do": "go"})
             hold.acknowledged_ns = now_ns()
             message = desk.child.receive(_READY_WITHIN_S + 5)
@@ -83,4 +83,4 @@ def _take(hold: Hold, message: dict[str, Any]) -> None:
     hold.detail = act.detail
     hold.commanded_ns = hold.acknowledged_ns = act.t_ns
     if message.get("status"):
-        hold.verified_ns = hold.bitten_ns = int(message["done_ns"])
+        hold.verified_ns = int(message["done_ns"])
