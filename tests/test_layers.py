@@ -17,8 +17,11 @@ LEVELS: list[set[str]] = [
     {"measure", "experiment", "stack"},
     {"judge", "faults", "probes", "load", "lab", "selectors", "signals", "phases", "rundir"},
     {
+        "agenda",
+        "breaking",
         "instruments",
         "injection",
+        "running",
         "children",
         "choosing",
         "trial",
@@ -28,6 +31,7 @@ LEVELS: list[set[str]] = [
         "judging",
         "comparing",
         "testing",
+        "testing_faults",
     },
     {"cli", "commands_judge", "progress", "pytest_plugin"},
 ]
