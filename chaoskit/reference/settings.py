@@ -14,6 +14,7 @@ __all__ = [
     "FAILBACKS",
     "BadSettings",
     "Endpoint",
+    "Reader",
     "Rules",
     "Settings",
     "Timing",
@@ -118,7 +119,7 @@ class Settings:
     @staticmethod
     def of_node(environment: Mapping[str, str]) -> Settings:
         """Settings of a data node. Raises ``BadSettings``."""
-        env = _Reader(environment)
+        env = Reader(environment)
         return Settings(
             node=env.name("CHAOSKIT_NODE"),
             bind=env.text("CHAOSKIT_BIND", "0.0.0.0"),  # noqa: S104 - as above
@@ -134,7 +135,7 @@ class Settings:
     @staticmethod
     def of_witness(environment: Mapping[str, str]) -> Settings:
         """Settings of the witness. Raises ``BadSettings``."""
-        env = _Reader(environment)
+        env = Reader(environment)
         return Settings(
             node=env.name("CHAOSKIT_NODE", "witness"),
             bind=env.text("CHAOSKIT_BIND", "0.0.0.0"),  # noqa: S104 - as above
@@ -144,37 +145,42 @@ class Settings:
         )
 
 
-class _Reader:
+class Reader:
     """Reads typed values out of an environment, with one sentence for each way to be wrong."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._env = environment
 
     def text(self, key: str, default: str | None = None) -> str:
+        """A text; raises ``BadSettings`` like all others."""
         value = self._env.get(key, "").strip() or default
         if value is None:
             raise BadSettings(f"{key} is not set; it has no default")
         return value
 
     def name(self, key: str, default: str | None = None) -> str:
+        """A name of a node."""
         value = self.text(key, default)
         if not _NAME.fullmatch(value):
             raise BadSettings(f"{key}={value!r} is not a node name (letters, digits, . _ -)")
         return value
 
     def port(self, key: str) -> int:
+        """A port number."""
         value = self.text(key, "8080")
         if not value.isdigit() or not 0 <= int(value) < 65536:
             raise BadSettings(f"{key}={value!r} is not a port number")
         return int(value)
 
     def flag(self, key: str) -> bool:
+        """True or false."""
         value = self.text(key, "false").lower()
         if value not in {"true", "false"}:
             raise BadSettings(f"{key}={value!r} must be true or false")
         return value == "true"
 
     def endpoint(self, key: str) -> Endpoint:
+        """Where somebody listens."""
         value = self.text(key)
         parts = urlsplit(value)
         try:
@@ -186,6 +192,7 @@ class _Reader:
         return Endpoint(parts.hostname, port)
 
     def duration(self, key: str, default: str) -> int:
+        """Nanoseconds."""
         value = self.text(key, default)
         try:
             return duration_ns(value)
@@ -193,12 +200,14 @@ class _Reader:
             raise BadSettings(f"{key}={value!r} is not a duration such as 100ms or 1.5s") from None
 
     def choice(self, key: str, words: tuple[str, ...]) -> str:
+        """One of a few words; the first if none is said."""
         value = self.text(key, words[0])
         if value not in words:
             raise BadSettings(f"{key}={value!r} must be one of {', '.join(words)}")
         return value
 
     def rules(self) -> Rules:
+        """What operators decide."""
         return Rules(
             self.choice("CHAOSKIT_FAILOVER", ("automatic", "approval")) == "approval",
             self.choice("CHAOSKIT_FAILBACK", FAILBACKS),
@@ -206,6 +215,7 @@ class _Reader:
         )
 
     def timing(self) -> Timing:
+        """The times of a detector."""
         misses = self.text("CHAOSKIT_MISSES", "3")
         if not misses.isdigit() or not 2 <= int(misses) <= 1000:
             raise BadSettings(f"CHAOSKIT_MISSES={misses!r} must be a whole number from 2 to 1000")
