@@ -9,7 +9,7 @@ Times are ``CLOCK_MONOTONIC`` nanoseconds, ``*_ns``. Durations in models are sec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
@@ -20,6 +20,7 @@ __all__ = [
     "CLIENT",
     "OBSERVER",
     "Child",
+    "Claim",
     "Dial",
     "Fault",
     "FaultModel",
@@ -130,6 +131,11 @@ class Dial:
     it is healed. ``source`` names the node in whose namespace it is tried. With ``poke`` it works
     only if the program at the other end reacts to that text, with whatever it says or by hanging
     up: the kernel of a program that stands still completes handshakes all the same.
+
+    For faults that slow a connection down or cut it short, a dial works only if more is so:
+    ``read`` "answer": bytes came back, not only a hang-up; "close": the other end hung up after
+    its answer. At least ``min_bytes`` came. And the whole took less than ``slow_s`` seconds plus
+    ``slow_byte_s`` for each byte of the answer, where either is set.
     """
 
     source: str
@@ -137,6 +143,11 @@ class Dial:
     address: str
     port: int
     poke: str = ""
+    read: Literal["reaction", "answer", "close"] = "reaction"
+    min_bytes: int = 0
+    slow_s: float = 0.0
+    slow_byte_s: float = 0.0
+    patience_s: float = 0.2  # below TCP's first retransmission: silence is told from slowness
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,25 @@ class Hold:
     detail: str = ""  # one phrase for the report: "a (198.18.0.2) cut from b, witness, client"
     heal_commanded_ns: int | None = None  # set by the fault while it heals
     healed_ns: int | None = None  # undo read back from kernel or engine
+    must_bite: bool = True  # False: nothing outside of the node can feel it; verified is all
+    tend: Callable[[], bool] | None = None
+    """What the fault goes on doing while it is on; called every few milliseconds, returns soon.
+    True: it ended or started a target just now."""
+    in_force: Callable[[], bool] | None = None
+    """Asks kernel or engine whether it holds now, and has held without a gap since verified."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something of a target node that a fault uses while it is on.
+
+    Two faults that are on one node at once collide over a resource that both claim, unless both
+    ``share`` it. Plain words; those in use: ``life`` (whether its processes are there), ``run``
+    (whether they go on), ``egress`` (the queueing discipline of its interface).
+    """
+
+    resource: str
+    share: bool = False
 
 
 class FaultModel(BaseModel):
@@ -179,6 +209,13 @@ class FaultModel(BaseModel):
     def selectors(self) -> Mapping[str, tuple[str, ...]]:
         """Further selectors to resolve at injection, by field name."""
         return {}
+
+    def claims(self) -> frozenset[Claim]:
+        """What it uses of each target; steps that collide are refused when the file is read."""
+        return frozenset()
+
+    def prepare(self, lab: Lab) -> None:
+        """Start what injecting will need, after the lab is up and before anything is timed."""
 
 
 class Fault(Protocol):

@@ -7,60 +7,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 
 from chaoskit.capabilities import CAPABILITIES
 from chaoskit.clock import now_ns
-from chaoskit.contracts import Fault, Hold, Lab, Targets
+from chaoskit.contracts import Fault, Lab, Targets
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
+from chaoskit.experiment.collisions import clash
 from chaoskit.experiment.model import Experiment, Step
 from chaoskit.history.history import FaultRecord
 from chaoskit.instruments import DialBoard, RoleBoard
+from chaoskit.running import Running
 from chaoskit.selectors import select
 
 __all__ = ["Injector"]
 
 _LOOK_EVERY_NS = 500_000_000
 _SHORTEST_NS = 20_000_000  # silence for less is no evidence: a sound node may take as long
-
-
-@dataclass
-class _Running:
-    """A step whose fault is, or was, in force."""
-
-    index: int
-    step: Step
-    context: AbstractContextManager[Hold]
-    hold: Hold
-    nodes: tuple[str, ...]
-    identities: dict[str, str | None]  # which incarnation each target must be while it is on
-    active: bool = True
-    bitten_ns: int | None = None
-    felt_healed_ns: int | None = None
-    problem: str | None = None
-    params: Mapping[str, object] = field(default_factory=dict)
-
-    def record(self) -> FaultRecord:
-        """What the history keeps of it."""
-        hold = self.hold
-        return FaultRecord(
-            step=self.index,
-            fault=self.step.fault.kind,
-            target=", ".join(self.step.target),
-            nodes=self.nodes,
-            commanded_ns=hold.commanded_ns,
-            acknowledged_ns=hold.acknowledged_ns,
-            verified_ns=hold.verified_ns,
-            bitten_ns=self.bitten_ns,
-            heal_commanded_ns=hold.heal_commanded_ns,
-            healed_ns=hold.healed_ns,
-            felt_healed_ns=self.felt_healed_ns,
-            detail=hold.detail,
-            params=dict(self.params),
-            must_bite=bool(self.step.fault.needs),
-            problem=self.problem,
-        )
 
 
 class Injector:
@@ -78,8 +40,13 @@ class Injector:
     ) -> None:
         self._experiment, self._lab, self._roles, self._dials = experiment, lab, roles, dials
         self._rng, self._incident, self._say = rng, incident, say
-        self._running: list[_Running] = []
+        self._running: list[Running] = []
         self._next_look_ns = 0
+
+    def prepare(self) -> None:
+        """Let every fault start what it will need; to be called before anything is timed."""
+        for step in self._experiment.steps:
+            step.fault.prepare(self._lab)
 
     def inject(self, index: int) -> None:
         """Resolve the targets of step ``index`` now, and put its fault in force."""
@@ -96,12 +63,15 @@ class Injector:
             for name, words in step.fault.selectors().items()
         }
         names = tuple(node.name for node in nodes)
+        self._refuse_collision(step, names)
         self._say("fault", {"fault": fault.kind, "nodes": list(names)})
+        self._look_at_others(names)
         context = fault.inject(self._lab, Targets(nodes, others))
         hold = context.__enter__()
+        self._adopt(names)
         now_running = {node.name: self._lab.identity(node) for node in nodes}
         params = step.fault.model_dump(mode="json", by_alias=True)
-        run = _Running(index, step, context, hold, names, now_running, params=params)
+        run = Running(index, step, context, hold, names, now_running, params=params)
         self._running.append(run)
         self._dials.watch(hold.dials)
         if hold.verified_ns is None:
@@ -126,9 +96,14 @@ class Injector:
             raise HealFailed("; ".join(problems))
 
     def feel(self) -> None:
-        """Note when a fault bit and when its heal was felt: no time limit on either."""
+        """Note when a fault bit and when its heal was felt: no time limit on either.
+
+        What a fault goes on doing while it is on is done here, too.
+        """
         for run in self._running:
             self._feel(run)
+            if run.active and run.hold.tend is not None and run.hold.tend():
+                self._adopt(run.nodes)
 
     def look(self) -> None:
         """Twice a second: is each target still what the fault made of it?"""
@@ -147,7 +122,7 @@ class Injector:
         """What the history keeps of every fault."""
         return tuple(run.record() for run in self._running)
 
-    def _feel(self, run: _Running) -> None:
+    def _feel(self, run: Running) -> None:
         dials = run.hold.dials
         if not dials:
             return
@@ -159,7 +134,38 @@ class Injector:
             if run.felt_healed_ns is not None:
                 self._dials.forget(dials)
 
-    def _look_at(self, run: _Running) -> None:
+    def _refuse_collision(self, step: Step, names: tuple[str, ...]) -> None:
+        """Two faults that want the same of one node: known for certain only now."""
+        for run in self._running:
+            shared = [name for name in names if name in run.nodes]
+            taken = clash(step.fault, run.step.fault) if run.active and shared else None
+            if taken is not None:
+                raise LabError(
+                    f"{step.fault.kind} cannot strike {shared[0]} now: {run.step.fault.kind} of "
+                    f"step {run.index + 1} is on it, and both need its '{taken}' for themselves"
+                )
+
+    def _look_at_others(self, names: tuple[str, ...]) -> None:
+        """See what became of these nodes so far, before what we do to them ourselves."""
+        for run in self._running:
+            if run.active and set(names) & set(run.nodes):
+                self._look_at(run)
+
+    def _adopt(self, names: tuple[str, ...]) -> None:
+        """What runs on these nodes now is our own doing; what is on them must hold all the same."""
+        for run in self._running:
+            for name in set(names) & set(run.identities) if run.active else ():
+                now = self._lab.identity(self._lab.node(name))
+                if now == run.identities[name]:
+                    continue
+                run.identities[name] = now
+                if now is not None and run.hold.in_force is not None and not run.hold.in_force():
+                    self._incident(
+                        f"{run.step.fault.kind} was not in force again on {name} before {name}, "
+                        "which another step had started again, could answer"
+                    )
+
+    def _look_at(self, run: Running) -> None:
         for name, before in run.identities.items():
             now = self._lab.identity(self._lab.node(name))
             if now != before:
@@ -170,16 +176,16 @@ class Injector:
                 )
                 run.identities[name] = now
 
-    def _end(self, run: _Running) -> None:
+    def _end(self, run: Running) -> None:
         self._say("heal", {"fault": run.step.fault.kind, "nodes": list(run.nodes)})
-        self._look_at(run)
+        self._look_at_others(run.nodes)
         self._dials.pump()
         self._feel(run)
         poked = all(dial.poke for dial in run.hold.dials)
         if run.bitten_ns is None and poked and now_ns() - run.hold.acknowledged_ns > _SHORTEST_NS:
             silent = self._dials.unanswered(run.hold.dials, run.hold.acknowledged_ns)
             run.bitten_ns = now_ns() if silent else None
-        if run.step.fault.needs and run.bitten_ns is None:
+        if run.owes_a_bite() and run.bitten_ns is None:
             seen = self._dials.outcomes(run.hold.dials) or "no port is known to dial"
             run.problem = run.problem or (
                 f"{run.step.fault.kind} was not seen to bite while it was on ({seen})"
@@ -187,5 +193,6 @@ class Injector:
         run.active = False
         self._dials.restart(run.hold.dials)
         run.context.__exit__(None, None, None)
+        self._adopt(run.nodes)
         if run.hold.verified_ns is None and run.problem is None:
             run.problem = f"{run.step.fault.kind} did not hold for its window: {run.hold.detail}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from chaoskit.clock import NS, MonotonicClock, now_ns
@@ -15,7 +15,6 @@ from chaoskit.contracts import Child, Dial, Lab
 
 __all__ = ["DialBoard", "RoleBoard", "Ticker"]
 
-DIAL_TIMEOUT_S = 0.2  # below TCP's first retransmission: silence is told from slowness quickly
 DIAL_EVERY_NS = 20_000_000
 
 
@@ -162,15 +161,10 @@ class DialBoard:
         self._count += 1
         line.asked = self._count
         self._sent[self._count] = (line, now)
-        self.children[line.dial.source].send(
-            {
-                "id": self._count,
-                "address": line.dial.address,
-                "port": line.dial.port,
-                "timeout_s": DIAL_TIMEOUT_S,
-                "poke": line.dial.poke,
-            }
-        )
+        asked = asdict(line.dial)
+        del asked["source"], asked["target"]
+        asked["timeout_s"] = asked.pop("patience_s")
+        self.children[line.dial.source].send({"id": self._count, **asked})
 
     def _take(self, message: Mapping[str, Any]) -> None:
         known = self._sent.pop(int(message.get("id", 0)), None)

@@ -1,4 +1,4 @@
-"""Contract checks that ship with chaoskit: one line in the test of whoever writes a lab.
+"""Contract checks that ship with chaoskit: one line in the test of whoever writes a lab or a fault.
 
 They import no test runner. A promise that does not hold is an ``AssertionError`` whose text says
 which one.
@@ -18,8 +18,9 @@ from chaoskit.capabilities import Cut, Cuts, Kills, Pauses
 from chaoskit.clock import wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
 from chaoskit.errors import LabError
+from chaoskit.testing_faults import check_fault
 
-__all__ = ["check_lab"]
+__all__ = ["check_fault", "check_lab"]
 
 LAB_RANGE = IPv4Network("198.18.0.0/15")
 OUTSIDE = ("192.0.2.1", 9)  # TEST-NET-1: belongs to nobody, and no lab has a way there

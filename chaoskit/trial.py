@@ -170,6 +170,7 @@ class _Trial:
             self.probe = self.lab.spawn(observer, ["python", "-m", "chaoskit.probes.child"])
             self.probe.send(config)
         self.dials.prepare(self._dial_sources())
+        self.injector.prepare()
         self._ready(self.load, "the load on the client")
         self._look_at_clocks()
         if config is not None and not self._pump(

@@ -34,9 +34,18 @@ def found(before, run=None):
 def process(*argv, **more):
     with subprocess.Popen(argv, env=MARKED, **more) as running:
         try:
+            # Popen returns once the program is chosen; its environment is there a moment later.
+            wait_for(lambda: running.poll() is not None or environment_of(running.pid))
             yield running
         finally:
             running.kill()
+
+
+def environment_of(pid):
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
 
 
 def sh(*argv, **more):

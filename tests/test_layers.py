@@ -19,6 +19,7 @@ LEVELS: list[set[str]] = [
     {
         "instruments",
         "injection",
+        "running",
         "children",
         "choosing",
         "trial",
@@ -28,6 +29,7 @@ LEVELS: list[set[str]] = [
         "judging",
         "comparing",
         "testing",
+        "testing_faults",
     },
     {"cli", "commands_judge", "progress", "pytest_plugin"},
 ]

@@ -10,6 +10,7 @@ from chaoskit import registry
 from chaoskit import yaml_source as ys
 from chaoskit.contracts import CLIENT, OBSERVER
 from chaoskit.errors import BadInput, Problem
+from chaoskit.experiment.collisions import collisions
 from chaoskit.experiment.messages import place_of
 from chaoskit.experiment.model import Experiment, Step
 from chaoskit.experiment.targets import wrong_word
@@ -55,6 +56,9 @@ def check_experiment(
     stack = None if "stack" in bad else _stack(experiment.stack, root, problems)
     for step, node in step_nodes:
         _check_step(step, node, stack, problems)
+    if stack is not None and not problems:
+        for position, sentence in collisions([step for step, _ in step_nodes], stack):
+            problems.append(step_nodes[position][1].mark.problem(sentence))
     return problems
 
 

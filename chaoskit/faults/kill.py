@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 
 from chaoskit.capabilities import Kills
 from chaoskit.clock import now_ns, wait_until
-from chaoskit.contracts import OBSERVER, FaultModel, Hold, Lab, Targets
+from chaoskit.contracts import OBSERVER, Claim, FaultModel, Hold, Lab, Targets
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.faults.dials import dial
 
@@ -46,6 +46,10 @@ class Kill(FaultModel):
         if name not in signals.Signals.__members__:
             raise ValueError(f"unknown signal '{value}'; write a name such as SIGKILL or SIGTERM")
         return name
+
+    def claims(self) -> frozenset[Claim]:
+        """Whether its processes are there is decided by this fault alone."""
+        return frozenset({Claim("life")})
 
     @contextmanager
     def inject(self, lab: Lab, targets: Targets) -> Iterator[Hold]:

@@ -67,6 +67,7 @@ class Partition(FaultModel):
         try:
             hold.acknowledged_ns = now_ns()
             hold.verified_ns = now_ns() if lab_cuts.in_force(handle) else None
+            hold.in_force = lambda: lab_cuts.in_force(handle)
             yield hold
             if not lab_cuts.in_force(handle):
                 hold.verified_ns = None  # it did not hold for its window: healed by somebody else

@@ -14,7 +14,7 @@ from typing import ClassVar, cast
 
 from chaoskit.capabilities import Pauses
 from chaoskit.clock import now_ns
-from chaoskit.contracts import OBSERVER, FaultModel, Hold, Lab, Targets
+from chaoskit.contracts import OBSERVER, Claim, FaultModel, Hold, Lab, Targets
 from chaoskit.errors import ChaoskitError, HealFailed
 from chaoskit.faults.dials import poke
 
@@ -27,6 +27,10 @@ class Pause(FaultModel):
     kind: ClassVar[str] = "pause"
     needs: ClassVar[frozenset[str]] = frozenset({"pause"})
     summary: ClassVar[str] = "the node's processes stand still; healed by letting them go on"
+
+    def claims(self) -> frozenset[Claim]:
+        """Whether its processes go on; they must be there all the while."""
+        return frozenset({Claim("life", share=True), Claim("run")})
 
     @contextmanager
     def inject(self, lab: Lab, targets: Targets) -> Iterator[Hold]:
@@ -41,6 +45,7 @@ class Pause(FaultModel):
                 pauses.pause(node)
             hold.acknowledged_ns = now_ns()
             hold.verified_ns = now_ns() if _all_paused(pauses, targets) else None
+            hold.in_force = lambda: _all_paused(pauses, targets)
             yield hold
             if not _all_paused(pauses, targets):
                 hold.verified_ns = None  # it did not hold for its window: somebody else woke it

@@ -1,11 +1,13 @@
 """Tries TCP connections on request: shows from outside whether a fault bites.
 
 ``python -m chaoskit.probes.dial``. Input, one line each:
-``{"id": 1, "address": "198.18.0.2", "port": 8080, "timeout_s": 0.3, "poke": ""}``. Output:
-``{"id": 1, "outcome": "open", "sent_ns": ..., "done_ns": ...}``; outcomes are ``open``,
-``refused``, ``reset``, ``silent`` (no answer in time) and ``unreachable``. Requests are served side
-by side; a connection that opens is closed at once, with ``poke`` after that text was sent and
-anything came back (a hang-up is an answer, too).
+``{"id": 1, "address": "198.18.0.2", "port": 8080, "timeout_s": 0.3, "poke": ""}``, with whatever
+else of ``contracts.Dial`` says when it works. Output:
+``{"id": 1, "outcome": "open", "sent_ns": ..., "done_ns": ..., "bytes": 0}``; outcomes are ``open``,
+``refused``, ``reset``, ``silent`` (no answer in time), ``unreachable``, ``short`` (fewer bytes than
+asked for) and ``slow`` (all of it, but later than it should). Requests are served side by side; a
+connection that opens is closed at once, with ``poke`` after that text was sent and as much came
+back as was asked for.
 """
 
 from __future__ import annotations
@@ -13,12 +15,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from chaoskit.probes.lines import listen, say
 
-__all__ = ["dial", "main", "outcome_of"]
+__all__ = ["Outcome", "dial", "main", "outcome_of"]
 
 _TIMEOUT_S = 1.0
+_PIECE = 65536
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One word, and when the attempt began and was over (CLOCK_MONOTONIC ns)."""
+
+    word: str
+    sent_ns: int
+    done_ns: int
+    size: int = 0  # bytes that came back
 
 
 def outcome_of(error: OSError | TimeoutError) -> str:
@@ -32,9 +47,17 @@ def outcome_of(error: OSError | TimeoutError) -> str:
     return "unreachable"
 
 
-async def dial(address: str, port: int, timeout_s: float, poke: str = "") -> tuple[str, int, int]:
-    """Outcome, and when the attempt began and was over (CLOCK_MONOTONIC ns)."""
+async def dial(ask: Mapping[str, object]) -> Outcome:
+    """Try one connection. ``ask`` has the fields of ``contracts.Dial`` and ``timeout_s``.
+
+    Raises ``KeyError`` or ``ValueError`` where they make no sense.
+    """
+    address, port = str(ask["address"]), int(str(ask["port"]))
+    timeout_s = float(str(ask.get("timeout_s", _TIMEOUT_S)))
+    poke, read = str(ask.get("poke", "")), str(ask.get("read", "reaction"))
+    wanted = int(str(ask.get("min_bytes", 0)))
     loop = asyncio.get_running_loop()
+    size = 0
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)
         sent_ns = time.monotonic_ns()
@@ -43,11 +66,29 @@ async def dial(address: str, port: int, timeout_s: float, poke: str = "") -> tup
                 await loop.sock_connect(connection, (address, port))
                 if poke:
                     await loop.sock_sendall(connection, poke.encode())
-                    await loop.sock_recv(connection, 1)
-            outcome = "open"
+                    size = await _hear(loop, connection, read, wanted)
+            word = "open"
         except OSError as error:  # TimeoutError is one too
-            outcome = outcome_of(error)
-        return outcome, sent_ns, time.monotonic_ns()
+            word = outcome_of(error)
+        done_ns = time.monotonic_ns()
+    if word == "open" and size < max(wanted, read != "reaction"):
+        word = "short"
+    limit_s = float(str(ask.get("slow_s", 0))) + size * float(str(ask.get("slow_byte_s", 0)))
+    if word == "open" and limit_s and done_ns - sent_ns > limit_s * 1e9:
+        word = "slow"
+    return Outcome(word, sent_ns, done_ns, size)
+
+
+async def _hear(
+    loop: asyncio.AbstractEventLoop, connection: socket.socket, read: str, wanted: int
+) -> int:
+    """Read until there is enough: something, so many bytes, or the end. Returns how much it was."""
+    size = 0
+    while True:
+        piece = len(await loop.sock_recv(connection, _PIECE))
+        size += piece
+        if not piece or (read != "close" and size >= wanted):
+            return size
 
 
 async def _serve() -> None:
@@ -56,16 +97,12 @@ async def _serve() -> None:
 
     async def answer(request: dict[str, object]) -> None:
         try:
-            address, port = str(request["address"]), int(str(request["port"]))
-            timeout_s = float(str(request.get("timeout_s", _TIMEOUT_S)))
-            outcome, sent_ns, done_ns = await dial(
-                address, port, timeout_s, str(request.get("poke", ""))
-            )
+            found = await dial(request)
         except (KeyError, ValueError, OverflowError) as error:
             say({"id": request.get("id"), "error": f"bad request: {error}"})
             return
-        said = {"id": request.get("id"), "outcome": outcome}
-        say({**said, "sent_ns": sent_ns, "done_ns": done_ns})
+        said = {"id": request.get("id"), "outcome": found.word, "bytes": found.size}
+        say({**said, "sent_ns": found.sent_ns, "done_ns": found.done_ns})
 
     def begin(request: dict[str, object]) -> None:
         task = loop.create_task(answer(request))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sandbox_stacks import census, fresh_id
 
+from chaoskit.clock import wait_until
 from chaoskit.lab import sandbox_probe
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +107,8 @@ def test_the_census_of_these_tests_sees_a_planted_leak():
     run_id = fresh_id()
     leak = subprocess.Popen(["sleep", "60"], env={**os.environ, "CHAOSKIT_RUN": run_id})
     try:
-        assert leak.pid in census(run_id)
+        # Popen returns once the program is chosen; its environment is there a moment later.
+        assert wait_until(lambda: leak.pid in census(run_id), within_s=5.0)
     finally:
         leak.kill()
         leak.wait()

@@ -1,17 +1,21 @@
 """The evidence about a fault: verified, bitten, held, healed, and by nobody else."""
 
 import random
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 from unit.fakelab import FakeLab
 
 from chaoskit.clock import now_ns, wait_until
+from chaoskit.contracts import Hold
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.experiment.model import Step
 from chaoskit.faults.dials import poke
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop
+from chaoskit.faults.partition import Partition
+from chaoskit.faults.pause import Pause
 from chaoskit.injection import Injector
 from chaoskit.instruments import DialBoard, RoleBoard, Ticker
 
@@ -199,3 +203,77 @@ def test_a_stalled_harness_is_seen_by_its_own_tick():
     assert ticker.worst_ns() < 400_000_000
     ticker.stop()
     assert not ticker.is_alive()
+
+
+# ---------------------------------------------------------------- several faults on one node
+
+
+def rig_of(*steps):
+    r = rig()
+    read = [Step.model_validate({"at": "0s", "for": "1s", **step}) for step in steps]
+    r.injector._experiment.steps = tuple(read)
+    return r
+
+
+def test_a_target_known_only_at_run_time_is_refused_while_another_fault_needs_it():
+    r = rig_of(
+        {"target": "primary", "fault": Pause()},
+        {"target": "service:a", "fault": Kill()},
+        {"target": "backup", "fault": Kill()},
+    )
+    r.injector.inject(0)
+    with pytest.raises(
+        LabError, match=r"kill cannot strike a now: pause of step 1 is on it.*'life'"
+    ):
+        r.injector.inject(1)
+    assert not any(done[0] == "kill" for done in r.lab.done)
+    r.injector.inject(2)  # another node
+    r.injector.heal(0)
+    r.injector.inject(1)  # and this one once it is free
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_partition_through_our_own_kill_and_start_must_have_held(held):
+    r = rig_of({"target": "primary", "fault": Partition()}, {"target": "primary", "fault": Kill()})
+    r.injector.inject(0)
+    r.injector.inject(1)
+    r.lab.cut_now["h"] = held
+    r.injector.heal(1)
+    r.injector.look()
+    if held:
+        assert r.incidents == []
+    else:
+        assert "partition was not in force again on a before a" in r.incidents[0]
+
+
+def test_a_restart_by_somebody_else_is_seen_even_when_we_act_on_the_node_next():
+    r = rig_of({"target": "primary", "fault": Partition()}, {"target": "primary", "fault": Kill()})
+    r.injector.inject(0)
+    r.lab.incarnation["a"] = "a/by hand"
+    r.injector.inject(1)
+    assert "restarted by somebody else while partition was on it" in r.incidents[0]
+
+
+def test_what_a_fault_goes_on_doing_is_done_while_it_is_on_and_is_nobody_elses():
+    acted = []
+
+    class Busy(Noop):
+        @contextmanager
+        def inject(self, lab, targets):
+            def tend():
+                acted.append(1)
+                lab.incarnation["a"] = f"a/{len(acted)}x"
+                return True
+
+            hold = Hold(now_ns(), now_ns(), now_ns(), tend=tend)
+            yield hold
+            hold.heal_commanded_ns = hold.healed_ns = now_ns()
+
+    r = rig_of({"target": "primary", "fault": Busy()})
+    r.injector.inject(0)
+    r.injector.feel()
+    r.injector.look()
+    r.injector.heal(0)
+    r.injector.feel()
+    assert acted == [1]
+    assert r.incidents == []
