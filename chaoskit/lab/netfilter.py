@@ -46,7 +46,7 @@ class _Target:
 
     node: Node
     holder: Holder
-    entry: int
+    entries: list[int]
     devices: tuple[str, ...]
     rules: dict[str, list[Rule]] = field(default_factory=dict)
     cuts: dict[str, list[Cut]] = field(default_factory=dict)
@@ -187,15 +187,19 @@ class Netfilter:
             who = holder.identity
             what = f"partitions of {node.name}"
             op = KillProcess(who.pid, who.starttime, who.boot_id, what)
-            entry = self._journal.intend(op, scope="fault")
-            target = _Target(node, holder, entry, (), owned=self._owned)
+            entries = [self._journal.intend(op, scope="fault")]
+            who = holder.reader.identity
+            op = KillProcess(who.pid, who.starttime, who.boot_id, what)
+            entries.append(self._journal.intend(op, scope="fault"))
+            target = _Target(node, holder, entries, (), owned=self._owned)
         except BaseException:
             holder.close()
             raise
         try:
             target.devices = holder.devices()
             self._try_out(target)
-            self._journal.done(entry)
+            for entry in entries:
+                self._journal.done(entry)
         except BaseException:
             self._forget(target)
             raise
@@ -250,7 +254,7 @@ class Netfilter:
             target.holder.send(*tables, add_chains(table, rules))
         for target in targets:
             target.holder.wait()
-        if not _seen(handle, targets):
+        if not _seen(handle, targets, changed=True):
             raise LabError("the kernel does not show the rules of the partition")
 
     def _is_current(self, target: _Target) -> bool:
@@ -290,15 +294,20 @@ class Netfilter:
             holder.close()
         if left:
             raise HealFailed(f"nft still shows {holder.table} of {target.node.name}")
-        self._journal.undone(target.entry)
+        for entry in target.entries:
+            self._journal.undone(entry)
 
 
-def _seen(handle: str, targets: Sequence[_Target]) -> bool:
-    """Whether the kernel shows every rule of the handle, in tables that will not outlive us."""
-    listings = [target.holder.listing() for target in targets]
+def _seen(handle: str, targets: Sequence[_Target], *, changed: bool = False) -> bool:
+    """Whether the kernel shows every rule of the handle, in tables that will not outlive us.
+
+    ``changed`` says that the rules were changed by us just now.
+    """
+    listings = [target.holder.listing(quick=changed or target.owned) for target in targets]
     texts = [listing.text() for listing in listings]
     return all(
-        text.count("flags owner" if target.owned else " expires ") >= len(target.families)
+        target.holder.alive()  # for what it owns nobody else can have removed meanwhile
+        and text.count("flags owner" if target.owned else " expires ") >= len(target.families)
         and all(rule.stands_in(text) for rule in target.rules[handle])
         for target, text in zip(targets, texts, strict=True)
     )
@@ -318,10 +327,12 @@ def _take_out(handle: str, targets: Sequence[_Target]) -> list[_Target]:
             target.holder.send(
                 remove_tables(target.holder.table, target.families) if last else chains
             )
+    changed = set()
     for target in asked:
         with contextlib.suppress(LabError):
             target.holder.wait()
-    listings = [target.holder.listing() for target in targets]
+            changed.add(target.node.name)
+    listings = [target.holder.listing(quick=target.node.name in changed) for target in targets]
     for target, listing in zip(targets, listings, strict=True):
         last = target.rules.keys() == {handle}
         try:
