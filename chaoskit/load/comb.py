@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from chaoskit.history.history import Stream
 from chaoskit.load.alarm import Alarm
 
-__all__ = ["FULL", "GROUP_NS", "LATE", "LATE_NS", "Comb", "Dispatcher", "phases"]
+__all__ = ["FULL", "GROUPED_FROM", "GROUP_NS", "LATE", "LATE_NS", "Comb", "Dispatcher", "phases"]
 
 LATE_NS = 50_000_000
 """A slot later than this, or than one interval where that is longer, is not sent any more."""
@@ -24,11 +24,12 @@ LATE = "not sent: the load itself was late"
 FULL = "not sent: too many requests in flight"
 """What stands in the record of a slot that was not sent."""
 
-GROUP_NS = 500_000
-"""Slots that follow each other faster than this are issued in groups, none later than this.
+GROUP_NS = 1_000_000
+GROUPED_FROM = 2_000.0
+"""Above so many slots a second, of all combs together, they are issued in groups this far apart.
 
 Waking up twice for a request, once to send it and once for the answer, costs more processor time
-than everything else about it. Where slots are further apart each is issued on its own.
+than everything else about it. Up to that rate each slot is issued on its own.
 """
 
 _LEAST_ROOM = 64
@@ -103,7 +104,7 @@ class Dispatcher:
         self._issue, self._skip = issue, skip
         self._alarm: Alarm | None = None
         self._now_ns = now_ns
-        close = sum(comb.stream.rate for comb in combs) * GROUP_NS > 1e9
+        close = sum(comb.stream.rate for comb in combs) > GROUPED_FROM
         self.group_ns = GROUP_NS if close else 0
 
     def begin(self, at_ns: int) -> None:

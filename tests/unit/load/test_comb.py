@@ -8,7 +8,7 @@ import pytest
 
 from chaoskit.history.history import Stream
 from chaoskit.load.alarm import Alarm
-from chaoskit.load.comb import GROUP_NS, LATE_NS, Comb, Dispatcher, phases
+from chaoskit.load.comb import GROUP_NS, GROUPED_FROM, LATE_NS, Comb, Dispatcher, phases
 
 MS = 1_000_000
 
@@ -110,6 +110,7 @@ def test_slots_that_are_close_are_issued_in_groups_and_others_each_on_its_own():
     assert group(1000, 1000) == 0
     assert group(1000, 1001) == GROUP_NS
     assert group(5000) == GROUP_NS
+    assert GROUPED_FROM == 2000
     assert GROUP_NS < LATE_NS  # a slot that waits for its group is never too late for it
 
 
