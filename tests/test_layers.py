@@ -17,6 +17,8 @@ LEVELS: list[set[str]] = [
     {"measure", "experiment", "stack"},
     {"judge", "faults", "probes", "load", "lab", "selectors", "signals", "phases", "rundir"},
     {
+        "agenda",
+        "breaking",
         "instruments",
         "injection",
         "running",

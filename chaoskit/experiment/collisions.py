@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from chaoskit.contracts import FaultModel
-from chaoskit.experiment.model import Step
+from chaoskit.experiment.step import Step
 from chaoskit.stack.labels import role_probe
 from chaoskit.stack.model import Stack
 from chaoskit.units import format_duration
@@ -45,7 +45,8 @@ def _meet(step: Step, before: Step, position: int, stack: Stack) -> str | None:
     node = _certain(step, before, stack) if resource else None
     if node is None or not _overlap(step, before):
         return None
-    until = "the end" if before.for_s is None else format_duration(before.end_s)
+    last = _stretches(before)[-1][1]
+    until = "the end" if last == math.inf else format_duration(last)
     return (
         f"{step.fault.kind} collides with {before.fault.kind} of step {position + 1}, which is on "
         f"{node} until {until}: both need its '{resource}' for themselves"
@@ -53,13 +54,21 @@ def _meet(step: Step, before: Step, position: int, stack: Stack) -> str | None:
 
 
 def _overlap(one: Step, other: Step) -> bool:
-    """Whether both are on at some moment; a fault without ``for`` stays on until the end."""
-    (a, b), (c, d) = _stretch(one), _stretch(other)
-    return a < d and c < b
+    """Whether both are certain to be on at some moment."""
+    return any(
+        begin < its_end and its_begin < end
+        for begin, end in _stretches(one)
+        for its_begin, its_end in _stretches(other)
+    )
 
 
-def _stretch(step: Step) -> tuple[float, float]:
-    return step.at_s, math.inf if step.for_s is None else step.end_s
+def _stretches(step: Step) -> list[tuple[float, float]]:
+    """When it is on; without ``for`` until the end. Of a step that waits, nothing is certain."""
+    if step.at_s is None:
+        return []
+    again = step.repeat
+    starts = [step.at_s + k * again.every_s for k in range(again.times)] if again else [step.at_s]
+    return [(at, math.inf if step.for_s is None else at + step.for_s) for at in starts]
 
 
 def _certain(one: Step, other: Step, stack: Stack) -> str | None:
@@ -70,8 +79,10 @@ def _certain(one: Step, other: Step, stack: Stack) -> str | None:
     both = sorted(mine & theirs)
     if both:
         return both[0]
-    if one.at_s == other.at_s:  # resolved at one moment, so the same word means the same node
-        same = sorted(set(one.target) & set(other.target) - {"any"})
+    if (
+        one.at_s is not None and one.at_s == other.at_s
+    ):  # resolved at one moment, so the same word means the same node
+        same = sorted(set(one.target) & set(other.target) - {"any", "minority", "majority"})
         return same[0] if same else None
     return None
 
