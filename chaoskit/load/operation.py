@@ -32,6 +32,7 @@ class Operation:
     __slots__ = (
         "attempts",
         "carrier",
+        "connect_s",
         "dispatched",
         "done_ns",
         "epoch",
@@ -56,6 +57,7 @@ class Operation:
         self.fresh = fresh  # must open a connection of its own
         self.carrier: Any = None  # the greenlet that runs out of time; for the comb alone
         self.attempts = 0
+        self.connect_s = 0.0  # patience with a connection that does not come; 0: the operation's
         self.flags = 0
         self.dispatched = False
         self.done_ns = 0  # when the answer was complete; 0: the comb takes the time itself
