@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from chaoskit.capabilities import Action, Cut, Direction
+from chaoskit.capabilities import Cut
 from chaoskit.contracts import Node
 from chaoskit.errors import HealFailed, LabError, Refused
 from chaoskit.lab.journal import Journal
@@ -29,7 +29,7 @@ from chaoskit.lab.nft import (
     remove_tables,
     renew_lease,
 )
-from chaoskit.lab.nft_rules import Egress, Rule, leased, rules_of
+from chaoskit.lab.nft_rules import Egress, Rule, leased, mirrored, rules_of
 from chaoskit.lab.ops import KillProcess, check_run_id
 
 __all__ = ["Netfilter"]
@@ -169,7 +169,7 @@ class Netfilter:
             cuts = [cut for some in target.cuts.values() for cut in some] if target else []
             handle = None
             try:
-                mirrored = [c for cut in cuts for c in _mirrored(cut) if self._runs(c.node)]
+                mirrored = [c for cut in cuts for c in mirrored(cut) if self._runs(c.node)]
                 handle = self.cut(mirrored) if mirrored else None
             except LabError:
                 self._gaps.update(target.cuts if target else ())
@@ -327,16 +327,6 @@ class Netfilter:
             raise HealFailed(f"nft still shows {holder.table} of {target.node.name}")
         for entry in target.entries:
             self._journal.undone(entry)
-
-
-def _mirrored(cut: Cut) -> list[Cut]:
-    """The same cut, made at the other ends of it: silently, whatever the cut itself does."""
-    turned = {Direction.SEND: Direction.RECEIVE, Direction.RECEIVE: Direction.SEND}
-    way = turned.get(cut.direction, Direction.BOTH)
-    return [
-        replace(cut, node=peer, peers=(cut.node,), direction=way, action=Action.DROP)
-        for peer in cut.peers
-    ]
 
 
 def _seen(handle: str, targets: Sequence[_Target], *, changed: bool = False) -> bool:
