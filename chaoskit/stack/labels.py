@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from chaoskit import registry
 from chaoskit.errors import BadInput, Problem
+from chaoskit.stack.detectors import DetectorWords, LabelError, parse_detector
 from chaoskit.stack.model import Detector, Service, Stack
-from chaoskit.units import UnitError, parse_duration
 from chaoskit.wording import did_you_mean, listed, quoted
 from chaoskit.yaml_source import Text
 
@@ -87,19 +87,7 @@ class Url:
         return self.at("")
 
 
-@dataclass(frozen=True)
-class DetectorWords:
-    """``chaoskit.detector`` as declared: a kind and its numbers (seconds, counts)."""
-
-    kind: str
-    values: Mapping[str, float]
-
-
 T = TypeVar("T")
-
-
-class _LabelError(ValueError):
-    """What is wrong with a label's text, as a phrase."""
 
 
 # ---------------------------------------------------------------- typed access
@@ -127,7 +115,7 @@ def role_words(service: Service) -> dict[str, str]:
 
 def detector_words(service: Service) -> DetectorWords | None:
     """The failure detector as declared, whatever its kind."""
-    return _read(service, "chaoskit.detector", _detector)
+    return _read(service, "chaoskit.detector", parse_detector)
 
 
 def detector(service: Service) -> Detector | None:
@@ -192,7 +180,7 @@ def port_of(labels: Mapping[str, str]) -> int | None:
         if name in labels:
             try:
                 return _url(labels[name]).port
-            except _LabelError:
+            except LabelError:
                 continue
     return None
 
@@ -203,7 +191,7 @@ def _read(service: Service, name: str, parse: Callable[[str], T]) -> T | None:
         return None
     try:
         return parse(text)
-    except _LabelError as error:
+    except LabelError as error:
         raise BadInput([_problem("", service, name, str(error))]) from None
 
 
@@ -221,20 +209,20 @@ def _problem(file: str, service: Service, name: str, phrase: str) -> Problem:
 def _url(text: str) -> Url:
     found = _URL.fullmatch(text.strip())
     if found is None:
-        raise _LabelError(f"{quoted(text)} is not a place; write e.g. http://:8080/role")
+        raise LabelError(f"{quoted(text)} is not a place; write e.g. http://:8080/role")
     scheme, place, path = found.groups()
     if "@" in place:
-        raise _LabelError("a name or password must not stand in a label; use the environment")
+        raise LabelError("a name or password must not stand in a label; use the environment")
     host, colon, digits = place.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", digits) or not 0 < int(digits) < 65536:
-        raise _LabelError(f"{quoted(text)} needs a port from 1 to 65535, e.g. {scheme}://:8080")
+        raise LabelError(f"{quoted(text)} needs a port from 1 to 65535, e.g. {scheme}://:8080")
     if host:
         try:
             inside = ipaddress.IPv4Address(host) in _LAB_RANGE
         except ValueError:
             inside = False
         if not inside:
-            raise _LabelError(
+            raise LabelError(
                 f"leave {quoted(host)} out: the node's own address is filled in; only a fixed "
                 f"address inside {_LAB_RANGE} can stand there"
             )
@@ -245,13 +233,13 @@ def _http(text: str) -> Url:
     """Operators are asked in one way only, which docs/stacks.md describes."""
     found = _url(text)
     if found.scheme != "http":
-        raise _LabelError(f"operators speak http, not {quoted(found.scheme)}")
+        raise LabelError(f"operators speak http, not {quoted(found.scheme)}")
     return found
 
 
 def _role(text: str) -> str:
     if text not in ROLES:
-        raise _LabelError(f"unknown role {quoted(text)}{did_you_mean(text, ROLES)}")
+        raise LabelError(f"unknown role {quoted(text)}{did_you_mean(text, ROLES)}")
     return text
 
 
@@ -260,89 +248,37 @@ def _words(text: str) -> dict[str, str]:
     for part in re.split(r"[,\s]+", text.strip()):
         word, equals, role = part.partition("=")
         if not equals or not word:
-            raise _LabelError(
+            raise LabelError(
                 f"{quoted(text)} is not a word list; write e.g. leader=primary,replica=backup"
             )
         if word in words:
-            raise _LabelError(f"the word {quoted(word)} is there twice")
+            raise LabelError(f"the word {quoted(word)} is there twice")
         words[word] = _role(role)
     return words
 
 
-_COUNTS = frozenset({"misses", "priority"})
-_KINDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    # the keys that a kind needs, and those that it may have
-    "heartbeat": (frozenset({"interval"}), frozenset({"misses", "timeout", "promotion"})),
-    "vrrp": (frozenset({"interval"}), frozenset({"misses", "priority", "promotion"})),
-    "lease": (frozenset({"ttl", "interval"}), frozenset({"promotion"})),
-    "sentinel": (frozenset({"down-after"}), frozenset({"interval"})),
-}
-
-
-def _detector(text: str) -> DetectorWords:
-    words: dict[str, str] = {}
-    for part in text.split():
-        key, equals, value = part.partition("=")
-        if not equals or not key or not value:
-            raise _LabelError(
-                f"{quoted(part)} is not key=value; write e.g. interval=100ms misses=3"
-            )
-        if key in words:
-            raise _LabelError(f"{quoted(key)} is there twice")
-        words[key] = value
-    kind = words.pop("kind", "heartbeat")
-    if kind not in _KINDS:
-        raise _LabelError(f"unknown kind {quoted(kind)}{did_you_mean(kind, _KINDS)}")
-    required, optional = _KINDS[kind]
-    for key in words:
-        if key not in required | optional:
-            raise _LabelError(
-                f"unknown key {quoted(key)} for kind={kind}{did_you_mean(key, required | optional)}"
-            )
-    missing = sorted(required - words.keys())
-    if missing:
-        raise _LabelError(f"{missing[0]}= is missing, e.g. {missing[0]}=1s")
-    values = {key: _quantity(key, value) for key, value in words.items()}
-    values.setdefault("interval", 1.0)  # Redis pings once a second; all other kinds require it
-    return DetectorWords(kind, values)
-
-
-def _quantity(key: str, value: str) -> float:
-    if key in _COUNTS:
-        if not re.fullmatch(r"[0-9]{1,3}", value) or int(value) == 0:
-            raise _LabelError(f"{key}= wants a whole number from 1 on, not {quoted(value)}")
-        return int(value)
-    try:
-        seconds = parse_duration(value)
-    except UnitError as error:
-        raise _LabelError(f"{key}=: {error}") from None
-    if seconds == 0 and key in ("interval", "ttl", "down-after"):
-        raise _LabelError(f"{key}= must be longer than 0")
-    return seconds
-
-
 def _yes_or_no(text: str) -> bool:
     if text not in ("true", "false"):
-        raise _LabelError(f"write true or false, not {quoted(text)}")
+        raise LabelError(f"write true or false, not {quoted(text)}")
     return text == "true"
 
 
 def _clients(text: str) -> str:
     if text != "spread":
-        raise _LabelError(f"write spread, not {quoted(text)}, or leave the label out")
+        raise LabelError(f"write spread, not {quoted(text)}, or leave the label out")
     return text
 
 
 def _shards(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 < int(text) <= 1000:
-        raise _LabelError(f"{quoted(text)} is not a number of shards; write 2 to 1000")
+        raise LabelError(f"{quoted(text)} is not a number of shards; write 2 to 1000")
     return int(text)
 
 
 def _to(text: str) -> tuple[str, int]:
     found = re.fullmatch(r"(?:to:\s*)?([A-Za-z0-9._-]+):([0-9]{1,5})", text.strip())
     if found is None or not 0 < int(found[2]) < 65536:
-        raise _LabelError(f"{quoted(text)} is not a link; write to: service:port, e.g. to: db:5432")
+        raise LabelError(f"{quoted(text)} is not a link; write to: service:port, e.g. to: db:5432")
     return found[1], int(found[2])
 
 
@@ -354,7 +290,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "chaoskit.endpoint": _url,
     "chaoskit.operator": _http,
     "chaoskit.operator.switchover": _http,
-    "chaoskit.detector": _detector,
+    "chaoskit.detector": parse_detector,
     "chaoskit.data": _yes_or_no,
     "chaoskit.target": _yes_or_no,
     "chaoskit.clients": _clients,
@@ -400,7 +336,7 @@ def _check_one(  # noqa: PLR0911 - one answer per rule
         return f"unknown label{did_you_mean(name, [*KNOWN, LINK + '<name>'])}"
     try:
         found = parser(text)
-    except _LabelError as error:
+    except LabelError as error:
         return str(error)
     if name.startswith(LINK) and isinstance(found, tuple) and found[0] not in stack.services:
         return f"no service {quoted(found[0])}{did_you_mean(found[0], stack.services)}"
