@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from chaoskit.contracts import Node
+from chaoskit.toxics import Toxifies
 
 __all__ = [
     "CAPABILITIES",
@@ -97,5 +98,10 @@ class Cuts(Protocol):
         """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
 
 
-CAPABILITIES: Mapping[str, type] = {"kill": Kills, "cut": Cuts, "pause": Pauses}
+CAPABILITIES: Mapping[str, type] = {
+    "kill": Kills,
+    "cut": Cuts,
+    "pause": Pauses,
+    "toxify": Toxifies,
+}
 """Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""

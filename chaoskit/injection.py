@@ -17,7 +17,7 @@ from chaoskit.experiment.model import Experiment, Step
 from chaoskit.history.history import FaultRecord
 from chaoskit.instruments import DialBoard, RoleBoard
 from chaoskit.running import Running
-from chaoskit.selectors import select
+from chaoskit.selectors import links_of, select
 
 __all__ = ["Injector"]
 
@@ -66,7 +66,7 @@ class Injector:
         self._refuse_collision(step, names)
         self._say("fault", {"fault": fault.kind, "nodes": list(names)})
         self._look_at_others(names)
-        context = fault.inject(self._lab, Targets(nodes, others))
+        context = fault.inject(self._lab, Targets(nodes, others, links_of(step.target)))
         hold = context.__enter__()
         self._adopt(names)
         now_running = {node.name: self._lab.identity(node) for node in nodes}

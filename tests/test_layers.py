@@ -13,9 +13,20 @@ PACKAGE = ROOT / "chaoskit"
 # Lowest first. A module may import from its own level and from those before it.
 LEVELS: list[set[str]] = [
     {"__init__", "clock", "errors", "units", "wording", "yaml_source"},
-    {"history", "contracts", "capabilities", "registry"},
+    {"history", "contracts", "capabilities", "registry", "toxics"},
     {"measure", "experiment", "stack"},
-    {"judge", "faults", "probes", "load", "lab", "selectors", "signals", "phases", "rundir"},
+    {
+        "judge",
+        "faults",
+        "probes",
+        "load",
+        "lab",
+        "links",
+        "selectors",
+        "signals",
+        "phases",
+        "rundir",
+    },
     {
         "instruments",
         "injection",

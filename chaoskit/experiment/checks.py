@@ -13,7 +13,7 @@ from chaoskit.errors import BadInput, Problem
 from chaoskit.experiment.collisions import collisions
 from chaoskit.experiment.messages import place_of
 from chaoskit.experiment.model import Experiment, Step
-from chaoskit.experiment.targets import wrong_word
+from chaoskit.experiment.targets import wrong_kind, wrong_word
 from chaoskit.stack.compose import load_stack
 from chaoskit.stack.labels import check_labels, endpoint
 from chaoskit.stack.model import Stack
@@ -146,5 +146,8 @@ def _check_step(step: Step, node: ys.Mapping, stack: Stack | None, problems: lis
             phrase = None if stack is None else wrong_word(word, stack)
             if key == "target" and word in (CLIENT, OBSERVER) and "kill" in fault.needs:
                 phrase = f"{word} is the lab's own node; {fault.kind} cannot strike it"
+            if phrase is None:
+                strikes = fault.strikes if key == "target" else "node"
+                phrase = wrong_kind(word, strikes, fault.kind)
             if phrase is not None:
                 problems.append(place_of(node, loc).problem(f"{key}: {phrase}"))

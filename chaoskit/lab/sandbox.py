@@ -26,6 +26,7 @@ from chaoskit.errors import HealFailed, LabError, Refused
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.freeze import all_stopped, resume_all, stop_all
 from chaoskit.lab.journal import Journal
+from chaoskit.lab.linkboard import Linking
 from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import ContinueProcesses, KillProcess
@@ -51,7 +52,7 @@ _UP_S = 600.0
 _LOGS = "lab-logs"
 
 
-class SandboxLab:
+class SandboxLab(Linking):
     """Implements ``Lab``, ``Kills``, ``Pauses`` and ``Cuts``, for callers in any thread.
 
     ``run_dir`` holds the services' logs while the lab is up. Raises ``Refused`` where the stack
@@ -91,6 +92,7 @@ class SandboxLab:
             try:
                 self._begin()
                 self._run_services()
+                self._links().prepare()
             except BaseException:
                 self.down()
                 raise
@@ -106,6 +108,7 @@ class SandboxLab:
             finally:
                 self._ask_to_stop()
                 session.close()
+            self._close_links()
             # The kernel has ended whatever was in the lab: nothing is left to undo.
             for process in self._services.values():
                 process.release()

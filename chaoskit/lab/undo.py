@@ -23,6 +23,7 @@ from chaoskit.lab.ops import (
     DockerUnpause,
     KillProcess,
     RemoveDockerRun,
+    RemoveToxic,
     RemoveTree,
     describe,
 )
@@ -74,7 +75,9 @@ def undo_entry(entry: Entry, folder: Path) -> Outcome:
         return Outcome(what, "failed", error.strerror or str(error), by_hand)
 
 
-def _carry_out(entry: Entry, folder: Path) -> State:
+def _carry_out(  # noqa: PLR0911 - one for each operation
+    entry: Entry, folder: Path
+) -> State:
     match entry.op:
         case KillProcess(pid, starttime, boot_id, _):
             ended = kill_and_wait(ProcessIdentity(pid, starttime, boot_id))
@@ -87,6 +90,10 @@ def _carry_out(entry: Entry, folder: Path) -> State:
             return _docker_unpause(container_id)
         case ContinueProcesses(pid, starttime, boot_id):
             return "undone" if resume_all(ProcessIdentity(pid, starttime, boot_id)) else "gone"
+        case RemoveToxic():
+            from chaoskit.lab.linkboard import undo_toxic
+
+            return "undone" if undo_toxic(entry.op) else "gone"
         case RemoveTree(path):
             return _remove_tree(folder, path)
 
@@ -208,7 +215,9 @@ def _mounts() -> list[Path]:
     return [Path(os.fsdecode(point.decode("unicode_escape").encode("latin-1"))) for point in points]
 
 
-def _by_hand(entry: Entry, folder: Path) -> str:
+def _by_hand(  # noqa: PLR0911 - one for each operation
+    entry: Entry, folder: Path
+) -> str:
     match entry.op:
         case KillProcess(pid):
             return f"kill -9 {pid}  # after a look at: ps -fp {pid}"
@@ -218,6 +227,9 @@ def _by_hand(entry: Entry, folder: Path) -> str:
             return f"docker unpause {container_id[:12]}"
         case ContinueProcesses(pid):
             return f"kill -CONT {pid}  # and every process in its PID namespace"
+        case RemoveToxic(pid, _, _, port, proxy, name):
+            undo = f"python -m chaoskit.links.child {port} undo {proxy} {name}"
+            return f"nsenter --net --target {pid} {undo}"
         case RemoveTree(path):
             return f"rm -r {folder / path}"
         case RemoveDockerRun(run_id):

@@ -23,6 +23,7 @@ __all__ = [
     "KNOWN",
     "ROLES",
     "DetectorWords",
+    "Link",
     "Url",
     "check_labels",
     "detector",
@@ -36,6 +37,7 @@ __all__ = [
     "port_of",
     "role_probe",
     "role_words",
+    "toxiproxy",
 ]
 
 ROLES = ("primary", "backup", "witness", "frontdoor", "client")
@@ -49,6 +51,7 @@ KNOWN: Mapping[str, str] = {
     "chaoskit.detector": "declared constants, e.g. interval=100ms misses=3 promotion=50ms",
     "chaoskit.data": "true or false: is a final read owed from this service",
     "chaoskit.target": "true or false: may a lab that somebody else started touch it",
+    "chaoskit.toxiproxy": "this service is a Toxiproxy; where its API is, e.g. http://:8474",
 }
 """Every label that the code reads → what it says; ``chaoskit.link.<name>`` comes on top."""
 
@@ -82,6 +85,15 @@ class DetectorWords:
 
     kind: str
     values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A connection through this service's Toxiproxy; ``listen``: the proxy's port, if declared."""
+
+    service: str
+    port: int
+    listen: int | None = None
 
 
 T = TypeVar("T")
@@ -147,8 +159,13 @@ def is_target(service: Service) -> bool:
     return _read(service, "chaoskit.target", _yes_or_no) or False
 
 
-def links(service: Service) -> dict[str, tuple[str, int]]:
-    """Declared links: name → the service and port at the other end."""
+def toxiproxy(service: Service) -> Url | None:
+    """Where the API of the Toxiproxy is that this service runs; None if it is none."""
+    return _read(service, "chaoskit.toxiproxy", _url)
+
+
+def links(service: Service) -> dict[str, Link]:
+    """Declared links: name of the proxy → where it leads."""
     names = [name for name in service.labels if name.startswith(LINK)]
     return {
         name.removeprefix(LINK): found for name in names if (found := _read(service, name, _to))
@@ -293,11 +310,14 @@ def _yes_or_no(text: str) -> bool:
     return text == "true"
 
 
-def _to(text: str) -> tuple[str, int]:
-    found = re.fullmatch(r"(?:to:\s*)?([A-Za-z0-9._-]+):([0-9]{1,5})", text.strip())
-    if found is None or not 0 < int(found[2]) < 65536:
+def _to(text: str) -> Link:
+    found = re.fullmatch(
+        r"(?:to:\s*)?([A-Za-z0-9._-]+):([0-9]{1,5})(?:\s+listen:\s*([0-9]{1,5}))?", text.strip()
+    )
+    ports = [int(digits) for digits in found.groups()[1:] if digits] if found else [0]
+    if found is None or not all(0 < port < 65536 for port in ports):
         raise _LabelError(f"{quoted(text)} is not a link; write to: service:port, e.g. to: db:5432")
-    return found[1], int(found[2])
+    return Link(found[1], ports[0], ports[1] if len(ports) > 1 else None)
 
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {
@@ -309,6 +329,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "chaoskit.detector": _detector,
     "chaoskit.data": _yes_or_no,
     "chaoskit.target": _yes_or_no,
+    "chaoskit.toxiproxy": _url,
 }
 
 # ---------------------------------------------------------------- checking a whole stack
@@ -334,6 +355,17 @@ def check_labels(stack: Stack) -> list[Problem]:
     return problems
 
 
+def _check_link(stack: Stack, service: Service, link: Link) -> str | None:
+    if link.service not in stack.services:
+        return f"no service {quoted(link.service)}{did_you_mean(link.service, stack.services)}"
+    if "chaoskit.toxiproxy" not in service.labels:
+        return (
+            "a link is declared on the service that runs the Toxiproxy, with "
+            "chaoskit.toxiproxy: http://:8474"
+        )
+    return None
+
+
 def _check_one(  # noqa: PLR0911 - one answer per rule
     stack: Stack, service: Service, name: str, text: str
 ) -> str | None:
@@ -352,8 +384,8 @@ def _check_one(  # noqa: PLR0911 - one answer per rule
         found = parser(text)
     except _LabelError as error:
         return str(error)
-    if name.startswith(LINK) and isinstance(found, tuple) and found[0] not in stack.services:
-        return f"no service {quoted(found[0])}{did_you_mean(found[0], stack.services)}"
+    if isinstance(found, Link):
+        return _check_link(stack, service, found)
     if name == "chaoskit.role.words" and "chaoskit.probe.role" not in service.labels:
         return "words for roles need chaoskit.probe.role, which would speak them"
     return None
