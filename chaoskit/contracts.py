@@ -192,7 +192,8 @@ class Claim:
 
     Two faults that are on one node at once collide over a resource that both claim, unless both
     ``share`` it. Plain words; those in use: ``life`` (whether its processes are there), ``run``
-    (whether they go on), ``egress`` (the queueing discipline of its interface).
+    (whether they go on), ``egress`` (the queueing discipline of its interface), ``link`` (whether a
+    link is switched on).
     """
 
     resource: str

@@ -137,7 +137,9 @@ class Injector:
     def _refuse_collision(self, step: Step, names: tuple[str, ...]) -> None:
         """Two faults that want the same of one node: known for certain only now."""
         for run in self._running:
-            shared = [name for name in names if name in run.nodes]
+            links = step.fault.strikes == "link"  # two links may lead through one node
+            mine, theirs = (step.target, run.step.target) if links else (names, run.nodes)
+            shared = [name for name in mine if name in theirs]
             taken = clash(step.fault, run.step.fault) if run.active and shared else None
             if taken is not None:
                 raise LabError(

@@ -146,7 +146,7 @@ def _check_step(step: Step, node: ys.Mapping, stack: Stack | None, problems: lis
             phrase = None if stack is None else wrong_word(word, stack)
             if key == "target" and word in (CLIENT, OBSERVER) and "kill" in fault.needs:
                 phrase = f"{word} is the lab's own node; {fault.kind} cannot strike it"
-            if phrase is None:
+            if phrase is None and hasattr(fault, "kind"):  # one that was not understood has none
                 strikes = fault.strikes if key == "target" else "node"
                 phrase = wrong_kind(word, strikes, fault.kind)
             if phrase is not None:

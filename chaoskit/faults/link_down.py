@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from chaoskit.contracts import Dial
+from chaoskit.contracts import Claim, Dial
 from chaoskit.faults.toxics import LinkFault
 from chaoskit.toxics import DOWN, Toxic
 
@@ -17,6 +17,10 @@ class LinkDown(LinkFault):
 
     kind: ClassVar[str] = "link-down"
     summary: ClassVar[str] = "a link is switched off: closed and refused; through a Toxiproxy"
+
+    def claims(self) -> frozenset[Claim]:
+        """A toxic on a link that is down would do nothing."""
+        return frozenset({Claim("link")})
 
     def toxic(self) -> Toxic:
         """See ``LinkFault``."""

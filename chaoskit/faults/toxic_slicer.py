@@ -25,7 +25,11 @@ class ToxicSlicer(ToxicFault):
         64, ge=1, le=65536, description="Average size of a piece, bytes.", examples=[16]
     )
     variation: int = Field(
-        0, ge=0, le=65535, description="Pieces differ by up to so many bytes; less than size."
+        0,
+        ge=0,
+        le=65535,
+        description="Pieces differ by up to so many bytes; less than size.",
+        examples=[16],
     )
     delay_s: PositiveSeconds = Field(
         alias="delay", description="Pause after each piece.", examples=["10ms"]

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, cast
 from pydantic import Field
 
 from chaoskit.clock import now_ns
-from chaoskit.contracts import OBSERVER, Dial, FaultModel, Hold, Lab, Targets
+from chaoskit.contracts import OBSERVER, Claim, Dial, FaultModel, Hold, Lab, Targets
 from chaoskit.errors import ChaoskitError, HealFailed
 from chaoskit.toxics import LinkPlace, Stream, Toxic, Toxifies
 from chaoskit.units import Ratio
@@ -81,6 +81,10 @@ class ToxicFault(LinkFault):
         description="Share of connections that it is put on, drawn as each is opened.",
         examples=["50%"],
     )
+
+    def claims(self) -> frozenset[Claim]:
+        """Toxics add up, on a link that is switched on."""
+        return frozenset({Claim("link", share=True)})
 
     def make(self, kind: str, **attributes: float) -> Toxic:
         """The toxic of this way and share, its attributes rounded to the server's whole units."""

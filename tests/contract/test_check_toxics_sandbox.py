@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import LabError
+from chaoskit.lab.linkboard import undo_toxic
+from chaoskit.lab.ops import RemoveToxic, from_data, to_data
+from chaoskit.lab.process import boot_id
 from chaoskit.stack.model import Mount, Service
 from chaoskit.testing import check_fault
 from chaoskit.toxics import Toxic
@@ -86,3 +89,33 @@ def test_a_server_that_was_restarted_has_lost_the_toxic_and_says_so(lab):
     lab.start(node)
     assert not lab.toxic_in_force(handle)
     lab.detoxify(handle)
+
+
+def test_the_guardian_can_remove_a_toxic_without_the_harness(tmp_path):
+    """What a journal says about a toxic is enough to remove it from outside, and to see it gone."""
+    with lab_of(tmp_path, server("a", WEB), links(tmp_path)) as lab:
+        lab.up()
+        for toxic in (Toxic("latency", attributes={"latency": 5}), Toxic("down")):
+            handle = lab.toxify("web", toxic)
+            (op,) = (
+                entry.op
+                for entry in lab._journal.open_entries()
+                if isinstance(entry.op, RemoveToxic)
+            )
+            assert from_data(to_data(op)) == op
+            assert undo_toxic(op)
+            assert not lab.toxic_in_force(handle)
+            assert not undo_toxic(op)
+            lab.detoxify(handle)
+    assert not undo_toxic(op), "a server that is gone has no toxic"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("pid", 1), ("port", 0), ("proxy", "../x"), ("name", "theirs"), ("boot_id", "x")],
+)
+def test_a_journal_cannot_name_anything_else(field, value):
+    good = {"pid": 5, "starttime": 1, "boot_id": boot_id(), "port": 1, "proxy": "a", "name": "down"}
+    RemoveToxic(**good)
+    with pytest.raises(ValueError, match=field):
+        RemoveToxic(**{**good, field: value})
