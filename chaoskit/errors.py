@@ -6,6 +6,7 @@
     ├── BadInput        a file or flag is wrong; nothing was started          exit 2
     ├── Refused         this machine or stack cannot do it; nothing started   exit 2
     ├── LabError        the lab could not do what it promised                 exit 4
+    │   └── NotInjected a step could not be carried out when it was due       INVALID
     ├── HealFailed      something may still be broken                         exit 5
     └── Interrupted     a signal asked the run to end; it heals and reports   exit 128 + signal
 
@@ -23,6 +24,7 @@ __all__ = [
     "HealFailed",
     "Interrupted",
     "LabError",
+    "NotInjected",
     "Problem",
     "Refused",
 ]
@@ -72,6 +74,10 @@ class LabError(ChaoskitError):
         tail = "\n".join(output.strip().splitlines()[-20:])
         parts = [sentence, *(["last output:\n" + tail] if tail else []), *([hint] if hint else [])]
         super().__init__("\n".join(parts))
+
+
+class NotInjected(LabError):
+    """A step could not be carried out when it was due; it touched nothing. Its trial is invalid."""
 
 
 class HealFailed(ChaoskitError):

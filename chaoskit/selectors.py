@@ -6,7 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 
 from chaoskit.contracts import CLIENT, OBSERVER, Lab, Node
-from chaoskit.errors import LabError
+from chaoskit.errors import NotInjected
+from chaoskit.experiment.targets import group_size
 
 __all__ = ["LINK_WORD", "ROLE_WORDS", "links_of", "select"]
 
@@ -27,17 +28,17 @@ def select(
     """The nodes that ``words`` mean now, in the stack's order and without repeats.
 
     ``roles`` is each service's role as last observed, its label where it is not probed. Raises
-    ``LabError`` where a word matches nothing, or all together match more than ``max_targets``.
+    ``NotInjected`` where a word matches nothing, or all together match more than ``max_targets``.
     """
     chosen: dict[str, Node] = {}
     for word in words:
         found = _one(word, lab, roles, rng)
         if not found:
             known = ", ".join(f"{name} is {role or 'unknown'}" for name, role in roles.items())
-            raise LabError(f"nothing matches the target '{word}' now ({known})")
+            raise NotInjected(f"nothing matches the target '{word}' now ({known})")
         chosen.update({node.name: node for node in found})
     if max_targets is not None and len(chosen) > max_targets:
-        raise LabError(
+        raise NotInjected(
             f"{', '.join(words)} matches {len(chosen)} nodes ({', '.join(chosen)}), "
             f"more than max_targets {max_targets}"
         )
@@ -65,8 +66,17 @@ def _one(  # noqa: PLR0911 - one return for each kind of word
         return (lab.node(word),)
     if word == "all":
         return nodes
-    if word == "any":
-        return (rng.choice(nodes),)
+    if word in ("any", "minority", "majority"):
+        return _drawn(word, nodes, rng)
     if word in ROLE_WORDS:
         return tuple(n for n in nodes if roles.get(n.name) == word)
     return tuple(n for n in nodes if n.name == word)
+
+
+def _drawn(word: str, nodes: tuple[Node, ...], rng: random.Random) -> tuple[Node, ...]:
+    """As many as the word means, in the stack's order; which of them is for the seed to say."""
+    passing_on = ("frontdoor", "client")
+    several = word != "any"
+    able = [n for n in nodes if not several or n.labels.get("chaoskit.role") not in passing_on]
+    drawn = {node.name for node in rng.sample(able, group_size(word, len(able)))}
+    return tuple(node for node in nodes if node.name in drawn)

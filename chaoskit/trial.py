@@ -13,7 +13,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chaoskit.capabilities import Clocked
+from chaoskit.breaking import Breaking
+from chaoskit.capabilities import LINK_NEEDS, Clocked
 from chaoskit.children import load_config, probe_config
 from chaoskit.clock import NS, MonotonicClock, now_ns, wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
@@ -56,9 +57,9 @@ class _Trial:
 
     def __init__(self, setup: TrialSetup, lab: Lab, signals: Signals) -> None:
         self.setup, self.lab, self.signals = setup, lab, signals
-        self.experiment, self.stack = setup.experiment, setup.stack
         self.clock = MonotonicClock()
         self.rng = random.Random(f"{setup.seed}/{setup.n}")  # noqa: S311 - not a secret
+        self.experiment, self.stack = setup.experiment.unfolded(self.rng), setup.stack
         setup.folder.mkdir(parents=True, exist_ok=True)
         self.marks = Marks(setup.folder / "marks.jsonl")
         probed = [s.name for s in self.stack.services.values() if role_probe(s) is not None]
@@ -69,7 +70,10 @@ class _Trial:
         self.probe: Child | None = None
         self.load: Child | None = None
         self.injector = Injector(
-            setup.experiment, lab, self.roles, self.dials, self.rng, self._incident, setup.say
+            self.experiment, lab, self.roles, self.dials, self.rng, self._incident, setup.say
+        )
+        self.breaking = Breaking(
+            self.experiment, self.injector, self.marks, self._incident, signals
         )
         self.load_alive = True
         self.overhead: dict[str, float] = {}
@@ -104,6 +108,7 @@ class _Trial:
             while (message := self.probe.receive(0.0)) is not None:
                 self._check_clock(message, "the probes' process on the observer")
                 if self.roles.take(message):
+                    self.breaking.role(message, self.roles.roles()[str(message["node"])])
                     self.setup.say("role", message)
         self._listen_to_load()
         self.dials.pump()
@@ -115,6 +120,7 @@ class _Trial:
             return
         try:
             while (message := self.load.receive(0.0)) is not None:
+                self.breaking.load(message)
                 self.setup.say("load", message)
         except LabError as error:
             self.load_alive = False
@@ -213,7 +219,7 @@ class _Trial:
         if not any(step.fault.needs for step in self.experiment.steps):
             return []
         sources = [OBSERVER]
-        if any("cut" in step.fault.needs for step in self.experiment.steps):
+        if any(step.fault.needs & LINK_NEEDS for step in self.experiment.steps):
             sources += [CLIENT, *(node.name for node in self.lab.nodes())]
         return sources
 
@@ -249,29 +255,10 @@ class _Trial:
         return Window(start_ns, base_ns, 0)
 
     def _break_and_heal(self, window: Window) -> int:
-        """Inject and heal by the clock until the run is over; returns when it was."""
-        steps = sorted(enumerate(self.experiment.steps), key=lambda pair: pair[1].at_s)
-        first_s = steps[0][1].at_s if steps else 0.0
-        zero_ns = window.baseline_start_ns
-        phase_ns = int(self.setup.phase_s * NS)
-        if steps:  # a baseline that took longer than the first step's time moves all of them
-            zero_ns = max(zero_ns, now_ns() - int(first_s * NS))
-        agenda: list[tuple[int, int, str, int]] = []
-        for index, step in steps:
-            at = zero_ns + int(step.at_s * NS) + phase_ns
-            agenda.append((at, len(agenda), "inject", index))
-            if step.for_s is not None:
-                agenda.append((at + int(step.for_s * NS), len(agenda), "heal", index))
-        self.setup.say("phase", {"name": "waiting for the fault" if steps else "running"})
-        for at_ns, _order, what, index in sorted(agenda):
-            self._pump(at_ns)
-            if what == "inject":
-                self.injector.inject(index)
-            else:
-                with self.signals.shield():
-                    self.injector.heal(index)
-        self._pump(zero_ns + int(self.experiment.run_for_s * NS) + phase_ns)
-        return now_ns()
+        """Carry out the steps until the run is over; returns when it was."""
+        waiting = "waiting for the fault" if self.experiment.steps else "running"
+        self.setup.say("phase", {"name": waiting})
+        return self.breaking.run(window, self.setup.phase_s, self.roles.roles(), self._pump)
 
     def _stop_load(self) -> None:
         self.setup.say("phase", {"name": "stopping the load"})

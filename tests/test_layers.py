@@ -28,6 +28,8 @@ LEVELS: list[set[str]] = [
         "rundir",
     },
     {
+        "agenda",
+        "breaking",
         "instruments",
         "injection",
         "running",

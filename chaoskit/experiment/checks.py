@@ -12,8 +12,15 @@ from chaoskit.contracts import CLIENT, OBSERVER
 from chaoskit.errors import BadInput, Problem
 from chaoskit.experiment.collisions import collisions
 from chaoskit.experiment.messages import place_of
+<<<<<<< HEAD
 from chaoskit.experiment.model import Experiment, Step
 from chaoskit.experiment.targets import wrong_kind, wrong_word
+=======
+from chaoskit.experiment.model import Experiment
+from chaoskit.experiment.step import Step, ends_s
+from chaoskit.experiment.targets import wrong_word
+from chaoskit.experiment.together import too_many, trigger_problems
+>>>>>>> main
 from chaoskit.stack.compose import load_stack
 from chaoskit.stack.labels import check_labels, endpoint
 from chaoskit.stack.model import Stack
@@ -54,12 +61,25 @@ def check_experiment(
     if not bad & {"run_for", "steps"}:
         _check_times(experiment, step_nodes, root, wrong_at=wrong)
     stack = None if "stack" in bad else _stack(experiment.stack, root, problems)
-    for step, node in step_nodes:
-        _check_step(step, node, stack, problems)
+    for position, (step, node) in enumerate(step_nodes):
+        for one, place in _alternatives(step, node):
+            _check_step(one, place, stack, problems)
+            if stack is not None:
+                problems += too_many(one, place, stack, experiment.max_targets)
+        problems += trigger_problems(position, [s for s, _ in step_nodes], node, stack)
     if stack is not None and not problems:
         for position, sentence in collisions([step for step, _ in step_nodes], stack):
             problems.append(step_nodes[position][1].mark.problem(sentence))
     return problems
+
+
+def _alternatives(step: Step, node: ys.Mapping) -> list[tuple[Step, ys.Mapping]]:
+    """Each thing that a step may turn out to be, with the mapping that says it."""
+    choices = node.get("choose")
+    if not step.choose or not isinstance(choices, ys.Sequence):
+        return [(step, node)]
+    places = [item for item in choices.items if isinstance(item, ys.Mapping)]
+    return list(zip(step.choose, places, strict=False))
 
 
 def _check_load(experiment: Experiment, wrong_at: _Wrong) -> None:
@@ -94,7 +114,9 @@ def _check_times(
 ) -> None:
     if root.get("run_for") is None:
         return
-    end, node = max(((step.end_s, node) for step, node in step_nodes), key=lambda pair: pair[0])
+    ends = ends_s([step for step, _ in step_nodes])
+    pairs = [(end, node) for (_, end), (_, node) in zip(ends, step_nodes, strict=True)]
+    end, node = max(pairs, key=lambda pair: pair[0])
     if experiment.run_for_s <= end:
         wrong_at(
             ("run_for",),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from chaoskit.contracts import FaultModel
-from chaoskit.experiment.model import Step
+from chaoskit.experiment.step import Step
 from chaoskit.stack.labels import role_probe
 from chaoskit.stack.model import Stack
 from chaoskit.units import format_duration
@@ -45,7 +45,8 @@ def _meet(step: Step, before: Step, position: int, stack: Stack) -> str | None:
     node = _certain(step, before, stack) if resource else None
     if node is None or not _overlap(step, before):
         return None
-    until = "the end" if before.for_s is None else format_duration(before.end_s)
+    last = _stretches(before)[-1][1]
+    until = "the end" if last == math.inf else format_duration(last)
     return (
         f"{step.fault.kind} collides with {before.fault.kind} of step {position + 1}, which is on "
         f"{node} until {until}: both need its '{resource}' for themselves"
@@ -53,13 +54,18 @@ def _meet(step: Step, before: Step, position: int, stack: Stack) -> str | None:
 
 
 def _overlap(one: Step, other: Step) -> bool:
-    """Whether both are on at some moment; a fault without ``for`` stays on until the end."""
-    (a, b), (c, d) = _stretch(one), _stretch(other)
-    return a < d and c < b
+    """Whether both are certain to be on at some moment."""
+    return any(a < d and c < b for a, b in _stretches(one) for c, d in _stretches(other))
 
 
-def _stretch(step: Step) -> tuple[float, float]:
-    return step.at_s, math.inf if step.for_s is None else step.end_s
+def _stretches(step: Step) -> list[tuple[float, float]]:
+    """When it is certain to be on: without ``for`` until the end; unknown where it waits."""
+    if step.at_s is None:
+        return []
+    begins = [step.at_s]
+    if step.repeat is not None:
+        begins = [step.at_s + step.repeat.every_s * k for k in range(step.repeat.times)]
+    return [(at, math.inf if step.for_s is None else at + step.for_s) for at in begins]
 
 
 def _certain(one: Step, other: Step, stack: Stack) -> str | None:
@@ -70,8 +76,10 @@ def _certain(one: Step, other: Step, stack: Stack) -> str | None:
     both = sorted(mine & theirs)
     if both:
         return both[0]
-    if one.at_s == other.at_s:  # resolved at one moment, so the same word means the same node
-        same = sorted(set(one.target) & set(other.target) - {"any"})
+    if (
+        one.at_s is not None and one.at_s == other.at_s
+    ):  # resolved at one moment, so the same word means the same node
+        same = sorted(set(one.target) & set(other.target) - {"any", "minority", "majority"})
         return same[0] if same else None
     return None
 

@@ -17,6 +17,7 @@ from chaoskit import yaml_source as ys
 from chaoskit.contracts import FaultModel
 from chaoskit.errors import BadInput, Problem
 from chaoskit.experiment.checks import check_experiment, stack_path
+from chaoskit.experiment.matrix import cells_of, changed
 from chaoskit.experiment.messages import explain
 from chaoskit.experiment.model import Experiment, Step
 from chaoskit.experiment.overrides import apply_overrides
@@ -24,7 +25,7 @@ from chaoskit.experiment.steps import read_step, read_threshold
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.wording import quoted
 
-__all__ = ["load_experiment", "source_line"]
+__all__ = ["load_cells", "load_experiment", "source_line"]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _STAND_IN = {
@@ -42,14 +43,53 @@ _STAND_IN = {
 def load_experiment(path: Path, *, overrides: Mapping[str, str] = _NONE) -> Experiment:
     """Read, change by ``overrides`` (path → value, typed by the schema) and check the file.
 
+    Of a file with a matrix this is the experiment as it stands, without any cell's changes.
     Raises ``BadInput`` with every problem of the file and of its stack, in the order of lines.
     """
     problems: list[Problem] = []
+    root, source = _read(path, overrides, problems)
+    experiment = _build(root, path, problems)
+    if problems or experiment is None:
+        raise BadInput(problems)
+    return experiment.read_from(path, source, overrides)
+
+
+def load_cells(path: Path, *, overrides: Mapping[str, str] = _NONE) -> tuple[Experiment, ...]:
+    """Every cell of the file's matrix, in order; the experiment itself where it has none.
+
+    Raises ``BadInput`` with every problem of every cell.
+    """
+    problems: list[Problem] = []
+    root, source = _read(path, overrides, problems)
+    found: list[Experiment] = []
+    for changes in cells_of(root, problems):
+        for change in changes:
+            problems += [
+                mark.problem(f"matrix: {place} is changed by --set as well; choose with --cell")
+                for place, _, mark in change.puts
+                if place in overrides
+            ]
+        experiment = _build(changed(root, changes, problems), path, problems)
+        if experiment is not None:
+            experiment = experiment.read_from(path, source, overrides)
+            found.append(experiment.as_cell({c.axis: c.label for c in changes}))
+    if problems:
+        raise BadInput(problems)
+    return tuple(found)
+
+
+def _read(
+    path: Path, overrides: Mapping[str, str], problems: list[Problem]
+) -> tuple[ys.Mapping, str]:
     source = ys.read_text(path)
     root = ys.parse_yaml(source, str(path), problems)
     if not isinstance(root, ys.Mapping):
         raise BadInput([*problems, root.mark.problem("an experiment is a mapping of keys")])
-    root = apply_overrides(root, overrides, problems)
+    return apply_overrides(root, overrides, problems), source
+
+
+def _build(root: ys.Mapping, path: Path, problems: list[Problem]) -> Experiment | None:
+    """The experiment that a tree says, its problems noted; None where it says none at all."""
     bad: set[str] = set()
     steps = _steps(root, problems, bad)
     thresholds = _thresholds(root, problems, bad)
@@ -63,9 +103,7 @@ def load_experiment(path: Path, *, overrides: Mapping[str, str] = _NONE) -> Expe
     experiment = _validated(given, root, problems, bad)
     if experiment is not None:
         problems += check_experiment(experiment, path, root, steps, bad)
-    if problems or experiment is None:
-        raise BadInput(problems)
-    return experiment.read_from(path, source, overrides)
+    return experiment
 
 
 def _validated(

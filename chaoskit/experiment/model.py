@@ -6,6 +6,7 @@ loader`` makes these from files, and with a file's every problem at once.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,13 +19,13 @@ from pydantic import (
     Field,
     JsonValue,
     PrivateAttr,
-    SerializeAsAny,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from chaoskit.contracts import FaultModel
+from chaoskit.experiment.matrix import Axes
 from chaoskit.experiment.profile import PROFILES, Profile, ProfileName
+from chaoskit.experiment.step import Step, ends_s, unfolded
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.units import (
     PositiveSeconds,
@@ -82,10 +83,6 @@ def _run(value: float) -> float:
     if value > MAX_RUN_S:
         raise _complain(f"must be at most {format_duration(MAX_RUN_S)}")
     return value
-
-
-def _one_or_many(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 class _Frozen(BaseModel):
@@ -167,53 +164,6 @@ class LoadSpec(_Frozen):
     def read_rate(self) -> float:
         """Reads due a second, per comb."""
         return self.rate if self.reads is None else self.reads
-
-
-class Step(_Frozen):
-    """One fault: when, whom, for how long. Seconds from the end of warm-up."""
-
-    at_s: Seconds = Field(alias="at", title="At", description="When, from the end of warm-up.")
-    for_s: PositiveSeconds | None = Field(
-        None,
-        alias="for",
-        title="For",
-        description="Healed after this; at the end if not said.",
-        examples=["3s"],
-    )
-    target: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
-        (),
-        title="Target",
-        description="Roles or services, resolved at the moment of injection.",
-        examples=["primary", ["backup", "witness"], "service:db-1", "not primary", "any", "all"],
-    )
-    fault: SerializeAsAny[FaultModel]
-    _line: int = PrivateAttr(0)
-
-    @property
-    def line(self) -> int:
-        """Where it stands in the experiment file; 0 if it did not come from one."""
-        return self._line
-
-    def standing_in(self, line: int) -> Step:
-        """The same step, once it is known where it stands."""
-        self._line = line
-        return self
-
-    @property
-    def end_s(self) -> float:
-        """When it is healed, as far as the step itself says: `at` where it has no `for`."""
-        return self.at_s + (self.for_s or 0.0)
-
-    def __str__(self) -> str:
-        parameters = self.fault.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        said = "".join(f" {name}={_short(value)}" for name, value in parameters.items())
-        whom = f" {', '.join(self.target)}" if self.target else ""
-        how_long = f" for {format_duration(self.for_s)}" if self.for_s else ""
-        return f"{format_duration(self.at_s)}: {self.fault.kind}{whom}{said}{how_long}"
-
-
-def _short(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 AUTO_CAP = 59
@@ -329,7 +279,15 @@ class Experiment(_Frozen):
         description="A step that comes to more nodes is refused.",
         examples=[1],
     )
+    matrix: Axes = Field(
+        default_factory=dict,
+        title="Matrix",
+        description="Crosses values of this file's own places: each combination is a run of its "
+        "own, and all of them are reported in one table.",
+        examples=[{"steps.0.fault": ["kill", "pause"], "load.rate": ["100/s", "400/s"]}],
+    )
     _path: Path = PrivateAttr(Path())
+    _cell: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _source: str = PrivateAttr("")
     _overrides: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -352,6 +310,20 @@ class Experiment(_Frozen):
         """The same experiment, once it is known where it came from."""
         self._path, self._source, self._overrides = path, source, dict(overrides)
         return self
+
+    @property
+    def cell(self) -> Mapping[str, str]:
+        """Axis of the matrix → its value here, in words; empty where there is no matrix."""
+        return self._cell
+
+    def as_cell(self, cell: Mapping[str, str]) -> Experiment:
+        """The same experiment, once it is known which cell of the matrix it is."""
+        self._cell = dict(cell)
+        return self
+
+    def unfolded(self, rng: random.Random) -> Experiment:
+        """As one trial carries it out: choices made, each repetition a step of its own."""
+        return self.model_copy(update={"steps": unfolded(self.steps, rng)})
 
     @property
     def gates(self) -> Profile:
@@ -378,5 +350,8 @@ class Experiment(_Frozen):
 
 def default_run_s(steps: tuple[Step, ...]) -> float:
     """Five seconds past the end of the last step."""
-    ends = [s.end_s + (0.0 if s.for_s else _NO_FOR_S) for s in steps]
+    ends = [
+        end + (0.0 if all(one.for_s for one in step.alternatives()) else _NO_FOR_S)
+        for step, (_, end) in zip(steps, ends_s(steps), strict=True)
+    ]
     return max(ends, default=0.0) + _AFTER_LAST_S

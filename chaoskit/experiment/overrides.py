@@ -9,7 +9,7 @@ from chaoskit import yaml_source as ys
 from chaoskit.errors import BadInput, Problem
 from chaoskit.wording import did_you_mean, quoted
 
-__all__ = ["apply_overrides"]
+__all__ = ["apply_overrides", "put"]
 
 
 def apply_overrides(
@@ -31,6 +31,11 @@ def apply_overrides(
         assert isinstance(changed, ys.Mapping)  # noqa: S101 - _put keeps the shape of the root
         root = changed
     return root
+
+
+def put(node: ys.Node, path: str, value: ys.Node, mark: ys.Mark) -> ys.Node:
+    """``node`` with ``value`` at ``path``. Raises ``BadInput``; ``mark`` is where to say it."""
+    return _put(node, path.split("."), value, mark, path)
 
 
 def _value(text: str, mark: ys.Mark) -> ys.Node:

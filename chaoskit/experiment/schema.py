@@ -7,7 +7,7 @@ ships as ``schema.json`` beside this file; ``python -m chaoskit.experiment.schem
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -18,6 +18,7 @@ from chaoskit.contracts import FaultModel
 from chaoskit.errors import Refused
 from chaoskit.experiment.catalogue import METRICS, PHASES
 from chaoskit.experiment.model import Experiment, LoadSpec, ProbeSpec, Repeat
+from chaoskit.experiment.step import Again
 from chaoskit.experiment.steps import fault_class
 
 __all__ = ["BUILT_IN", "json_schema", "schema_text", "shipped_schema"]
@@ -40,10 +41,10 @@ def json_schema(*, only_from: str | None = None) -> dict[str, Any]:
     definitions: dict[str, Any] = schema.pop("$defs")
     properties: dict[str, Any] = schema["properties"]
     step = definitions.pop("Step")
-    for name in ("FaultModel", "Threshold"):
+    for name in ("FaultModel", "Step", "Threshold"):
         definitions.pop(name, None)
     properties["stack"].pop("format", None)
-    for model in (ProbeSpec, LoadSpec, Repeat):
+    for model in (ProbeSpec, LoadSpec, Repeat, Again):
         _say_defaults(model, definitions[model.__name__]["properties"])
     for table, name in (
         (properties, "run_for"),
@@ -51,12 +52,16 @@ def json_schema(*, only_from: str | None = None) -> dict[str, Any]:
         (definitions["Repeat"]["properties"], "trials"),
     ):
         table[name].pop("default", None)  # it depends on other keys
-    variants = []
+    variants, choices = [], []
     for name, cls in _faults(only_from).items():
-        variant, inner = _variant(name, cls, step)
-        definitions[f"step-{name}"] = variant
+        own, inner = _own(name, cls)
+        definitions[f"step-{name}"] = _variant(name, cls, own, step)
+        definitions[f"choice-{name}"] = _choice(name, cls, own, step)
         definitions.update(inner)
         variants.append({"$ref": f"#/$defs/step-{name}"})
+        choices.append({"$ref": f"#/$defs/choice-{name}"})
+    definitions["step-choose"] = _choosing(choices, step)
+    variants.append({"$ref": "#/$defs/step-choose"})
     properties["steps"]["items"] = {"oneOf": variants}
     properties["thresholds"]["items"] = {"$ref": "#/$defs/threshold"}
     definitions["threshold"] = _threshold()
@@ -91,38 +96,81 @@ def _faults(only_from: str | None) -> dict[str, type[FaultModel]]:
     return found
 
 
-def _variant(
-    name: str, cls: type[FaultModel], step: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A step with this fault, and the definitions that the fault's own fields refer to."""
+def _own(name: str, cls: type[FaultModel]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schema of the fault's own fields, and the definitions that they refer to."""
     own = cls.model_json_schema(by_alias=True, ref_template=f"#/$defs/{name}-{{model}}")
     inner = {f"{name}-{key}": value for key, value in own.pop("$defs", {}).items()}
     _say_defaults(cls, own.get("properties", {}))
     _allow_one_word(cls, own.get("properties", {}))
-    head = {key: dict(step["properties"][key]) for key in ("at", "target", "for")}
-    head["target"] = {
-        **{key: head["target"][key] for key in ("title", "description", "examples")},
-        **_TARGET,
-    }
-    head["for"].pop("default", None)
-    summary = cls.summary or (cls.__doc__ or name).strip().splitlines()[0]
-    fault = {"const": name, "title": "Fault", "description": summary}
-    required = ["at", "fault", *(["target"] if cls.needs else []), *own.get("required", [])]
-    variant = {
+    return own, inner
+
+
+def _head(step: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """What every step has, of its properties those that are named."""
+    head = {key: dict(step["properties"][key]) for key in keys}
+    for key, schema in head.items():
+        if key in ("at", "when", "for", "within", "repeat", "target"):
+            schema.pop("default", None)
+    if "target" in head:
+        told = {key: head["target"][key] for key in ("title", "description", "examples")}
+        head["target"] = {**told, **_TARGET}
+    return head
+
+
+def _summary(name: str, cls: type[FaultModel]) -> str:
+    return cls.summary or (cls.__doc__ or name).strip().splitlines()[0]
+
+
+_TIMES = ("at", "when", "after", "within", "optional", "for", "target", "repeat")
+_WHEN = [{"required": ["at"]}, {"required": ["when"]}]
+
+
+def _variant(
+    name: str, cls: type[FaultModel], own: Mapping[str, Any], step: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A step with this fault."""
+    fault = {"const": name, "title": "Fault", "description": _summary(name, cls)}
+    return {
         "title": name,
-        "description": summary,
+        "description": _summary(name, cls),
         "type": "object",
-        "properties": {
-            "at": head["at"],
-            "fault": fault,
-            "target": head["target"],
-            "for": head["for"],
-            **own.get("properties", {}),
-        },
-        "required": required,
+        "properties": {**_head(step, *_TIMES), "fault": fault, **own.get("properties", {})},
+        "required": ["fault", *(["target"] if cls.needs else []), *own.get("required", [])],
+        "oneOf": _WHEN,
         "additionalProperties": False,
     }
-    return variant, inner
+
+
+def _choice(
+    name: str, cls: type[FaultModel], own: Mapping[str, Any], step: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The fault as an entry of ``choose``: its target may stand beside ``choose`` as well."""
+    fault = {"const": name, "title": "Fault", "description": _summary(name, cls)}
+    return {
+        "title": name,
+        "description": _summary(name, cls),
+        "type": "object",
+        "properties": {"fault": fault, **_head(step, "target", "for"), **own.get("properties", {})},
+        "required": ["fault", *own.get("required", [])],
+        "additionalProperties": False,
+    }
+
+
+def _choosing(choices: Sequence[Mapping[str, Any]], step: Mapping[str, Any]) -> dict[str, Any]:
+    """A step that leaves it to the seed which fault it is."""
+    of = step["properties"]["choose"]
+    told: dict[str, Any] = {key: of[key] for key in ("title", "description")}
+    items = {"type": "array", "items": {"oneOf": list(choices)}, "minItems": 2, "maxItems": 50}
+    told["examples"] = [[{"fault": "kill"}, {"fault": "pause"}]]
+    return {
+        "title": "choose",
+        "description": told["description"],
+        "type": "object",
+        "properties": {**_head(step, *_TIMES), "choose": {**told, **items}},
+        "required": ["choose"],
+        "oneOf": _WHEN,
+        "additionalProperties": False,
+    }
 
 
 def _say_defaults(model: type[BaseModel], properties: Mapping[str, Any]) -> None:

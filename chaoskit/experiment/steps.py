@@ -10,14 +10,28 @@ from chaoskit.contracts import FaultModel
 from chaoskit.errors import BadInput, Problem, Refused
 from chaoskit.experiment.grammar import ThresholdError, parse_threshold
 from chaoskit.experiment.messages import explain, keys_of
-from chaoskit.experiment.model import Step
+from chaoskit.experiment.step import Step
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.wording import did_you_mean, listed, quoted
 
-__all__ = ["STEP_KEYS", "fault_class", "read_step", "read_threshold"]
+__all__ = ["CHOICE_KEYS", "STEP_KEYS", "fault_class", "read_step", "read_threshold"]
 
-STEP_KEYS = ("at", "fault", "target", "for")
+STEP_KEYS = (
+    "at",
+    "when",
+    "after",
+    "within",
+    "optional",
+    "fault",
+    "choose",
+    "target",
+    "for",
+    "repeat",
+)
 """What every step has; all other keys are the fault's own."""
+CHOICE_KEYS = ("fault", "target", "for")
+"""What each entry of ``choose`` may have beside its fault's own keys; the rest is the step's."""
+_MOST_CHOICES = 50
 
 
 def fault_class(name: str) -> type[FaultModel]:
@@ -44,14 +58,60 @@ def read_step(node: ys.Node, problems: list[Problem]) -> Step | None:
         sentence = "a step is a mapping, e.g. {at: 3s, fault: kill, target: primary}"
         problems.append(node.mark.problem(sentence))
         return None
-    fault = _fault(node, problems)
-    head = {e.key: ys.to_plain(e.value) for e in node.entries if e.key in ("at", "for", "target")}
+    head: dict[str, object] = {
+        e.key: ys.to_plain(e.value)
+        for e in node.entries
+        if e.key in STEP_KEYS and e.key not in ("fault", "choose")
+    }
+    choose = node.entry("choose")
+    if choose is None:
+        head["fault"] = _fault(node, problems) or FaultModel()
+    else:
+        head["fault"] = FaultModel()
+        head["choose"] = _choices(node, choose.value, head, problems)
     try:
-        step = Step.model_validate({**head, "fault": fault or FaultModel()})
+        step = Step.model_validate(head)
     except ValidationError as error:
         problems += explain(error, Step, node)
         return None
     return step.standing_in(node.mark.line)
+
+
+def _choices(
+    node: ys.Mapping, value: ys.Node, head: dict[str, object], problems: list[Problem]
+) -> tuple[Step, ...]:
+    """What the seed may choose from: each a step of its own, with the times of the whole."""
+    for entry in node.entries:
+        if entry.key == "fault":
+            problems.append(entry.mark.problem("give either 'fault' or 'choose'"))
+        elif entry.key not in STEP_KEYS:
+            sentence = f"{quoted(entry.key)} belongs into an entry of 'choose', beside its fault"
+            problems.append(entry.mark.problem(sentence))
+    items = value.items if isinstance(value, ys.Sequence) else ()
+    if not 2 <= len(items) <= _MOST_CHOICES:
+        sentence = f"choose: must be a list of 2 to {_MOST_CHOICES} faults, e.g. - {{fault: kill}}"
+        problems.append(value.mark.problem(sentence))
+    shared = {key: value for key, value in head.items() if key not in ("fault", "repeat")}
+    found = [_choice(item, shared, problems) for item in items]
+    return tuple(step for step in found if step is not None)
+
+
+def _choice(item: ys.Node, shared: dict[str, object], problems: list[Problem]) -> Step | None:
+    if not isinstance(item, ys.Mapping):
+        problems.append(item.mark.problem("choose: each is a mapping, e.g. {fault: kill}"))
+        return None
+    for entry in item.entries:
+        if entry.key in STEP_KEYS and entry.key not in CHOICE_KEYS:
+            sentence = f"choose: {quoted(entry.key)} stands beside 'choose', for all of them"
+            problems.append(entry.mark.problem(sentence))
+    own = {e.key: ys.to_plain(e.value) for e in item.entries if e.key in ("target", "for")}
+    fault = _fault(item, problems) or FaultModel()
+    try:
+        step = Step.model_validate({**shared, **own, "fault": fault})
+    except ValidationError as error:
+        problems += explain(error, Step, item)
+        return None
+    return step.standing_in(item.mark.line)
 
 
 def _fault(node: ys.Mapping, problems: list[Problem]) -> FaultModel | None:

@@ -145,7 +145,7 @@ class _Child:
         # Only now: a wrong configuration is said at once, and Locust takes half a second.
         from chaoskit.load.session import LoadSession
 
-        session = LoadSession(config)
+        session = LoadSession(config, self.output.say_if_read)
         self.flush = session.recorder.flush
         self.output.say({"event": "ready", "time_ns": time_namespace()})
         ticking = None

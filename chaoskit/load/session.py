@@ -7,6 +7,7 @@ import gc
 import importlib.metadata
 import resource
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import gevent
@@ -21,6 +22,7 @@ from chaoskit.load.comb import LATE, Comb, Dispatcher, phases
 from chaoskit.load.config import LoadConfig
 from chaoskit.load.final import read_everything
 from chaoskit.load.frontdoor import FrontDoor
+from chaoskit.load.herald import Herald
 from chaoskit.load.operation import Operation, Verdict
 from chaoskit.load.priority import ahead_of_others, as_everybody
 from chaoskit.load.recorder import FLUSH_EVERY_S, Recorder
@@ -74,12 +76,17 @@ def _from_locustfile(path: str, name: str) -> type[CombUser]:
 class LoadSession:
     """Everything of one load. Nothing is asked before ``start``."""
 
-    def __init__(self, config: LoadConfig) -> None:
+    def __init__(
+        self,
+        config: LoadConfig,
+        say: Callable[[Mapping[str, object]], None] = lambda _event: None,
+    ) -> None:
         user_class = find_user(config)
         options = {k: v for k, v in config.options.items() if k != "locustfile"}
         user_class.check_options(options)
         _more_descriptors()
         self.config = config
+        self.herald = Herald(say)
         self.shared = Shared(config, FrontDoor(config.endpoints))
         self.recorder = Recorder(config.requests, config.strings, config.client, config.streams)
         shifts = phases(config.streams)
@@ -203,8 +210,12 @@ class LoadSession:
             outcome = Outcome.FAIL_DEFINITE if refused else Outcome.AMBIGUOUS
         if outcome is Outcome.OK:
             comb.ok += 1
+            if not self.herald.served and not stream.pinned:
+                self.herald.good(due_ns, done_ns)
         else:
             comb.bad += 1
+            if not stream.pinned:  # a pinned writer is refused by every node but one
+                self.herald.bad(due_ns, done_ns)
         self._lags.append(sent_ns - due_ns)
         self.recorder.add(
             due_ns=due_ns,
