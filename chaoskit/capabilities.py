@@ -114,17 +114,13 @@ class Cuts(Protocol):
         """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
 
 
-<<<<<<< HEAD
+LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
+"""Capabilities whose bite is felt between two nodes, not only by an observer."""
+
 CAPABILITIES: Mapping[str, type] = {
     "kill": Kills,
     "cut": Cuts,
     "pause": Pauses,
     "toxify": Toxifies,
 }
-=======
-LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
-"""Capabilities whose bite is felt between two nodes, not only by an observer."""
-
-CAPABILITIES: Mapping[str, type] = {"kill": Kills, "cut": Cuts, "pause": Pauses}
->>>>>>> main
 """Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""

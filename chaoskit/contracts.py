@@ -154,12 +154,9 @@ class Dial:
     min_bytes: int = 0
     slow_s: float = 0.0
     slow_byte_s: float = 0.0
-<<<<<<< HEAD
     quiet_s: float = 0.1
-=======
     how: Literal["connect", "kept", "datagram", "transfer", "name"] = "connect"
     size: int = 1
->>>>>>> main
     patience_s: float = 0.2  # below TCP's first retransmission: silence is told from slowness
 
 

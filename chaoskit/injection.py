@@ -68,13 +68,9 @@ class Injector:
         self._refuse_collision(step, names)
         self._say("fault", {"fault": fault.kind, "nodes": list(names)})
         self._look_at_others(names)
-<<<<<<< HEAD
-        context = fault.inject(self._lab, Targets(nodes, others, links_of(step.target)))
-=======
-        targets = Targets(nodes, others)
+        targets = Targets(nodes, others, links_of(step.target))
         worked = self._rehearse(step, targets)
         context = fault.inject(self._lab, targets)
->>>>>>> main
         hold = context.__enter__()
         self._adopt(names)
         now_running = {node.name: self._lab.identity(node) for node in nodes}

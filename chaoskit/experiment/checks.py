@@ -12,15 +12,10 @@ from chaoskit.contracts import CLIENT, OBSERVER
 from chaoskit.errors import BadInput, Problem
 from chaoskit.experiment.collisions import collisions
 from chaoskit.experiment.messages import place_of
-<<<<<<< HEAD
-from chaoskit.experiment.model import Experiment, Step
-from chaoskit.experiment.targets import wrong_kind, wrong_word
-=======
 from chaoskit.experiment.model import Experiment
 from chaoskit.experiment.step import Step, ends_s
-from chaoskit.experiment.targets import wrong_word
+from chaoskit.experiment.targets import wrong_kind, wrong_word
 from chaoskit.experiment.together import too_many, trigger_problems
->>>>>>> main
 from chaoskit.stack.compose import load_stack
 from chaoskit.stack.labels import check_labels, endpoint
 from chaoskit.stack.model import Stack

@@ -10,11 +10,16 @@ from chaoskit.stack.labels import role_probe, role_words
 from chaoskit.stack.model import Stack
 from chaoskit.wording import did_you_mean, listed, quoted
 
-<<<<<<< HEAD
-__all__ = ["ROLE_WORDS", "wrong_kind", "wrong_word"]
-=======
-__all__ = ["GROUPS", "ROLE_WORDS", "group_size", "least", "members", "roles_of", "wrong_word"]
->>>>>>> main
+__all__ = [
+    "GROUPS",
+    "ROLE_WORDS",
+    "group_size",
+    "least",
+    "members",
+    "roles_of",
+    "wrong_kind",
+    "wrong_word",
+]
 
 ROLE_WORDS = ("primary", "backup", "witness", "frontdoor")
 _LAB = (CLIENT, OBSERVER)
@@ -46,7 +51,6 @@ def wrong_word(word: str, stack: Stack) -> str | None:  # noqa: PLR0911 - one an
     return f"nothing in the stack is called {quoted(word)}{did_you_mean(word, known)}"
 
 
-<<<<<<< HEAD
 def wrong_kind(word: str, strikes: str, kind: str) -> str | None:
     """Why a fault cannot strike what ``word`` names: a link, or a node; None if it can."""
     is_link = word.startswith("link:")
@@ -72,8 +76,6 @@ def _no_link(name: str, stack: Stack) -> str | None:
     return f"the stack declares no link {quoted(name)}{did_you_mean(name, known)}"
 
 
-def _roles(stack: Stack) -> set[str]:
-=======
 def group_size(word: str, count: int) -> int:
     """How many of ``count`` nodes a word of ``GROUPS`` means.
 
@@ -107,7 +109,6 @@ def least(words: Sequence[str], stack: Stack) -> int:
 
 
 def roles_of(stack: Stack) -> set[str]:
->>>>>>> main
     """Roles that some service has by its label, or may take by what its probe answers."""
     roles: set[str] = set()
     for service in stack.services.values():

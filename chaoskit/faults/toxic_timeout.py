@@ -16,21 +16,21 @@ __all__ = ["ToxicTimeout"]
 
 
 class ToxicTimeout(ToxicFault):
-    """Stops all data; closes the connection after ``after``, or never."""
+    """Stops all data; closes the connection after ``close_after``, or never."""
 
     kind: ClassVar[str] = "toxic-timeout"
     summary: ClassVar[str] = "nothing passes a link any more, then it closes; through a Toxiproxy"
 
-    after_s: Seconds = Field(
+    close_after_s: Seconds = Field(
         0.0,
-        alias="after",
+        alias="close_after",
         description="The connection is closed then; 0: never, while the fault is on.",
         examples=["500ms"],
     )
 
     def toxic(self) -> Toxic:
         """See ``LinkFault``."""
-        return self.make("timeout", timeout=self.after_s * 1000)
+        return self.make("timeout", timeout=self.close_after_s * 1000)
 
     def proof(self, through: Dial) -> Dial:
         """No answer comes; at most the connection is closed."""

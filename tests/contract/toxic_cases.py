@@ -15,7 +15,7 @@ CASES = [
     ToxicBandwidth.model_validate({"rate": "1KB/s"}),
     ToxicSlowClose.model_validate({"delay": "500ms"}),
     ToxicTimeout(),
-    ToxicTimeout.model_validate({"after": "100ms", "stream": "upstream"}),
+    ToxicTimeout.model_validate({"close_after": "100ms", "stream": "upstream"}),
     ToxicResetPeer(),
     ToxicSlicer.model_validate({"size": 20, "variation": 5, "delay": "30ms"}),
     ToxicLimitData.model_validate({"bytes": 100}),

@@ -133,8 +133,8 @@ def test_services_with_one_recipe_are_built_once_and_named_after_stack_and_servi
     raw = load_raw(stack)
     keys = build_keys(raw, stack)
     assert keys["a"] == keys["b"] != keys["c"]
-    assert tag_of(stack, "a", raw) == "chaoskit/demo-a"
-    assert tag_of(stack, "c", raw) == "mine"
+    assert tag_of(stack, "a") == "chaoskit/demo-a"
+    assert tag_of(stack, "c") == "mine"
     file = rendered_for_build(raw, stack, {"a": "t"})
     assert file == {"services": {"a": {"build": ".", "image": "t"}}}
 
@@ -177,3 +177,10 @@ def test_no_compose_at_all_is_none(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_compose() is None
     assert os.environ["PATH"] == str(tmp_path)
+
+
+def test_a_built_image_has_the_name_that_the_file_means_after_its_variables(tmp_path, monkeypatch):
+    text = "services:\n  a: {build: ., image: '${CK_IMAGE:-mine}:local'}\n"
+    assert tag_of(stack_from(tmp_path, text, "abc"), "a") == "mine:local"
+    monkeypatch.setenv("CK_IMAGE", "theirs")
+    assert tag_of(stack_from(tmp_path, text, "abc"), "a") == "theirs:local"
