@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from chaoskit.clock import NS
 from chaoskit.history.history import History
 from chaoskit.measure.failover import failover_time, phases, recovery_kind, time_to_detect
+from chaoskit.measure.linearizability import linearizability
 from chaoskit.measure.model import Count, Interval, Metrics
 from chaoskit.measure.outage import Outage, bad_runs
 from chaoskit.measure.overlap import dual_primary, fencing_latency
@@ -38,21 +39,25 @@ _OBJECTIVES = (("99.9%", 0.001), ("99.99%", 0.0001))  # share of bad requests th
 _QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
 
 
-def measure_trial(history: History, steady_s: float = STEADY_S) -> Metrics:
+def measure_trial(
+    history: History, steady_s: float = STEADY_S, wanted: Collection[str] = ()
+) -> Metrics:
     """Every metric of a trial; pure, and the same for the same history.
 
     ``steady_s``: how long service must be as good as before the fault, to call it steady.
+    ``wanted``: metrics that are judged; what costs much is measured of a long trial only if it is.
     """
-    return measure_view(View(history), steady_s)
+    return measure_view(View(history), steady_s, wanted)
 
 
-def measure_view(view: View, steady_s: float = STEADY_S) -> Metrics:
+def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str] = ()) -> Metrics:
     """The same, of a view that is kept for more."""
     by_stream = {name: outage_interval(view, track) for name, track in view.served.items()}
     reads = view.kept_reads()
     origin, start = view.origin_ns, view.commanded_ns if view.fault else view.observed[0]
     if view.outage is not None:
         start = min(start, view.outage.start_ns)
+    orders, impossible = linearizability(view, asked="linearizability_violations" in wanted)
     return Metrics(
         client_outage=by_stream[view.headline.stream.name],
         client_outage_read=by_stream[reads.stream.name] if reads else None,
@@ -69,6 +74,8 @@ def measure_view(view: View, steady_s: float = STEADY_S) -> Metrics:
         resurrected_writes=resurrected_writes(view),
         stale_reads=stale_reads(view),
         session_violations=session_violations(view),
+        linearizability_violations=orders,
+        impossible=impossible,
         time_to_steady=time_to_steady(view, steady_s),
         gray_time=gray_time(view),
         dual_primary=dual_primary(view),

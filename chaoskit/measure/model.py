@@ -9,7 +9,17 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Count", "Dropped", "Example", "Frozen", "Interval", "Metrics", "Safety"]
+__all__ = [
+    "Count",
+    "Dropped",
+    "Example",
+    "Frozen",
+    "Impossible",
+    "Interval",
+    "Metrics",
+    "RegisterStep",
+    "Safety",
+]
 
 
 class Frozen(BaseModel):
@@ -56,12 +66,38 @@ class Example(Frozen):
 
 
 class Safety(Frozen):
-    """A count that must be 0, with the first offenders. ``checked`` False: nothing was checked."""
+    """A count that must be 0, with the first offenders. ``checked`` False: nothing was checked.
+
+    ``unknown``: so many more may be, or may not: they could not be decided.
+    """
 
     count: int | None
+    unknown: int = 0
     examples: tuple[Example, ...] = ()
     checked: bool = True
     note: str | None = None
+
+
+class RegisterStep(Frozen):
+    """One operation on a register; seconds from the fault. ``done_s`` None: never answered."""
+
+    write: bool
+    value: int
+    sent_s: float
+    done_s: float | None
+    server: str | None = None
+    client: str | None = None
+    stream: str | None = None
+    needed: bool = True  # one of those that cannot all be explained; else it only stood beside them
+    last: bool = False  # the one whose end made it impossible
+
+
+class Impossible(Frozen):
+    """Operations on one register that no order explains, by when they were sent."""
+
+    key: int
+    detail: str
+    steps: tuple[RegisterStep, ...]
 
 
 class Count(Frozen):
@@ -89,6 +125,8 @@ class Metrics(Frozen):
     resurrected_writes: Safety | None = None
     stale_reads: Safety | None = None
     session_violations: Safety | None = None
+    linearizability_violations: Safety | None = None  # registers, not operations
+    impossible: tuple[Impossible, ...] = ()  # the first registers among them
     time_to_steady: Interval | None = None
     gray_time: Interval | None = None
     dual_primary: Interval | None = None
