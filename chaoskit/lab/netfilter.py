@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from chaoskit.capabilities import Cut
+from chaoskit.capabilities import Action, Cut, Direction
 from chaoskit.contracts import Node
 from chaoskit.errors import HealFailed, LabError, Refused
 from chaoskit.lab.journal import Journal
@@ -72,6 +72,7 @@ class Netfilter:
         self._namespaces = namespaces
         self._targets: dict[str, _Target] = {}
         self._handles: dict[str, tuple[str, ...]] = {}
+        self._gaps: set[str] = set()  # handles that did not hold through a restart of their node
         self._count = 0
         self._way: Egress | None = None
         self._owned = owned  # False: as on a kernel that knows no owners
@@ -126,7 +127,8 @@ class Netfilter:
             names = self._handles.get(handle, ())
             targets = [self._targets[name] for name in names if name in self._targets]
             held = [t for t in targets if handle in t.rules and self._is_current(t)]
-            return bool(names) and len(held) == len(names) and _seen(handle, held)
+            whole = bool(names) and len(held) == len(names) and handle not in self._gaps
+            return whole and _seen(handle, held)
 
     def join(self, handle: str) -> None:
         """Remove ours and only ours, and see that it is gone. Idempotent.
@@ -154,6 +156,28 @@ class Netfilter:
                     self._apply(handle, [new])
             finally:
                 self._forget(old)
+
+    @contextlib.contextmanager
+    def shielded(self, node: Node) -> Iterator[None]:
+        """While a node has a new namespace without rules, cut it off at its peers' ends.
+
+        What was in force for it holds meanwhile, without a gap, for ``renew`` to put back. Where a
+        peer cannot be reached there may be a gap, and ``in_force`` says so from then on.
+        """
+        with self._lock:
+            target = self._targets.get(node.name)
+            cuts = [cut for some in target.cuts.values() for cut in some] if target else []
+            handle = None
+            try:
+                mirrored = [c for cut in cuts for c in _mirrored(cut) if self._runs(c.node)]
+                handle = self.cut(mirrored) if mirrored else None
+            except LabError:
+                self._gaps.update(target.cuts if target else ())
+        try:
+            yield
+        finally:
+            if handle is not None:
+                self.join(handle)
 
     def release(self, node: Node) -> None:
         """End the node's holder; whatever was in force there is gone. Idempotent."""
@@ -251,6 +275,14 @@ class Netfilter:
         if not _seen(handle, targets):
             raise LabError("the kernel does not show the rules of the partition")
 
+    def _runs(self, node: Node) -> bool:
+        """Whether there is a namespace to speak of: a dead peer talks to nobody."""
+        try:
+            self._namespaces(node).close()
+        except LabError:
+            return False
+        return True
+
     def _is_current(self, target: _Target) -> bool:
         """Whether the node still lives in the namespace that we hold, and we hold it."""
         if not target.holder.alive():
@@ -264,6 +296,7 @@ class Netfilter:
 
     def _remove(self, handle: str) -> None:
         names = self._handles.pop(handle, ())
+        self._gaps.discard(handle)
         targets = [self._targets[name] for name in names if name in self._targets]
         targets = [target for target in targets if handle in target.rules]
         unsure = _take_out(handle, targets)
@@ -289,6 +322,16 @@ class Netfilter:
         if left:
             raise HealFailed(f"nft still shows {holder.table} of {target.node.name}")
         self._journal.undone(target.entry)
+
+
+def _mirrored(cut: Cut) -> list[Cut]:
+    """The same cut, made at the other ends of it: silently, whatever the cut itself does."""
+    turned = {Direction.SEND: Direction.RECEIVE, Direction.RECEIVE: Direction.SEND}
+    way = turned.get(cut.direction, Direction.BOTH)
+    return [
+        replace(cut, node=peer, peers=(cut.node,), direction=way, action=Action.DROP)
+        for peer in cut.peers
+    ]
 
 
 def _seen(handle: str, targets: Sequence[_Target]) -> bool:

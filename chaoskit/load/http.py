@@ -57,14 +57,16 @@ def parse_head(head: bytes) -> Answer:
 class _Connection:
     __slots__ = ("_buffer", "generation", "sock")
 
-    def __init__(self, endpoint: Endpoint, generation: int) -> None:
+    def __init__(self, endpoint: Endpoint, generation: int, within_s: float = 0.0) -> None:
         self.generation = generation
         self._buffer = b""
         family = plain.AF_INET6 if ":" in endpoint.host else plain.AF_INET
         self.sock = socket.socket(family, plain.SOCK_STREAM)
         try:
             self.sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_NODELAY, 1)
+            self.sock.settimeout(within_s or None)
             self.sock.connect((endpoint.host, endpoint.port or 80))
+            self.sock.settimeout(None)
         except BaseException:  # a timeout as well: the descriptor must not stay behind
             self.sock.close()
             raise
@@ -191,7 +193,9 @@ class Client:
                 connection = self._kept(endpoint)
             if connection is None:
                 operation.flags |= Flag.NEW_CONNECTION
-                connection = _Connection(endpoint, self._generation.get(endpoint.url, 0))
+                connection = _Connection(
+                    endpoint, self._generation.get(endpoint.url, 0), operation.connect_s
+                )
             connection.send(payload, operation)
             answer = connection.receive()
             operation.done_ns = time.monotonic_ns()

@@ -30,6 +30,7 @@ class Operation:
 
     __slots__ = (
         "attempts",
+        "connect_s",
         "dispatched",
         "done_ns",
         "epoch",
@@ -53,6 +54,7 @@ class Operation:
         self.key = key  # which register, from 1; 0 where there is none
         self.fresh = fresh  # must open a connection of its own
         self.attempts = 0
+        self.connect_s = 0.0  # patience with a connection that does not come; 0: the operation's
         self.flags = int(Flag.NONE)
         self.dispatched = False
         self.done_ns = 0  # when the answer was complete; 0: the comb takes the time itself

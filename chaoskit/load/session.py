@@ -20,8 +20,8 @@ from chaoskit.errors import BadInput
 from chaoskit.history.records import Outcome
 from chaoskit.load.comb import LATE, Comb, Dispatcher, phases
 from chaoskit.load.config import LoadConfig
+from chaoskit.load.doors import door_of
 from chaoskit.load.final import read_everything
-from chaoskit.load.frontdoor import FrontDoor
 from chaoskit.load.herald import Herald
 from chaoskit.load.operation import Operation, Verdict
 from chaoskit.load.priority import ahead_of_others, as_everybody
@@ -87,7 +87,7 @@ class LoadSession:
         _more_descriptors()
         self.config = config
         self.herald = Herald(say)
-        self.shared = Shared(config, FrontDoor(config.endpoints))
+        self.shared = Shared(config, door_of(config))
         self.recorder = Recorder(config.requests, config.strings, config.client, config.streams)
         shifts = phases(config.streams)
         self.combs = [Comb(s, i, shifts[i]) for i, s in enumerate(config.streams)]

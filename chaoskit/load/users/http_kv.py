@@ -71,6 +71,7 @@ def _statuses(name: str, value: object, default: frozenset[int]) -> frozenset[in
 
 _GOOD = frozenset(range(200, 300))
 _APPEND = Template("POST", "/log", "{token}", _GOOD)
+_APPEND_TO = replace(_APPEND, path="/log/{key}")
 _PUT = Template("PUT", "/kv/{key}", "{token}", _GOOD)
 _GET = Template("GET", "/kv/{key}", "", _GOOD | {404})  # a key that nobody has written yet
 _SCAN = Template("GET", "/log", "", _GOOD)
@@ -89,7 +90,7 @@ class HttpKv(CombUser):
                 raise BadInput(f"endpoint {endpoint.url} is not http://, all that HttpKv speaks")
         self.client = Client()
         custom = self.options.get("write")
-        write = Template.of("write", custom, _APPEND)
+        write = Template.of("write", custom, _APPEND_TO if self.shards else _APPEND)
         # A service of which only a write is known has no registers to put into.
         put = Template.of("put", self.options.get("put"), _PUT if custom is None else write)
         wanted = self.options.get("read")
