@@ -41,10 +41,11 @@ LEVELS: list[set[str]] = [
         "runfile",
         "judging",
         "comparing",
+        "exporting",
         "testing",
         "testing_faults",
     },
-    {"cli", "commands_judge", "progress", "pytest_plugin"},
+    {"cli", "commands_export", "commands_judge", "progress", "pytest_plugin"},
 ]
 STAND_ALONE = {"reference"}  # runs on a plain Python without the rest
 
