@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,18 +38,21 @@ def main(arguments: list[str]) -> int:
 def _serve(kind: str) -> int:
     import asyncio
 
-    from chaoskit.reference.defects import node_type
+    from chaoskit.reference.defects import node_type, timing_of
     from chaoskit.reference.service import NodeService, WitnessService
     from chaoskit.reference.settings import BadSettings, Settings
 
     async def run() -> None:
         service: Shell
         if kind == "witness":
-            service = WitnessService(Settings.of_witness(os.environ))
+            settings = Settings.of_witness(os.environ)
+            settings = replace(settings, timing=timing_of(settings.defect, settings.timing))
+            service = WitnessService(settings)
         elif kind in GROUPS:
             service = _member(kind)
         else:
             settings = Settings.of_node(os.environ)
+            settings = replace(settings, timing=timing_of(settings.defect, settings.timing))
             service = NodeService(settings, node_type(settings.defect))
         await service.start()
         where = f"{service.settings.bind}:{service.port}"

@@ -141,6 +141,7 @@ class Settings:
             bind=env.text("CHAOSKIT_BIND", "0.0.0.0"),  # noqa: S104 - as above
             port=env.port("CHAOSKIT_PORT"),
             timing=env.timing(),
+            defect=environment.get("CHAOSKIT_DEFECT") or None,
             state_file=environment.get("CHAOSKIT_STATE") or None,
         )
 
