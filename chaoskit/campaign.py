@@ -45,6 +45,7 @@ class RunRequest:
     out: Path = Path("reports")
     argv: tuple[str, ...] = ()
     say: Say = lambda _event, _facts: None
+    folder: Path | None = None  # of the run, where it is a cell of a matrix; made by this run
     auto: bool = False  # stop when enough is known; ``trials`` is then the cap
 
 
@@ -150,7 +151,11 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
     if request.auto and request.trials is None:
         trials = experiment.repeat.cap or AUTO_CAP
     looks = looks_up_to(trials) if auto else ()
-    run_dir = create_run_dir(request.out, experiment.name, f"{utc_label()}-{seed}")
+    run_dir = request.folder
+    if run_dir is None:
+        run_dir = create_run_dir(request.out, experiment.name, f"{utc_label()}-{seed}")
+    else:
+        (run_dir / "trials").mkdir(parents=True)
     run_id = secrets.token_hex(4)
     os.environ["CHAOSKIT_RUN"] = run_id  # every process of the run carries its mark
     journal = Journal.create(run_id)

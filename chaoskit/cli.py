@@ -19,15 +19,16 @@ import click
 
 from chaoskit import __version__
 from chaoskit.commands_judge import compare, judge, shown
-from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted, Problem
+from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted, Problem, worst_code
 
 if TYPE_CHECKING:
+    from chaoskit.campaign import RunRequest
+    from chaoskit.experiment.model import Experiment
     from chaoskit.progress import Progress
     from chaoskit.signals import Signals
 
 __all__ = ["main"]
 
-_WORST_FIRST = (5, 4, 2, 1, 3, 0)
 _FEW = """Measure what clients feel when a failover system fails over.
 
 \b
@@ -111,21 +112,24 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text")
 def validate(files: tuple[Path, ...], form: str) -> None:
     """Check experiment files: schema, names, targets. Starts nothing; says every problem."""
-    from chaoskit.experiment.loader import load_experiment
+    from chaoskit.experiment.loader import load_cells
 
     problems: list[Problem] = []
     sentences: list[str] = []
     checked = _files(files)
     for path in checked:
         try:
-            experiment = load_experiment(path)
+            cells = load_cells(path)
         except BadInput as error:
             problems += error.problems
             sentences += [] if error.problems else [str(error)]
             continue
         if form == "text":
-            steps = len(experiment.steps)
-            click.echo(f"ok {path}: {steps} step{'s' * (steps != 1)}, stack {experiment.stack}")
+            steps = len(cells[0].steps)
+            crossed = f", {len(cells)} cells" if cells[0].cell else ""
+            click.echo(
+                f"ok {path}: {steps} step{'s' * (steps != 1)}{crossed}, stack {cells[0].stack}"
+            )
     _print_problems(problems, sentences, form)
     if problems or sentences:
         sys.exit(BadInput.exit_code)
@@ -183,6 +187,8 @@ def list_(kind: str) -> None:
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="To repeat a run; printed by each.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="load.rate=50/s")
+@click.option("--cell", "cells", multiple=True, metavar="CELL", help="Of a matrix: 3, or for=2s.")
+@click.option("--plan-hash", metavar="HASH", help="Refuse to run anything but this plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json instead of a line.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def run(
@@ -192,38 +198,54 @@ def run(
     seed: int | None,
     out: Path,
     overrides: tuple[str, ...],
+    cells: tuple[str, ...],
+    plan_hash: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Run experiments: start the stack, break it under load, measure, judge, report."""
-    from chaoskit.experiment.loader import load_experiment
+    from chaoskit.experiment.loader import load_cells
     from chaoskit.progress import progress
     from chaoskit.signals import Signals
 
     changes = _changes(overrides)
-    loaded = [load_experiment(path, overrides=changes) for path in _files(files)]
+    loaded = [load_cells(path, overrides=changes) for path in _files(files)]
     from chaoskit.campaign import RunRequest
+    from chaoskit.crossing import chosen_cells
+    from chaoskit.plan import check_hash
 
+    chosen = [chosen_cells(all_cells, cells) for all_cells in loaded]
     auto = trials == "auto"
     fixed = trials if isinstance(trials, int) else None
     codes: list[int] = []
     signals = Signals()
     with signals.installed(), progress(quiet=quiet) as say:
-        for experiment in loaded:
-            request = RunRequest(
-                experiment, lab, fixed, seed, out, ("chaoskit", *sys.argv[1:]), say, auto=auto
-            )
-            codes.append(_run_one(request, signals, say, as_json))
+        for all_cells, some in zip(loaded, chosen, strict=True):
+            argv = ("chaoskit", *sys.argv[1:])
+            request = RunRequest(some[0][1], lab, fixed, seed, out, argv, say, auto=auto)
+            check_hash(plan_hash, [cell for _, cell in some], request)
+            codes.append(_run_one(request, some, len(all_cells), signals, say, as_json))
             if codes[-1] >= 128:
                 break
-    sys.exit(_worst(codes))
+    sys.exit(worst_code(codes))
 
 
-def _run_one(request: object, signals: Signals, say: Progress, as_json: bool) -> int:
-    from chaoskit.campaign import RunRequest, run_experiment
+def _run_one(
+    request: RunRequest,
+    cells: Sequence[tuple[int, Experiment]],
+    all_of_them: int,
+    signals: Signals,
+    say: Progress,
+    as_json: bool,
+) -> int:
+    from chaoskit.campaign import run_experiment
+    from chaoskit.crossing import run_matrix
 
-    assert isinstance(request, RunRequest)  # noqa: S101 - narrows for the lazy import
     try:
+        if request.experiment.cell:
+            crossed = run_matrix(request, cells, all_of_them, signals)
+            say.result(crossed.result.model_dump_json(indent=1) if as_json else crossed.line())
+            return crossed.result.exit_code
         outcome = run_experiment(request, signals)
     except ChaoskitError as error:
         say.line(f"{request.experiment.name}: {error}")
@@ -241,13 +263,6 @@ def _changes(overrides: Sequence[str]) -> dict[str, str]:
             raise BadInput(f"--set {text}: write it as path=value, e.g. --set load.rate=50/s")
         changes[path] = value
     return changes
-
-
-def _worst(codes: Sequence[int]) -> int:
-    signalled = [code for code in codes if code >= 128]
-    if 5 not in codes and signalled:
-        return signalled[0]
-    return next((code for code in _WORST_FIRST if code in codes), 4)
 
 
 cli.add_command(judge)

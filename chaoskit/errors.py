@@ -27,7 +27,10 @@ __all__ = [
     "NotInjected",
     "Problem",
     "Refused",
+    "worst_code",
 ]
+
+_WORST_FIRST = (5, 4, 2, 1, 3, 0)
 
 
 @dataclass(frozen=True, order=True)
@@ -93,3 +96,11 @@ class Interrupted(ChaoskitError):
         self.signum = signum
         self.exit_code = 128 + signum
         super().__init__(f"interrupted by signal {signum}")
+
+
+def worst_code(codes: Sequence[int]) -> int:
+    """The exit code over several experiments: a signal's, unless something may still be broken."""
+    signalled = [code for code in codes if code >= 128]
+    if 5 not in codes and signalled:
+        return signalled[0]
+    return next((code for code in _WORST_FIRST if code in codes), 4)

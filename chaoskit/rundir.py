@@ -13,7 +13,7 @@ from chaoskit.errors import BadInput, ChaoskitError
 __all__ = ["create_run_dir", "read_json", "trial_folder", "trial_folders", "write_atomically"]
 
 
-def create_run_dir(out: Path, experiment: str, label: str) -> Path:
+def create_run_dir(out: Path, experiment: str, label: str, *, inside: str = "trials") -> Path:
     """Make the run's directory, new and empty, and point ``latest`` at it.
 
     Raises ``ChaoskitError`` with one sentence where it cannot be made.
@@ -24,7 +24,7 @@ def create_run_dir(out: Path, experiment: str, label: str) -> Path:
         _keep_out_of_git(out)
         folder = _unused(parent, label)
         folder.mkdir(mode=0o755)
-        (folder / "trials").mkdir()
+        (folder / inside).mkdir()
         link = parent / f".latest-{os.getpid()}"
         link.unlink(missing_ok=True)
         link.symlink_to(folder.name)

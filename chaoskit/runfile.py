@@ -52,6 +52,8 @@ class RunFile(BaseModel):
     source: str  # the experiment file, as it was
     source_path: str
     overrides: Mapping[str, str] = {}
+    cell: Mapping[str, str] = {}  # of a matrix: axis → value
+    plan: str = ""  # hash of what was planned, as ``chaoskit plan`` prints it
     stack: str
     thresholds: tuple[ThresholdFact, ...]
     baseline_s: float
@@ -101,6 +103,7 @@ class RunFile(BaseModel):
             source=experiment.source,
             source_path=str(experiment.path),
             overrides=dict(experiment.overrides),
+            cell=dict(experiment.cell),
             stack=stack.name,
             thresholds=tuple(
                 ThresholdFact(text=t.text, line=t.line, because=t.because)

@@ -26,6 +26,7 @@ LEVELS: list[set[str]] = [
         "choosing",
         "trial",
         "campaign",
+        "crossing",
         "report",
         "runfile",
         "judging",
