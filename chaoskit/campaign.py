@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaoskit import __version__
-from chaoskit.choosing import Choice, build_lab, choose_lab
+from chaoskit.choosing import Choice, build_lab, choose_lab, refuse_unmet
 from chaoskit.clock import NS, now_ns, utc_label
 from chaoskit.contracts import Lab
 from chaoskit.errors import ChaoskitError, HealFailed
@@ -142,6 +142,7 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
     experiment = request.experiment
     stack = load_stack(experiment.stack)
     choice = choose_lab(request.lab, stack)
+    refuse_unmet(choice, (step.fault for step in experiment.steps))
     for healed in heal():  # a run that died on this machine must not disturb this one
         request.say("incident", {"sentence": f"left by an earlier run: {healed}"})
     seed = request.seed if request.seed is not None else experiment.seed

@@ -15,8 +15,10 @@ from chaoskit.contracts import Node
 
 __all__ = [
     "CAPABILITIES",
+    "LINK_NEEDS",
     "Action",
     "Clocked",
+    "Connections",
     "Cut",
     "Cuts",
     "Direction",
@@ -71,16 +73,30 @@ class Action(StrEnum):
 
     DROP = "drop"  # silence
     REJECT = "reject"  # TCP reset, ICMP administratively prohibited
+    UNREACHABLE = "unreachable"  # ICMP host unreachable, as a router with no way on answers
+
+
+class Connections(StrEnum):
+    """Which connections a cut is about. TCP's: other protocols have none and are left alone."""
+
+    ALL = "all"  # every packet, of any protocol
+    NEW = "new"  # none can be opened; those that are open go on
+    ESTABLISHED = "established"  # those open before go silent; new ones work: half-open
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Packets between ``node`` and every address of ``peers``; applied in node's namespace."""
+    """Packets between ``node`` and every address of ``peers``; applied in node's namespace.
+
+    ``share``: which part of them, drawn anew for each packet; 1.0 is all.
+    """
 
     node: Node
     peers: tuple[Node, ...]
     direction: Direction = Direction.BOTH
     action: Action = Action.DROP
+    connections: Connections = Connections.ALL
+    share: float = 1.0
 
 
 @runtime_checkable
@@ -96,6 +112,9 @@ class Cuts(Protocol):
     def join(self, handle: str) -> None:
         """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
 
+
+LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
+"""Capabilities whose bite is felt between two nodes, not only by an observer."""
 
 CAPABILITIES: Mapping[str, type] = {"kill": Kills, "cut": Cuts, "pause": Pauses}
 """Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""

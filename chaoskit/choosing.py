@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from chaoskit.contracts import Lab
+from chaoskit.contracts import FaultModel, Lab
 from chaoskit.errors import Refused
 from chaoskit.stack.model import Stack
 
 if TYPE_CHECKING:
     from chaoskit.lab.journal import Journal
 
-__all__ = ["LAB_NAMES", "Choice", "build_lab", "choose_lab"]
+__all__ = ["LAB_NAMES", "Choice", "build_lab", "choose_lab", "refuse_unmet"]
 
 LabName = Literal["auto", "docker", "sandbox"]
 LAB_NAMES: tuple[LabName, ...] = ("auto", "docker", "sandbox")
@@ -60,12 +61,27 @@ def _no_sandbox(stack: Stack) -> str | None:
     return "\n".join(stack.sandbox_refusals) or None
 
 
-def build_lab(choice: Choice, stack: Stack, run_id: str, run_dir: Path, journal: Journal) -> Lab:
-    """The lab of a trial, not yet up."""
+def refuse_unmet(choice: Choice, faults: Iterable[FaultModel]) -> None:
+    """Raises ``Refused`` where the lab or this machine cannot do what a fault needs."""
+    from chaoskit.lab.needs import unmet
+
+    kind = _lab_class(choice)
+    lacking = dict.fromkeys(sentence for fault in faults if (sentence := unmet(fault, kind)))
+    if lacking:
+        raise Refused("\n".join(lacking))
+
+
+def _lab_class(choice: Choice) -> type:
     if choice.name == "docker":
         from chaoskit.lab.docker import DockerLab
 
-        return DockerLab(stack, run_id, run_dir, journal)
+        return DockerLab
     from chaoskit.lab.sandbox import SandboxLab
 
-    return SandboxLab(stack, run_id, run_dir, journal)
+    return SandboxLab
+
+
+def build_lab(choice: Choice, stack: Stack, run_id: str, run_dir: Path, journal: Journal) -> Lab:
+    """The lab of a trial, not yet up."""
+    lab: Lab = _lab_class(choice)(stack, run_id, run_dir, journal)
+    return lab

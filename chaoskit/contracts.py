@@ -136,6 +136,12 @@ class Dial:
     ``read`` "answer": bytes came back, not only a hang-up; "close": the other end hung up after
     its answer. At least ``min_bytes`` came. And the whole took less than ``slow_s`` seconds plus
     ``slow_byte_s`` for each byte of the answer, where either is set.
+
+    ``how`` "kept": a connection that was opened once goes on being acknowledged, byte by byte, by
+    the other end's kernel. "datagram": ``size`` datagrams sent from source to target were all
+    heard by an observer there; one way only, and no port of the target is involved. "transfer":
+    ``size`` bytes sent from source to target were all received by an observer there. "name":
+    ``address`` is a name, which the source has to resolve.
     """
 
     source: str
@@ -147,6 +153,8 @@ class Dial:
     min_bytes: int = 0
     slow_s: float = 0.0
     slow_byte_s: float = 0.0
+    how: Literal["connect", "kept", "datagram", "transfer", "name"] = "connect"
+    size: int = 1
     patience_s: float = 0.2  # below TCP's first retransmission: silence is told from slowness
 
 
@@ -169,6 +177,8 @@ class Hold:
     acknowledged_ns: int
     verified_ns: int | None  # read back from kernel or engine; None: could not be verified
     dials: tuple[Dial, ...] = ()  # empty: nothing is supposed to bite (noop)
+    spared: tuple[Dial, ...] = ()  # must work while it is on: it hits no more than it should
+    lost_share: float | None = None  # of the datagrams of ``dials``: how many it should lose
     detail: str = ""  # one phrase for the report: "a (198.18.0.2) cut from b, witness, client"
     heal_commanded_ns: int | None = None  # set by the fault while it heals
     healed_ns: int | None = None  # undo read back from kernel or engine
@@ -210,9 +220,20 @@ class FaultModel(BaseModel):
         """Further selectors to resolve at injection, by field name."""
         return {}
 
+    def features(self) -> frozenset[str]:
+        """What it needs of the machine beyond the lab's capabilities (``lab.needs``): "netem"."""
+        return frozenset()
+
     def claims(self) -> frozenset[Claim]:
         """What it uses of each target; steps that collide are refused when the file is read."""
         return frozenset()
+
+    def rehearse(self, lab: Lab, targets: Targets) -> tuple[Dial, ...]:  # noqa: ARG002
+        """Dials that must have worked once before the fault comes, or they would prove nothing.
+
+        Named are those of the hold to come, ``dials`` and ``spared``, that need it.
+        """
+        return ()
 
     def prepare(self, lab: Lab) -> None:
         """Start what injecting will need, after the lab is up and before anything is timed."""

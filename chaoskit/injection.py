@@ -5,23 +5,25 @@ The undo itself belongs to the lab's primitives and the fault; what is here is t
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 
-from chaoskit.capabilities import CAPABILITIES
-from chaoskit.clock import now_ns
-from chaoskit.contracts import Fault, Lab, Targets
+from chaoskit.clock import now_ns, wait_until
+from chaoskit.contracts import Dial, Fault, Lab, Targets
 from chaoskit.errors import ChaoskitError, HealFailed, LabError, NotInjected
 from chaoskit.experiment.collisions import clash
 from chaoskit.experiment.model import Experiment, Step
 from chaoskit.history.history import FaultRecord
 from chaoskit.instruments import DialBoard, RoleBoard
+from chaoskit.lab.needs import unmet
 from chaoskit.running import Running
 from chaoskit.selectors import select
 
 __all__ = ["Injector"]
 
 _LOOK_EVERY_NS = 500_000_000
+_REHEARSAL_S = 0.3  # sound dials take milliseconds; the fault is late by as much
 _SHORTEST_NS = 20_000_000  # silence for less is no evidence: a sound node may take as long
 
 
@@ -52,9 +54,9 @@ class Injector:
         """Resolve the targets of step ``index`` now, and put its fault in force."""
         step = self._experiment.steps[index]
         fault: Fault = step.fault  # type: ignore[assignment]  # every registered one has inject
-        for need in step.fault.needs:
-            if not isinstance(self._lab, CAPABILITIES[need]):
-                raise LabError(f"the {self._lab.name} lab cannot '{need}'")
+        lacking = unmet(step.fault, self._lab)
+        if lacking is not None:
+            raise LabError(lacking)
         roles = self._roles.roles()
         limit = self._experiment.max_targets
         nodes = select(step.target, self._lab, roles, self._rng, max_targets=limit)
@@ -66,16 +68,36 @@ class Injector:
         self._refuse_collision(step, names)
         self._say("fault", {"fault": fault.kind, "nodes": list(names)})
         self._look_at_others(names)
-        context = fault.inject(self._lab, Targets(nodes, others))
+        targets = Targets(nodes, others)
+        worked = self._rehearse(step, targets)
+        context = fault.inject(self._lab, targets)
         hold = context.__enter__()
         self._adopt(names)
         now_running = {node.name: self._lab.identity(node) for node in nodes}
         params = step.fault.model_dump(mode="json", by_alias=True)
         run = Running(index, step, context, hold, names, now_running, params=params)
         self._running.append(run)
-        self._dials.watch(hold.dials)
+        # What did not work before proves nothing by working or not working now.
+        run.spared = tuple(dial for dial in hold.spared if dial in worked)
+        self._dials.watch((*hold.dials, *run.spared))
+        self._dials.restart((*hold.dials, *run.spared))
         if hold.verified_ns is None:
             run.problem = f"{fault.kind} could not be verified: {hold.detail}"
+
+    def _rehearse(self, step: Step, targets: Targets) -> frozenset[Dial]:
+        """Try the dials that must work beforehand; those that did, none of them tried for long."""
+        dials = step.fault.rehearse(self._lab, targets)
+        if not dials:
+            return frozenset()
+        self._dials.watch(dials)
+        self._dials.restart(dials)
+
+        def look() -> bool:
+            self._dials.pump()
+            return self._dials.spared_ns(dials) is not None
+
+        wait_until(look, within_s=_REHEARSAL_S, every_s=0.001)
+        return frozenset(d for d in dials if self._dials.spared_ns([d]) is not None)
 
     def heal(self, index: int) -> None:
         """End the fault of step ``index`` if it is on. Raises ``HealFailed``."""
@@ -133,12 +155,14 @@ class Injector:
         if not dials:
             return
         if run.active and run.bitten_ns is None:
-            run.bitten_ns = self._dials.failed_ns(dials, run.hold.commanded_ns)
+            failed_ns = self._dials.failed_ns(dials, run.hold.commanded_ns)
+            spared = not run.spared or self._dials.spared_ns(run.spared) is not None
+            run.bitten_ns = failed_ns if spared else None
         if not run.active and run.felt_healed_ns is None:
             since = run.hold.heal_commanded_ns or run.hold.commanded_ns
             run.felt_healed_ns = self._dials.opened_ns(dials, since)
             if run.felt_healed_ns is not None:
-                self._dials.forget(dials)
+                self._dials.forget((*dials, *run.spared))
 
     def _refuse_collision(self, step: Step, names: tuple[str, ...]) -> None:
         """Two faults that want the same of one node: known for certain only now."""
@@ -192,13 +216,41 @@ class Injector:
             silent = self._dials.unanswered(run.hold.dials, run.hold.acknowledged_ns)
             run.bitten_ns = now_ns() if silent else None
         if run.owes_a_bite() and run.bitten_ns is None:
+            run.problem = run.problem or self._hit_too_much(run)
             seen = self._dials.outcomes(run.hold.dials) or "no port is known to dial"
             run.problem = run.problem or (
                 f"{run.step.fault.kind} was not seen to bite while it was on ({seen})"
             )
+        self._count_losses(run)
         run.active = False
-        self._dials.restart(run.hold.dials)
+        self._dials.restart((*run.hold.dials, *run.spared))
         run.context.__exit__(None, None, None)
         self._adopt(run.nodes)
         if run.hold.verified_ns is None and run.problem is None:
             run.problem = f"{run.step.fault.kind} did not hold for its window: {run.hold.detail}"
+
+    def _hit_too_much(self, run: Running) -> str | None:
+        """That something did not work which this fault is to spare; None if all of it did."""
+        if not run.spared or self._dials.spared_ns(run.spared) is not None:
+            return None
+        failed = [dial for dial in run.spared if self._dials.spared_ns([dial]) is None]
+        seen = self._dials.outcomes(failed)
+        return f"{run.step.fault.kind} was not seen to spare what it should ({seen})"
+
+    def _count_losses(self, run: Running) -> None:
+        """Say what share of the observer's datagrams was lost, and whether that is what was asked.
+
+        Each is lost or not, independently: five standard deviations of the binomial, and at least
+        two per cent for a machine that is busy, are allowed.
+        """
+        share = run.hold.lost_share
+        lost, sent = self._dials.lost(run.hold.dials)
+        if share is None or not sent:
+            return
+        run.hold.detail += f"; {lost} of the observer's {sent} datagrams were lost"
+        allowed = max(0.02, 5 * math.sqrt(share * (1 - share) / sent))
+        if abs(lost / sent - share) > allowed:
+            run.problem = run.problem or (
+                f"{run.step.fault.kind} lost {lost / sent:.0%} of {sent} datagrams, not "
+                f"{share:.0%} of them"
+            )

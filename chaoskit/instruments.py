@@ -16,6 +16,8 @@ from chaoskit.contracts import Child, Dial, Lab
 __all__ = ["DialBoard", "RoleBoard", "Ticker"]
 
 DIAL_EVERY_NS = 20_000_000
+_TRANSFER_EVERY_NS = 400_000_000  # it takes a share of the link from those who need it
+_TWO_ENDS = ("datagram", "transfer")
 
 
 @dataclass
@@ -73,10 +75,20 @@ class _Line:
 
     dial: Dial
     asked: int | None = None  # id of the question under way
+    spared_ns: int | None = None  # first success that was asked after ``restart``
+    since_ns: int = 0  # when ``restart`` was
+    sent: int = 0  # datagrams since then, and how many of them were heard
+    heard: int = 0
     next_ns: int = 0
     last: str | None = None
     failed_ns: int | None = None  # first failure asked after the fault was acknowledged
     opened_ns: int | None = None  # first success asked after the heal
+
+
+def _route(dial: Dial) -> str:
+    """Who asks whom, for a sentence."""
+    way = f"{dial.source} to {dial.target}"
+    return f"{way}:{dial.port}" if dial.how in ("connect", "name") else f"{way} ({dial.how})"
 
 
 @dataclass
@@ -85,22 +97,34 @@ class DialBoard:
 
     lab: Lab
     children: dict[str, Child] = field(default_factory=dict)
+    _ports: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    _who: dict[str, str | None] = field(default_factory=dict)
     _lines: dict[Dial, _Line] = field(default_factory=dict)
     _sent: dict[int, tuple[_Line, int]] = field(default_factory=dict)
     _count: int = 0
 
     def prepare(self, sources: Sequence[str]) -> None:
-        """Start a dial child in each node's namespace before anything is timed."""
-        for name in sources:
-            if name not in self.children:
-                node = self.lab.node(name)
-                self.children[name] = self.lab.spawn(node, ["python", "-m", "chaoskit.probes.dial"])
+        """Start a dial child in each node's namespace before anything is timed.
+
+        A node that was started again since may have another network: its child is replaced.
+        """
+        for name in dict.fromkeys(sources):
+            node = self.lab.node(name)
+            who = self.lab.identity(node)
+            if name in self.children and (who is None or who == self._who[name]):
+                continue
+            if name in self.children:
+                self.children.pop(name).close()
+                self._ports.pop(name, None)
+            self.children[name] = self.lab.spawn(node, ["python", "-m", "chaoskit.probes.dial"])
+            self._who[name] = who
 
     def watch(self, dials: Sequence[Dial]) -> None:
         """Repeat these from now on. Raises ``LabError`` if a source has no child."""
         self.prepare([dial.source for dial in dials])
+        self.prepare([dial.target for dial in dials if dial.how in _TWO_ENDS])
         for dial in dials:
-            self._lines[dial] = _Line(dial)
+            self._lines.setdefault(dial, _Line(dial))
 
     def forget(self, dials: Sequence[Dial]) -> None:
         """Repeat these no longer."""
@@ -109,10 +133,13 @@ class DialBoard:
 
     def pump(self) -> None:
         """Read answers and ask what is due. Never waits."""
-        for child in self.children.values():
+        for name, child in self.children.items():
             while (message := child.receive(0.0)) is not None:
-                self._take(message)
+                self._hear(name, message)
         now = now_ns()
+        for number, (line, asked_ns) in list(self._sent.items()):
+            if line.dial.how == "datagram" and now - asked_ns > line.dial.patience_s * NS:
+                self._take({"id": number, "outcome": "silent", "done_ns": now})
         for line in self._lines.values():
             if line.asked is None and now >= line.next_ns:
                 self._ask(line, now)
@@ -124,6 +151,16 @@ class DialBoard:
     def opened_ns(self, dials: Sequence[Dial], since_ns: int) -> int | None:
         """When the last of the dials worked, of those asked after ``since_ns``."""
         return self._all(dials, "opened_ns", since_ns)
+
+    def spared_ns(self, dials: Sequence[Dial]) -> int | None:
+        """When the last of the dials worked, of those asked since ``restart``; None: not all."""
+        return self._all(dials, "spared_ns", 0)
+
+    def lost(self, dials: Sequence[Dial]) -> tuple[int, int]:
+        """How many datagrams of these were lost since ``restart``, of how many."""
+        lines = [self._lines[dial] for dial in dials if dial in self._lines]
+        sent = sum(line.sent for line in lines)
+        return sent - sum(line.heard for line in lines), sent
 
     def unanswered(self, dials: Sequence[Dial], since_ns: int) -> bool:
         """Whether nothing that was asked after ``since_ns`` has worked, and some of it waits.
@@ -141,12 +178,14 @@ class DialBoard:
         """Forget what was seen, before a fault or before its heal."""
         for dial in dials:
             line = self._lines[dial]
-            line.failed_ns = line.opened_ns = None
+            line.failed_ns = line.opened_ns = line.spared_ns = None
+            line.sent = line.heard = 0
+            line.since_ns = now_ns()
 
     def outcomes(self, dials: Sequence[Dial]) -> str:
         """The last outcome of each dial, for a sentence."""
         return ", ".join(
-            f"{d.source} to {d.target}:{d.port} {self._lines[d].last or 'no answer yet'}"
+            f"{_route(d)} {self._lines[d].last or 'no answer yet'}"
             for d in dials
             if d in self._lines
         )
@@ -158,25 +197,51 @@ class DialBoard:
         return max(moments, default=None)
 
     def _ask(self, line: _Line, now: int) -> None:
+        port = line.dial.port
+        if line.dial.how in _TWO_ENDS:
+            ports = self._ports.get(line.dial.target)
+            if ports is None:
+                return  # the child there is still starting
+            port = ports["udp" if line.dial.how == "datagram" else "tcp"]
         self._count += 1
         line.asked = self._count
         self._sent[self._count] = (line, now)
         asked = asdict(line.dial)
         del asked["source"], asked["target"]
         asked["timeout_s"] = asked.pop("patience_s")
+        asked["port"] = port
         self.children[line.dial.source].send({"id": self._count, **asked})
+
+    def _hear(self, name: str, message: Mapping[str, Any]) -> None:
+        if message.get("event") == "ready" and "udp" in message:
+            self._ports[name] = {key: int(message[key]) for key in ("udp", "tcp")}
+        elif message.get("event") == "heard":
+            line, _ = self._sent.get(int(message["id"]), (None, 0))
+            if line is not None:
+                word = "open" if message["n"] >= line.dial.size else "lossy"
+                self._take({**message, "outcome": word})
+        else:
+            self._take(message)
 
     def _take(self, message: Mapping[str, Any]) -> None:
         known = self._sent.pop(int(message.get("id", 0)), None)
         if known is None:
             return
-        line, _asked_ns = known
+        line, asked_ns = known
         line.asked = None
-        line.next_ns = now_ns() + DIAL_EVERY_NS
+        line.next_ns = now_ns() + (_TRANSFER_EVERY_NS if line.dial.how == "transfer" else 0)
+        line.next_ns += DIAL_EVERY_NS
+        if "outcome" not in message:  # the child could not make sense of it
+            return
         line.last = str(message["outcome"])
         done = int(message["done_ns"])
+        if line.dial.how == "datagram" and asked_ns >= line.since_ns:
+            line.sent += line.dial.size
+            line.heard += int(message.get("n", 0))
         if line.last == "open":
             line.opened_ns = line.opened_ns or done
+            if asked_ns >= line.since_ns:
+                line.spared_ns = line.spared_ns or done
         else:
             line.failed_ns = line.failed_ns or done
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from chaoskit.contracts import Hold
+from chaoskit.contracts import Dial, Hold
 from chaoskit.experiment.model import Step
 from chaoskit.history.history import FaultRecord
 
@@ -28,6 +28,7 @@ class Running:
     felt_healed_ns: int | None = None
     problem: str | None = None
     params: Mapping[str, object] = field(default_factory=dict)
+    spared: tuple[Dial, ...] = ()  # those of the hold that worked before the fault came
 
     def owes_a_bite(self) -> bool:
         """Whether somebody outside of the node must feel it while it is on."""

@@ -61,25 +61,42 @@ def _one_turn(
 ) -> None:
     if felt is not None:
         _require(_becomes(lambda: not felt()), f"nothing is felt before the fault, {turn}")
+    rehearsed = fault.rehearse(lab, targets)
+    board.watch(rehearsed)
+    board.restart(rehearsed)
+    ready = _becomes(lambda: board.spared_ns(rehearsed) is not None or not rehearsed, board)
+    seen = board.outcomes(rehearsed)
+    _require(ready, f"what is tried later works before the fault, {turn}; it saw: {seen}")
     began = now_ns()
     with cast("Fault", fault).inject(lab, targets) as hold:
         _check_hold(hold, began, turn)
         shown = bool(hold.dials) or felt is not None or not fault.needs
         _require(shown, "the fault names a dial that shows its bite")
         if hold.dials:
-            with _watching(board, hold.dials):
-                since = hold.commanded_ns
-                bites = _becomes(lambda: board.failed_ns(hold.dials, since) is not None, board)
-                seen = board.outcomes(hold.dials)
+            board.watch((*hold.dials, *hold.spared))
+            board.restart((*hold.dials, *hold.spared))
+            since = hold.commanded_ns
+            bites = _becomes(
+                lambda: board.failed_ns(hold.dials, since) is not None, board, hold.tend
+            )
+            seen = board.outcomes(hold.dials)
             _require(bites, f"an observer feels the fault, {turn}; it saw: {seen}")
+            spares = _becomes(
+                lambda: not hold.spared or board.spared_ns(hold.spared) is not None,
+                *(board, hold.tend),
+            )
+            seen = board.outcomes(hold.spared)
+            _require(spares, f"the fault spares what it says it does, {turn}; it saw: {seen}")
         if felt is not None:
             _require(_becomes(felt), f"the caller's observer feels the fault, {turn}")
     _require(hold.verified_ns is not None, f"the fault held until it was healed, {turn}")
     healed = hold.healed_ns is not None and hold.heal_commanded_ns is not None
     _require(healed, f"the heal was read back, {turn}")
-    with _watching(board, hold.dials):
-        well = _becomes(lambda: _all_well(board, hold.dials), board)
-        seen = board.outcomes(hold.dials)
+    everything = (*hold.dials, *hold.spared)
+    with _watching(board, everything):
+        board.restart(everything)
+        well = _becomes(lambda: _all_well(board, everything), board)
+        seen = board.outcomes(everything)
     _require(well, f"everything works again after the heal, {turn}; an observer saw: {seen}")
     if felt is not None:
         _require(_becomes(lambda: not felt()), f"nothing is felt after the heal, {turn}")
@@ -126,8 +143,14 @@ def _all_well(board: DialBoard, dials: Sequence[Dial]) -> bool:
     return all(at is not None and now_ns() - at > _WELL_S * 1e9 for at in opened)
 
 
-def _becomes(look: Callable[[], bool], board: DialBoard | None = None) -> bool:
+def _becomes(
+    look: Callable[[], bool],
+    board: DialBoard | None = None,
+    tend: Callable[[], bool] | None = None,
+) -> bool:
     def pumped() -> bool | None:
+        if tend is not None:
+            tend()
         if board is not None:
             board.pump()
         return look() or None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit.breaking import Breaking
-from chaoskit.capabilities import Clocked
+from chaoskit.capabilities import LINK_NEEDS, Clocked
 from chaoskit.children import load_config, probe_config
 from chaoskit.clock import NS, MonotonicClock, now_ns, wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
@@ -219,7 +219,7 @@ class _Trial:
         if not any(step.fault.needs for step in self.experiment.steps):
             return []
         sources = [OBSERVER]
-        if any("cut" in step.fault.needs for step in self.experiment.steps):
+        if any(step.fault.needs & LINK_NEEDS for step in self.experiment.steps):
             sources += [CLIENT, *(node.name for node in self.lab.nodes())]
         return sources
 

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar, cast
+from typing import ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from chaoskit.capabilities import Action, Cut, Cuts, Direction
-from chaoskit.clock import now_ns
-from chaoskit.contracts import Dial, FaultModel, Hold, Lab, Node, Targets
-from chaoskit.faults.dials import dial
+from chaoskit.capabilities import Action, Connections, Cut, Direction
+from chaoskit.contracts import CLIENT, OBSERVER, Dial, FaultModel, Hold, Lab, Targets
+from chaoskit.errors import LabError
+from chaoskit.faults.cutting import EVERYBODY, cuts_from, held, prove, said
+from chaoskit.faults.grudges import Shape, between, grudge
 
 __all__ = ["Partition"]
 
-EVERYBODY = "everybody"
-"""All other services and the client; not the observer, which must go on seeing all sides."""
-
 
 class Partition(FaultModel):
-    """Cuts the target from ``from``: both ways or one way, silently or with a refusal."""
+    """Cuts the target from ``from``, groups from each other, or all targets in a known shape."""
 
     kind: ClassVar[str] = "partition"
     needs: ClassVar[frozenset[str]] = frozenset({"cut"})
@@ -33,18 +31,41 @@ class Partition(FaultModel):
     from_: tuple[str, ...] = Field(
         (EVERYBODY,),
         alias="from",
+        min_length=1,
         description="The other side: services, roles, 'client', or 'everybody' (all other "
         "services and the client; never the observer unless it is named).",
         examples=[["backup", "witness"], ["client"]],
+    )
+    groups: tuple[tuple[str, ...], ...] = Field(
+        (),
+        description="Instead of 'from': groups that cannot see each other. Whoever is named must "
+        "be a target too, or the client; whoever is in no group sees everybody.",
+        examples=[[["node-a", "node-b"], ["node-c", "client"]]],
+    )
+    shape: Shape | None = Field(
+        None,
+        title="Shape",
+        description="Instead of 'from': 'bridge' (two halves of the targets that only one node in "
+        "the middle sees) or 'majorities-ring' (each sees a majority, no two the same one).",
+        examples=["bridge", "majorities-ring"],
     )
     direction: Direction = Field(
         Direction.BOTH,
         description="'both', or one way as seen from the target: 'receive' (it hears nothing, "
         "its own packets leave) or 'send' (it hears everything, nothing leaves).",
+        examples=["receive"],
     )
     action: Action = Field(
         Action.DROP,
-        description="'drop' (silence) or 'reject' (TCP reset, ICMP prohibited).",
+        description="'drop' (silence), 'reject' (TCP reset, ICMP prohibited) or 'unreachable' "
+        "(ICMP host unreachable, as a router with no way on answers).",
+        examples=["reject"],
+    )
+    connections: Connections = Field(
+        Connections.ALL,
+        description="'all', or of TCP alone: 'new' (none can be opened, open ones go on) or "
+        "'established' (those open before go silent, new ones work: half-open).",
+        examples=["established"],
     )
 
     @field_validator("from_", mode="before")
@@ -52,52 +73,67 @@ class Partition(FaultModel):
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
+    @field_validator("groups")
+    @classmethod
+    def _two_groups(cls, value: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        if len(value) == 1 or not all(value):
+            raise ValueError("give two groups or more, none of them empty")
+        words = [word for group in value for word in group]
+        twice = next((word for word in words if words.count(word) > 1), None)
+        if twice is not None:
+            raise ValueError(f"'{twice}' is in two groups: it cannot be on both sides")
+        return value
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        given = [
+            name
+            for name, is_given in (
+                ("from", self.from_ != (EVERYBODY,)),
+                ("groups", bool(self.groups)),
+                ("shape", self.shape is not None),
+            )
+            if is_given
+        ]
+        if len(given) > 1:
+            raise ValueError(f"give either {given[0]} or {given[1]}: each says who is cut off")
+        if given in (["groups"], ["shape"]) and self.direction is not Direction.BOTH:
+            raise ValueError(f"{given[0]} cut both ways; direction goes with 'from'")
+        return self
+
     def selectors(self) -> Mapping[str, tuple[str, ...]]:
-        """The other side is resolved when the fault is injected."""
-        return {} if self.from_ == (EVERYBODY,) else {"from": self.from_}
+        """The other side, and groups, are resolved when the fault is injected."""
+        if self.groups:
+            return {f"groups[{i}]": words for i, words in enumerate(self.groups)}
+        return {} if self.from_ == (EVERYBODY,) or self.shape else {"from": self.from_}
+
+    def rehearse(self, lab: Lab, targets: Targets) -> tuple[Dial, ...]:
+        """Everything that is tried while it is on."""
+        fails, works = prove(lab, self._cuts(lab, targets))
+        return (*fails, *works)
 
     @contextmanager
     def inject(self, lab: Lab, targets: Targets) -> Iterator[Hold]:
-        """Cut every target from the others; verified by reading the rules back."""
+        """Cut whoever is to be cut off; verified by reading the rules back."""
         cuts = self._cuts(lab, targets)
-        lab_cuts = cast("Cuts", lab)
-        dials = tuple(d for cut in cuts for peer in cut.peers for d in self._proof(cut.node, peer))
-        hold = Hold(now_ns(), 0, None, dials, detail=self._say(cuts))
-        handle = lab_cuts.cut(cuts)
-        try:
-            hold.acknowledged_ns = now_ns()
-            hold.verified_ns = now_ns() if lab_cuts.in_force(handle) else None
-            hold.in_force = lambda: lab_cuts.in_force(handle)
+        if not cuts:
+            raise LabError("the partition would cut nobody off: the target is all there is")
+        with held(lab, cuts, prove(lab, cuts), said(cuts)) as hold:
             yield hold
-            if not lab_cuts.in_force(handle):
-                hold.verified_ns = None  # it did not hold for its window: healed by somebody else
-                hold.detail += "; the rules were gone before the heal"
-        finally:
-            hold.heal_commanded_ns = now_ns()
-            lab_cuts.join(handle)
-            hold.healed_ns = now_ns()
 
     def _cuts(self, lab: Lab, targets: Targets) -> tuple[Cut, ...]:
-        cuts = []
-        for node in targets.nodes:
-            if "from" in targets.others:
-                peers = tuple(n for n in targets["from"] if n.name != node.name)
-            else:
-                others = tuple(n for n in lab.nodes() if n.name != node.name)
-                peers = (*others, lab.node("client"))
-            cuts.append(Cut(node, peers, self.direction, self.action))
-        return tuple(cuts)
-
-    def _proof(self, node: Node, peer: Node) -> tuple[Dial, ...]:
-        """One dial for each pair. TCP needs both ways, so one cut direction stops the handshake.
-
-        From the peer to the target where the target listens, else the other way round.
-        """
-        return dial(peer, node) or dial(node, peer)
-
-    def _say(self, cuts: tuple[Cut, ...]) -> str:
-        parts = [
-            f"{cut.node.name} ({cut.node.address}) cut from {', '.join(p.name for p in cut.peers)}"
-            for cut in cuts
-        ]
-        return f"{'; '.join(parts)}: {self.direction.value}, {self.action.value}"
+        like = Cut(lab.node(CLIENT), (), self.direction, self.action, self.connections)
+        if self.shape is not None:
+            pairs = grudge(self.shape, targets.nodes)
+        elif self.groups:
+            pairs = between([targets[f"groups[{i}]"] for i in range(len(self.groups))])
+            known = {node.name for node in targets.nodes} | {CLIENT, OBSERVER}
+            for node, others in pairs:
+                stranger = next((n.name for n in (node, *others) if n.name not in known), None)
+                if stranger is not None:
+                    raise LabError(f"{stranger} is in a group, but not among the targets")
+        else:
+            return cuts_from(lab, targets, like)
+        return tuple(
+            Cut(node, peers, like.direction, like.action, like.connections) for node, peers in pairs
+        )

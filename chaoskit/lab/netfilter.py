@@ -21,17 +21,15 @@ from chaoskit.lab.journal import Journal
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.nft import (
     LEASE_S,
-    Egress,
     Holder,
-    Rule,
     add_chains,
+    add_sets,
     add_tables,
-    leased,
     remove_chains,
     remove_tables,
     renew_lease,
-    rules_of,
 )
+from chaoskit.lab.nft_rules import Egress, Rule, leased, rules_of
 from chaoskit.lab.ops import KillProcess, check_run_id
 
 __all__ = ["Netfilter"]
@@ -247,7 +245,7 @@ class Netfilter:
             fresh = sorted({rule.family for rule in rules} - target.families)
             tables = add_tables(table, fresh, owned=target.owned)
             target.families.update(fresh)
-            target.holder.send(*tables, add_chains(table, rules))
+            target.holder.send(*tables, *add_sets(table, rules), add_chains(table, rules))
         for target in targets:
             target.holder.wait()
         if not _seen(handle, targets):

@@ -2,20 +2,14 @@
 
 Everything that comes from outside is typed before it gets here (addresses by ``ipaddress``, names
 by pattern) and travels as JSON on standard input, so no value can become syntax. The only text
-line is the one that makes the table: in JSON, nft 1.0.6 accepts the owner flag and drops it. The
-same version garbles its own JSON when it lists a table that has an owner, so rules are read back
-as text.
-
-Packets that the target sends are cut at the *egress* of its devices and forwarded to ``lo``, where
-they are foreign and vanish. A plain drop there, or in the output hook, tells the sender: sendmsg
-fails with EPERM, or TCP believes its own queue was full and retransmits twice a second instead of
-backing off, and recovers too early. Swallowed, the packets are as lost as on a cut cable.
+lines are fixed ones around names of our own making: in JSON, nft 1.0.6 drops a table's owner flag
+and refuses a set's dynamic flag. The same version garbles its own JSON when it lists a table that
+has an owner, so rules are read back as text.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import os
 import re
@@ -24,27 +18,23 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
-from chaoskit.capabilities import Action, Cut, Direction
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab.netns import Namespaces
+from chaoskit.lab.nft_rules import Rule
 from chaoskit.lab.ops import RUN_MARK, check_run_id
 from chaoskit.lab.process import ProcessIdentity, identity_of
 
 __all__ = [
     "LEASE_S",
-    "Egress",
     "Holder",
-    "Rule",
     "add_chains",
+    "add_sets",
     "add_tables",
     "find_nft",
-    "leased",
     "remove_chains",
     "remove_tables",
     "renew_lease",
-    "rules_of",
 ]
 
 LEASE_S = 3
@@ -54,63 +44,8 @@ _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _FENCE = b'{"nftables":[{"list":{"counters":{}}}]}\n'  # answered once all before it was done
 _ANSWER = b'{"nftables": [{"metainfo"'
 _FAMILIES = ("inet", "netdev")
+_FLOWS = 1_000_000  # connections opened while a half-open cut holds; the kernel grows to it
 _EARLY = -310  # before connection tracking: established connections are cut as well
-_COUNTER = {"counter": None}
-_NOT_LOOPBACK = {"match": {"op": "!=", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}
-_TCP = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
-_LEASED = {"match": {"op": "==", "left": {"meta": {"key": "protocol"}}, "right": "@lease"}}
-_RESET = {"reject": {"type": "tcp reset"}}
-_PROHIBITED = {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}
-# What a reject rule itself sends must leave, or the refused side would see silence.
-_OWN_REFUSALS = (
-    {
-        "match": {
-            "op": "==",
-            "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, "rst"]},
-            "right": "rst",
-        }
-    },
-    {
-        "match": {
-            "op": "==",
-            "left": {"payload": {"protocol": "icmp", "field": "type"}},
-            "right": "destination-unreachable",
-        }
-    },
-)
-
-
-@dataclass(frozen=True)
-class Egress:
-    """How packets can be stopped on their way out: what this kernel has, the silent way first."""
-
-    family: str  # netdev, or inet where there is no egress hook (before Linux 5.16)
-    silent: bool
-
-    def verdict(self) -> dict[str, object]:
-        """The statement that ends a packet."""
-        return {"fwd": {"dev": "lo"}} if self.silent else {"drop": None}
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule of ours. ``comment`` is unique in its table; ``proof`` must stand in its line."""
-
-    family: str
-    chain: str
-    device: str | None
-    hook: str
-    expr: tuple[object, ...]
-    comment: str
-    proof: tuple[str, ...]
-
-    def stands_in(self, listing: str) -> bool:
-        """Whether the text that nft listed has this rule, with the address and verdict it had."""
-        mark = f'comment "{self.comment}"'
-        return any(
-            mark in line and all(word in line for word in self.proof)
-            for line in listing.splitlines()
-        )
 
 
 def find_nft() -> str:
@@ -120,64 +55,6 @@ def find_nft() -> str:
     if found is None:
         raise Refused("nft is not installed; on Debian and Ubuntu: apt-get install nftables")
     return found
-
-
-def rules_of(handle: str, cut: Cut, devices: Sequence[str], egress: Egress) -> list[Rule]:
-    """The rules of one cut, for the namespace of its node.
-
-    Raises ``LabError`` for an address that is no IPv4 address, before anything is in force.
-    """
-    peers = [_ipv4(address) for peer in cut.peers for address in peer.all_addresses()]
-    rules: list[Rule] = []
-    hear = cut.direction in (Direction.BOTH, Direction.RECEIVE)
-    speak = cut.direction in (Direction.BOTH, Direction.SEND)
-    if cut.action is Action.REJECT:
-        if hear:
-            rules += _refuse(handle, "input", "saddr", peers)
-        if speak:
-            rules += _refuse(handle, "output", "daddr", peers)
-        return rules
-    if hear:
-        for peer in peers:
-            expr = (_NOT_LOOPBACK, _address("saddr", peer), _COUNTER, {"drop": None})
-            proof = (f"ip saddr {peer} ", " drop ")
-            rules.append(Rule("inet", f"{handle}_in", None, "prerouting", expr, "", proof))
-    if speak:
-        rules += _swallow(handle, peers, devices, egress)
-    return rules
-
-
-def _swallow(
-    handle: str, peers: Sequence[str], devices: Sequence[str], egress: Egress
-) -> Iterable[Rule]:
-    verdict = egress.verdict()
-    for peer in peers:
-        expr = (_address("daddr", peer), _COUNTER, verdict)
-        proof = (f"ip daddr {peer} ", ' fwd to "lo"' if egress.silent else " drop ")
-        if egress.family == "inet":
-            yield Rule("inet", f"{handle}_out", None, "output", expr, "", proof)
-            continue
-        for index, device in enumerate(devices):
-            yield Rule("netdev", f"{handle}_out{index}", device, "egress", expr, "", proof)
-
-
-def _refuse(handle: str, hook: str, field: str, peers: Sequence[str]) -> Iterable[Rule]:
-    chain = f"{handle}_{hook}"
-    if hook == "output":
-        for own in _OWN_REFUSALS:
-            yield Rule("inet", chain, None, hook, (own, {"accept": None}), "", (" accept ",))
-    # A refusal to ourselves arrives over lo with the peer's address: it must get through.
-    where = (_NOT_LOOPBACK,) if hook == "input" else ()
-    for peer in peers:
-        match = (*where, _address(field, peer))
-        proof = (f"ip {field} {peer} ", " reject ")
-        yield Rule("inet", chain, None, hook, (*match, _TCP, _COUNTER, _RESET), "", proof)
-        yield Rule("inet", chain, None, hook, (*match, _COUNTER, _PROHIBITED), "", proof)
-
-
-def leased(rule: Rule) -> Rule:
-    """The same rule, in force only while the table's lease is renewed."""
-    return replace(rule, expr=(_LEASED, *rule.expr), proof=(*rule.proof, "@lease"))
 
 
 def add_tables(
@@ -216,6 +93,19 @@ def _lease(family: str, table: str) -> dict[str, object]:
     return {"family": family, "table": table, "name": "lease", "elem": [element]}
 
 
+def add_sets(table: str, rules: Sequence[Rule]) -> list[str]:
+    """The lines that make the sets which the rules fill; to be sent before their chains."""
+    return [
+        f"add set {family} {table} {name} {{ type ipv4_addr . inet_service . ipv4_addr . "
+        f"inet_service; flags dynamic; size {_FLOWS}; }}"
+        for family, name in _sets(rules)
+    ]
+
+
+def _sets(rules: Sequence[Rule]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((rule.family, rule.fills) for rule in rules if rule.fills))
+
+
 def add_chains(table: str, rules: Sequence[Rule]) -> dict[str, object]:
     """One transaction that makes the rules' chains and the rules: all of it or nothing."""
     commands: list[object] = []
@@ -235,12 +125,14 @@ def add_chains(table: str, rules: Sequence[Rule]) -> dict[str, object]:
 
 
 def remove_chains(table: str, rules: Sequence[Rule]) -> dict[str, object]:
-    """One transaction that removes the rules' chains, whatever is in them."""
+    """One transaction that removes the rules' chains and sets, whatever is in them."""
     chains = dict.fromkeys((rule.family, rule.chain) for rule in rules)
     commands: list[object] = []
     for family, name in chains:
         chain = {"family": family, "table": table, "name": name}
         commands += [{"flush": {"chain": chain}}, {"delete": {"chain": chain}}]
+    for family, name in _sets(rules):
+        commands.append({"delete": {"set": {"family": family, "table": table, "name": name}}})
     return {"nftables": commands}
 
 
@@ -369,15 +261,3 @@ def _tables(ruleset: str, table: str) -> Iterable[str]:
             ours = name == table and family in _FAMILIES
         if ours:
             yield line
-
-
-def _address(field: str, address: str) -> dict[str, object]:
-    payload = {"payload": {"protocol": "ip", "field": field}}
-    return {"match": {"op": "==", "left": payload, "right": address}}
-
-
-def _ipv4(address: str) -> str:
-    try:
-        return str(ipaddress.IPv4Address(address))
-    except ValueError:
-        raise LabError(f"{address!r} is no IPv4 address; nothing was cut") from None

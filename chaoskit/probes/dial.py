@@ -8,16 +8,22 @@ else of ``contracts.Dial`` says when it works. Output:
 asked for) and ``slow`` (all of it, but later than it should). Requests are served side by side; a
 connection that opens is closed at once, with ``poke`` after that text was sent and as much came
 back as was asked for.
+
+The first line says on which ports this child hears others: datagrams sent to it are reported as
+``{"event": "heard", "id": 1, "n": 1, "done_ns": ...}``, by it and not by whoever sent them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chaoskit.probes.dial_ends import FarEnd, send_datagrams, transfer
+from chaoskit.probes.dial_kept import Kept
 from chaoskit.probes.lines import listen, say
 
 __all__ = ["Outcome", "dial", "main", "outcome_of"]
@@ -47,11 +53,13 @@ def outcome_of(error: OSError | TimeoutError) -> str:
     return "unreachable"
 
 
-async def dial(ask: Mapping[str, object]) -> Outcome:
-    """Try one connection. ``ask`` has the fields of ``contracts.Dial`` and ``timeout_s``.
+async def dial(ask: Mapping[str, object], kept: Kept | None = None) -> Outcome:
+    """Try it once. ``ask`` has the fields of ``contracts.Dial`` and ``timeout_s``.
 
     Raises ``KeyError`` or ``ValueError`` where they make no sense.
     """
+    if ask.get("how", "connect") in ("kept", "transfer"):
+        return await _dial_otherwise(ask, kept or Kept())
     address, port = str(ask["address"]), int(str(ask["port"]))
     timeout_s = float(str(ask.get("timeout_s", _TIMEOUT_S)))
     poke, read = str(ask.get("poke", "")), str(ask.get("read", "reaction"))
@@ -79,6 +87,26 @@ async def dial(ask: Mapping[str, object]) -> Outcome:
     return Outcome(word, sent_ns, done_ns, size)
 
 
+async def _dial_otherwise(ask: Mapping[str, object], kept: Kept) -> Outcome:
+    """The kept connection, or a transfer."""
+    address, port = str(ask["address"]), int(str(ask["port"]))
+    timeout_s, slow_s = (float(str(ask.get(key, 0))) for key in ("timeout_s", "slow_s"))
+    sent_ns = time.monotonic_ns()
+    try:
+        async with asyncio.timeout(timeout_s):
+            if ask["how"] == "kept":
+                await kept.ask(address, port)
+            else:
+                await transfer(address, port, int(str(ask["size"])))
+        word = "open"
+    except OSError as error:
+        word = outcome_of(error)
+    done_ns = time.monotonic_ns()
+    if word == "open" and slow_s and done_ns - sent_ns > slow_s * 1e9:
+        word = "slow"
+    return Outcome(word, sent_ns, done_ns)
+
+
 async def _hear(
     loop: asyncio.AbstractEventLoop, connection: socket.socket, read: str, wanted: int
 ) -> int:
@@ -94,10 +122,15 @@ async def _hear(
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
+    kept, far_end = Kept(), FarEnd(say)
 
     async def answer(request: dict[str, object]) -> None:
         try:
-            found = await dial(request)
+            if request.get("how") == "datagram":
+                place = str(request["address"]), int(str(request["port"]))
+                await send_datagrams(*place, request["id"], int(str(request["size"])))
+                return
+            found = await dial(request, kept)
         except (KeyError, ValueError, OverflowError) as error:
             say({"id": request.get("id"), "error": f"bad request: {error}"})
             return
@@ -112,13 +145,16 @@ async def _serve() -> None:
     def heard(request: dict[str, object]) -> None:
         loop.call_soon_threadsafe(begin, request)
 
+    await far_end.open()
     listen(heard)
-    say({"event": "ready"})
+    say({"event": "ready", **far_end.ports})
     await asyncio.Event().wait()  # the end of the input ends the process
 
 
 def main() -> None:
     """Serve until standard input closes."""
+    # A resolver that does not answer must not keep this process busy for longer than it does.
+    os.environ["RES_OPTIONS"] = "timeout:1 attempts:1"
     asyncio.run(_serve())
 
 

@@ -4,6 +4,8 @@ A row is (fault, target, other selectors). Whoever adds a fault adds a row, here
 its own that says why it needs another stack.
 """
 
+from net_cases import NET_CASES
+
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop
 from chaoskit.faults.partition import Partition
@@ -15,6 +17,7 @@ CASES = [
     (Partition(), ["a"], {}),
     (Partition.model_validate({"from": ["b"], "action": "reject"}), ["a"], {"from": ["b"]}),
     (Pause(), ["a"], {}),
+    *NET_CASES,
 ]
 """Nodes ``a`` and ``b`` serve HTTP on port 8080."""
 

@@ -17,12 +17,12 @@ from chaoskit.capabilities import Action, Cut, Direction
 from chaoskit.clock import wait_until
 from chaoskit.contracts import Node
 from chaoskit.errors import LabError
-from chaoskit.lab.journal import Journal
 from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from netlab import ECHO, NetLab, Talker, keeper
+from netlab import keeper
+from netrig import cut, cut_rig, ruleset, tcp
 
 pytestmark = [
     pytest.mark.nft,
@@ -32,46 +32,8 @@ pytestmark = [
 
 @pytest.fixture
 def net(tmp_path):
-    """Three namespaces with an echo server each, a netfilter on them, and talkers on demand."""
-    with NetLab(3) as lab, Journal.create("t1", tmp_path / "state") as journal:
-        servers = []
-        for space in lab.spaces.values():
-            server = space.popen(
-                sys.executable, "-c", ECHO, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
-            server.stdout.readline()
-            servers.append(server)
-        lab.journal = journal
-        lab.filter = Netfilter("t1", journal, lambda node: Namespaces.of(lab[node.name].pid))
-        lab.talkers = {}
-
-        def talker(name):
-            if name not in lab.talkers:
-                lab.talkers[name] = Talker(lab[name])
-            return lab.talkers[name]
-
-        lab.talker = talker
-        lab.node = {n: Node(n, s.address) for n, s in lab.spaces.items()}
+    with cut_rig(tmp_path) as lab:
         yield lab
-        lab.filter.close()
-        for talker in lab.talkers.values():
-            talker.close()
-        for server in servers:
-            server.stdin.close()
-            server.stdout.close()
-            server.wait(10)
-
-
-def ruleset(space) -> str:
-    return space.run("nft", "list", "ruleset").stdout
-
-
-def tcp(net, source: str, target: str) -> str:
-    return net.talker(source)(f"connect('{net[target].address}').close()")
-
-
-def cut(net, target: str, *peers: str, **how) -> str:
-    return net.filter.cut([Cut(net.node[target], tuple(net.node[p] for p in peers), **how)])
 
 
 def test_a_cut_separates_the_pair_and_nobody_else(net):

@@ -211,7 +211,7 @@ WRONG = [
     (
         "action: reject",
         "action: rejet",
-        "22:13: action: must be 'drop' or 'reject', not 'rejet'; did you mean 'reject'?",
+        "22:13: action: must be 'drop', 'reject' or 'unreachable', not 'rejet'; did you mean 'reject'?",
     ),
     (
         "run_for: 12s",
