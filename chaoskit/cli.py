@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from chaoskit import __version__
+from chaoskit.commands_ask import doctor, explain, plan
 from chaoskit.commands_judge import compare, judge, shown
+from chaoskit.commands_lab import halt, inject, lab
 from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted, Problem, worst_code
 
 if TYPE_CHECKING:
@@ -34,9 +36,14 @@ _FEW = """Measure what clients feel when a failover system fails over.
 \b
   chaoskit run FILE...        break it, measure it, judge it, report it
   chaoskit validate FILE...   check experiment files; starts nothing
+  chaoskit plan FILE          what a run would do, to whom, and how it is undone
   chaoskit judge DIR          judge a stored run again, from its records alone
   chaoskit compare BASE NEW   is a stored run no worse than an earlier one?
   chaoskit list KIND          faults, probes, loads or labs that are installed
+  chaoskit explain NAME       what a fault, load, probe, lab or metric is
+  chaoskit lab up|down FILE   a stack that stays up; chaoskit inject FAULT TARGET breaks it
+  chaoskit doctor             what this machine can do, and what would help
+  chaoskit halt               stop every run, block new ones
   chaoskit heal               undo whatever an earlier run left behind
 """
 
@@ -205,10 +212,11 @@ def run(
 ) -> None:
     """Run experiments: start the stack, break it under load, measure, judge, report."""
     from chaoskit.experiment.loader import load_cells
+    from chaoskit.experiment.overrides import read_changes
     from chaoskit.progress import progress
     from chaoskit.signals import Signals
 
-    changes = _changes(overrides)
+    changes = read_changes(overrides)
     loaded = [load_cells(path, overrides=changes) for path in _files(files)]
     from chaoskit.campaign import RunRequest
     from chaoskit.crossing import chosen_cells
@@ -255,18 +263,14 @@ def _run_one(
     return outcome.result.exit_code
 
 
-def _changes(overrides: Sequence[str]) -> dict[str, str]:
-    changes: dict[str, str] = {}
-    for text in overrides:
-        path, equals, value = text.partition("=")
-        if not equals or not path:
-            raise BadInput(f"--set {text}: write it as path=value, e.g. --set load.rate=50/s")
-        changes[path] = value
-    return changes
-
-
 cli.add_command(judge)
 cli.add_command(compare)
+cli.add_command(plan)
+cli.add_command(lab)
+cli.add_command(inject)
+cli.add_command(halt)
+cli.add_command(explain)
+cli.add_command(doctor)
 
 
 @cli.command()

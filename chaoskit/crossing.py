@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chaoskit.campaign import RunRequest, run_experiment
+from chaoskit.campaign import RunRequest, faults_of, run_experiment
+from chaoskit.choosing import choose_lab, refuse_unmet
 from chaoskit.clock import utc_label
 from chaoskit.errors import BadInput, ChaoskitError
 from chaoskit.experiment.model import Experiment
@@ -23,6 +24,7 @@ from chaoskit.judging import Outcome, judge_dir
 from chaoskit.report.matrix import write_matrix
 from chaoskit.rundir import create_run_dir, read_json
 from chaoskit.signals import Signals
+from chaoskit.stack.compose import load_stack
 
 __all__ = ["Crossed", "chosen_cells", "is_matrix", "judge_crossed", "run_matrix"]
 
@@ -120,6 +122,8 @@ def run_matrix(
     A cell that could not be run at all (code 4, 5 or a signal) ends the matrix; what was run
     until then is reported.
     """
+    for _, cell in cells:  # all of them, before anything of any starts
+        refuse_unmet(choose_lab(request.lab, load_stack(cell.stack)), faults_of(cell))
     first = cells[0][1]
     seed = request.seed if request.seed is not None else first.seed
     seed = seed if seed is not None else secrets.randbelow(1_000_000)

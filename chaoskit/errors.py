@@ -7,6 +7,7 @@
     ├── Refused         this machine or stack cannot do it; nothing started   exit 2
     ├── LabError        the lab could not do what it promised                 exit 4
     │   └── NotInjected a step could not be carried out when it was due       INVALID
+    ├── Halted          somebody pulled the lever; everything is healed      exit 4
     ├── HealFailed      something may still be broken                         exit 5
     └── Interrupted     a signal asked the run to end; it heals and reports   exit 128 + signal
 
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 __all__ = [
     "BadInput",
     "ChaoskitError",
+    "Halted",
     "HealFailed",
     "Interrupted",
     "LabError",
@@ -81,6 +83,14 @@ class LabError(ChaoskitError):
 
 class NotInjected(LabError):
     """A step could not be carried out when it was due; it touched nothing. Its trial is invalid."""
+
+
+class Halted(ChaoskitError):
+    """Somebody stopped all runs, with a reason; what was on is healed on the way out."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"halted: {reason}")
 
 
 class HealFailed(ChaoskitError):

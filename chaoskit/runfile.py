@@ -92,6 +92,7 @@ class RunFile(BaseModel):
         version: str,
         host: Mapping[str, str],
         took_s: float,
+        plan: str = "",
     ) -> RunFile:
         """Gather it from the experiment, its stack and what the campaign decided."""
         band = expected_band(stack)
@@ -127,6 +128,7 @@ class RunFile(BaseModel):
             host=dict(host),
             started_utc=utc_label(),
             took_s=took_s,
+            plan=plan,
             band=None
             if band is None
             else BandFact(low_s=band.low_s, high_s=band.high_s, formula=band.formula),

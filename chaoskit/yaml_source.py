@@ -68,6 +68,10 @@ class Text(str):
         made.mark = mark
         return made
 
+    def __getnewargs__(self) -> tuple[str, Mark]:  # type: ignore[override]  # str's own has one
+        """So that it can be copied, alone and inside of what holds it."""
+        return str(self), self.mark
+
 
 @dataclass(frozen=True)
 class Scalar:

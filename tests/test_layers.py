@@ -27,6 +27,13 @@ LEVELS: list[set[str]] = [
         "trial",
         "campaign",
         "crossing",
+        "doctor",
+        "explaining",
+        "halting",
+        "keeper",
+        "keeping",
+        "plan",
+        "planning",
         "report",
         "runfile",
         "judging",
@@ -34,7 +41,7 @@ LEVELS: list[set[str]] = [
         "testing",
         "testing_faults",
     },
-    {"cli", "commands_judge", "progress", "pytest_plugin"},
+    {"cli", "commands_ask", "commands_judge", "commands_lab", "progress", "pytest_plugin"},
 ]
 STAND_ALONE = {"reference"}  # runs on a plain Python without the rest
 

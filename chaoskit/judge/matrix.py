@@ -134,4 +134,4 @@ def _sentence(cells: Sequence[CellResult], left_out: int) -> str:
 
 
 def _lost(trial: TrialResult) -> int:
-    return trial.metrics.lost_writes.count if trial.metrics is not None else 0
+    return (trial.metrics.lost_writes.count or 0) if trial.metrics is not None else 0

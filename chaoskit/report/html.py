@@ -95,7 +95,7 @@ def render_page(page: Page) -> str:
     return render_template("report.html.j2", page.verdict, page=page)
 
 
-def render_template(name: str, verdict: Verdict, **words: object) -> str:
+def render_template(name: str, verdict: Verdict, /, **words: object) -> str:
     """One of our templates with our style, allowed by its hash, and the verdict as its icon."""
     return (
         environment()

@@ -86,10 +86,10 @@ def _lines(result: RunResult, facts: RunFacts, most: int) -> list[str]:
     lines += [f"- {as_text(claim)}" for claim in result.claims[:most]]
     lines += [f"- not checked: {as_text(one)}" for one in result.not_checked[:most]]
     started, version = as_text(facts.started()), as_text(facts.version)
-    took = seconds(facts.took_s)
+    took, software = seconds(facts.took_s), f"chaoskit {version}."
     lines += [
         "",
-        f"Lab {as_text(result.lab)}, seed {result.seed}, {started}, took {took}, chaoskit {version}.",
+        f"Lab {as_text(result.lab)}, seed {result.seed}, {started}, took {took}, " + software,
         "",
         "Full report: [report.html](report.html). Repeat it:",
         "",

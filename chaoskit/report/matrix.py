@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from chaoskit.judge.matrix import CellResult, MatrixResult
-from chaoskit.judge.result import Verdict
-from chaoskit.report.format import NONE, clean, interval, short
+from chaoskit.report.format import NONE, clean, interval
 from chaoskit.report.html import render_template
 from chaoskit.report.junit import ELEMENT
 from chaoskit.report.markdown import SIGNS, as_text
