@@ -18,6 +18,7 @@ from typing import ClassVar
 
 __all__ = [
     "RUN_MARK",
+    "ContinueProcess",
     "ContinueProcesses",
     "DockerStart",
     "DockerUnpause",
@@ -106,6 +107,21 @@ class DockerUnpause:
 
 
 @dataclass(frozen=True)
+class ContinueProcess:
+    """Let one process go on that a fault has stopped, and no other of its node."""
+
+    kind: ClassVar[str] = "continue-process"
+    pid: int
+    starttime: int
+    boot_id: str
+
+    def __post_init__(self) -> None:
+        _check(_is_int(self.pid) and 1 < self.pid <= _PID_MAX, "pid", self.pid)
+        _check(_is_int(self.starttime) and self.starttime >= 0, "starttime", self.starttime)
+        _check(_matches(_BOOT_ID, self.boot_id), "boot_id", self.boot_id)
+
+
+@dataclass(frozen=True)
 class ContinueProcesses:
     """Let every process go on of the PID namespace whose first process this is."""
 
@@ -139,13 +155,22 @@ class RemoveTree:
         return plain and bool(parts) and parts[0] != "/" and ".." not in parts
 
 
-Op = KillProcess | RemoveDockerRun | DockerStart | DockerUnpause | ContinueProcesses | RemoveTree
+Op = (
+    KillProcess
+    | RemoveDockerRun
+    | DockerStart
+    | DockerUnpause
+    | ContinueProcess
+    | ContinueProcesses
+    | RemoveTree
+)
 
 _KINDS: Mapping[str, Callable[..., Op]] = {
     KillProcess.kind: KillProcess,
     RemoveDockerRun.kind: RemoveDockerRun,
     DockerStart.kind: DockerStart,
     DockerUnpause.kind: DockerUnpause,
+    ContinueProcess.kind: ContinueProcess,
     ContinueProcesses.kind: ContinueProcesses,
     RemoveTree.kind: RemoveTree,
 }
@@ -174,7 +199,7 @@ def from_data(data: object) -> Op:
         raise ValueError(f"undo operation {kind} has other fields than it should") from None
 
 
-def describe(op: Op) -> str:
+def describe(op: Op) -> str:  # noqa: PLR0911 - one for each kind
     """The operation in words, for a report or an error message."""
     match op:
         case KillProcess():
@@ -185,6 +210,8 @@ def describe(op: Op) -> str:
             return f"start container {op.container_id[:12]} again"
         case DockerUnpause():
             return f"let container {op.container_id[:12]} go on"
+        case ContinueProcess():
+            return f"let process {op.pid} go on"
         case ContinueProcesses():
             return f"let process {op.pid} and everything in its namespace go on"
         case RemoveTree():
