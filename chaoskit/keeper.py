@@ -326,10 +326,16 @@ def keep(file: Path, lab_name: str, folder: Path) -> None:
         keeper = Keeper(lab, _experiment(file), folder, secrets.randbelow(2**31))
         keeper.watch()
         listener = _listen(folder)
-        facts = {"name": folder.name, "stack": str(file), "lab": choice.name, "why": choice.why}
-        facts |= {"run": run_id, "pid": os.getpid()}
-        nodes = [{"name": n.name, "address": n.address} for n in lab.nodes()]
-        write_atomically(folder / "lab.json", json.dumps({**facts, "nodes": nodes}) + "\n")
+        facts: dict[str, object] = {
+            "name": folder.name,
+            "stack": str(file),
+            "lab": choice.name,
+            "why": choice.why,
+            "run": run_id,
+            "pid": os.getpid(),
+            "nodes": [{"name": n.name, "address": n.address} for n in lab.nodes()],
+        }
+        write_atomically(folder / "lab.json", json.dumps(facts) + "\n")
         keeper.serve(listener)
     finally:
         _end(keeper, lab, journal, guardian, folder)
@@ -374,14 +380,15 @@ def main() -> None:
     except _Asked:
         sys.exit(0)
     except ChaoskitError as error:
-        refused = {"event": "error", "code": error.exit_code, "sentence": str(error)}
-        write_atomically(folder / "error.json", json.dumps(refused) + "\n")
+        failure: dict[str, object] = {"event": "error", "code": error.exit_code}
+        failure["sentence"] = str(error)
+        write_atomically(folder / "error.json", json.dumps(failure) + "\n")
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
     except Exception as error:
         sentence = f"the lab's keeper failed: {type(error).__name__}: {error}"
-        failed = {"event": "error", "code": LabError.exit_code, "sentence": sentence}
-        write_atomically(folder / "error.json", json.dumps(failed) + "\n")
+        failure = {"event": "error", "code": LabError.exit_code, "sentence": sentence}
+        write_atomically(folder / "error.json", json.dumps(failure) + "\n")
         raise
 
 
