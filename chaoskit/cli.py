@@ -19,6 +19,7 @@ import click
 
 from chaoskit import __version__
 from chaoskit.commands_ask import doctor, explain, plan
+from chaoskit.commands_export import export
 from chaoskit.commands_judge import compare, judge, shown
 from chaoskit.commands_lab import halt, inject, lab
 from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted, Problem, worst_code
@@ -39,6 +40,7 @@ _FEW = """Measure what clients feel when a failover system fails over.
   chaoskit plan FILE          what a run would do, to whom, and how it is undone
   chaoskit judge DIR          judge a stored run again, from its records alone
   chaoskit compare BASE NEW   is a stored run no worse than an earlier one?
+  chaoskit export RUN         every request, for Jepsen's checkers and other tools
   chaoskit list KIND          faults, probes, loads or labs that are installed
   chaoskit explain NAME       what a fault, load, probe, lab or metric is
   chaoskit lab up|down FILE   a stack that stays up; chaoskit inject FAULT TARGET breaks it
@@ -271,6 +273,7 @@ cli.add_command(inject)
 cli.add_command(halt)
 cli.add_command(explain)
 cli.add_command(doctor)
+cli.add_command(export)
 
 
 @cli.command()
