@@ -36,17 +36,13 @@ _FEW = """Measure what clients feel when a failover system fails over.
 
 \b
   chaoskit run FILE...        break it, measure it, judge it, report it
-  chaoskit validate FILE...   check experiment files; starts nothing
-  chaoskit plan FILE          what a run would do, to whom, and how it is undone
-  chaoskit judge DIR          judge a stored run again, from its records alone
-  chaoskit compare BASE NEW   is a stored run no worse than an earlier one?
-  chaoskit export RUN         every request, for Jepsen's checkers and other tools
-  chaoskit list KIND          faults, probes, loads or labs that are installed
-  chaoskit explain NAME       what a fault, load, probe, lab or metric is
-  chaoskit lab up|down FILE   a stack that stays up; chaoskit inject FAULT TARGET breaks it
+  chaoskit plan FILE          what a run would do, to whom, and how it is undone; validate: only check
+  chaoskit judge DIR          judge a stored run again; compare, export: other uses of one
+  chaoskit list KIND          faults, probes, loads or labs; explain NAME: what one of them is
+  chaoskit lab up FILE        a stack that stays up; inject FAULT TARGET: break it by hand
   chaoskit doctor             what this machine can do, and what would help
-  chaoskit halt               stop every run, block new ones
   chaoskit heal               undo whatever an earlier run left behind
+  chaoskit halt               stop every run, heal, and block new ones
 """
 
 
