@@ -191,6 +191,12 @@ def list_(kind: str) -> None:
 @click.option("--trials", type=TRIALS, help="Instead of the experiment's number; or 'auto'.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="To repeat a run; printed by each.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
+@click.option(
+    "--operator",
+    type=click.Choice(["file", "ask"]),
+    default="file",
+    help="Who decides on a failover that needs approval: as the file says, or you.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="load.rate=50/s")
 @click.option("--cell", "cells", multiple=True, metavar="CELL", help="Of a matrix: 3, or for=2s.")
 @click.option("--plan-hash", metavar="HASH", help="Refuse to run anything but this plan.")
@@ -202,6 +208,7 @@ def run(
     trials: int | Literal["auto"] | None,
     seed: int | None,
     out: Path,
+    operator: str,
     overrides: tuple[str, ...],
     cells: tuple[str, ...],
     plan_hash: str | None,
@@ -216,6 +223,11 @@ def run(
 
     changes = read_changes(overrides)
     loaded = [load_cells(path, overrides=changes) for path in _files(files)]
+    if operator == "ask":
+        from chaoskit.operator import ask_a_person, check_terminal
+
+        check_terminal(sys.stdin)
+        loaded = [tuple(map(ask_a_person, all_cells)) for all_cells in loaded]
     from chaoskit.campaign import RunRequest
     from chaoskit.crossing import chosen_cells
     from chaoskit.plan import check_hash
