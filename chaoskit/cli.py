@@ -36,7 +36,7 @@ _FEW = """Measure what clients feel when a failover system fails over.
 
 \b
   chaoskit run FILE...        break it, measure it, judge it, report it
-  chaoskit plan FILE          what a run would do, to whom, and how it is undone; validate: only check
+  chaoskit plan FILE          what a run would do and undo; validate FILE...: only check
   chaoskit judge DIR          judge a stored run again; compare, export: other uses of one
   chaoskit list KIND          faults, probes, loads or labs; explain NAME: what one of them is
   chaoskit lab up FILE        a stack that stays up; inject FAULT TARGET: break it by hand
