@@ -69,8 +69,7 @@ class Text(str):
         return made
 
     def __getnewargs__(self) -> tuple[str, Mark]:  # type: ignore[override]  # str's own has one
-        """So that it can be copied, alone and inside of what holds it."""
-        return str(self), self.mark
+        return str(self), self.mark  # so that it can be copied
 
 
 @dataclass(frozen=True)
