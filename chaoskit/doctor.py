@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from chaoskit import registry
 from chaoskit.choosing import Choice, lab_class
-from chaoskit.errors import Refused
+from chaoskit.errors import ChaoskitError, Refused
 from chaoskit.experiment.steps import fault_class
 from chaoskit.halting import halted
 from chaoskit.lab.heal import heal
@@ -76,12 +76,19 @@ def _machine() -> Iterator[Check]:
     yield Check("machine", "processors", cpus > 1, f"{cpus}{enough}")
     for name, what in FEATURES.items():
         yield Check("machine", name, (reason := feature(name)) is None, reason or what)
-    left = heal(dry_run=True)
-    said = "nothing" if not left else f"{len(left)} of earlier runs; run: chaoskit heal"
-    yield Check("machine", "left behind", not left, said)
+    yield _left_behind()
     stop = halted()
     said = "no" if stop is None else f"{stop}; lift it with: chaoskit halt --lift"
     yield Check("machine", "halted", stop is None, said)
+
+
+def _left_behind() -> Check:
+    try:
+        left = heal(dry_run=True)
+    except ChaoskitError as error:
+        return Check("machine", "left behind", False, f"it could not be found out: {error}")
+    said = "nothing" if not left else f"{len(left)} of earlier runs; run: chaoskit heal"
+    return Check("machine", "left behind", not left, said)
 
 
 def _no_lab(name: str) -> str | None:

@@ -17,7 +17,7 @@ from chaoskit.contracts import FaultModel
 from chaoskit.errors import BadInput
 from chaoskit.experiment.catalogue import METRICS
 from chaoskit.experiment.steps import fault_class
-from chaoskit.plan import did_and_undone
+from chaoskit.planning import did_and_undone
 from chaoskit.wording import did_you_mean, quoted
 
 __all__ = ["Explained", "Key", "explained"]

@@ -24,6 +24,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from chaoskit.capabilities import LINK_NEEDS
 from chaoskit.children import probe_config
 from chaoskit.choosing import build_lab, choose_lab, refuse_unmet
 from chaoskit.clock import NS, MonotonicClock, now_ns
@@ -248,7 +249,7 @@ class Keeper:
         fault: FaultModel = step.fault
         if client.index is not None:
             raise Refused("one connection holds one fault")
-        if fault.needs & {"cut"}:
+        if fault.needs & LINK_NEEDS:
             self.dials.prepare([OBSERVER, "client", *(n.name for n in self.lab.nodes())])
         fault.prepare(self.lab)
         index = self.injector.add(step)

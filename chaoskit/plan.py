@@ -8,19 +8,18 @@ from dataclasses import asdict, dataclass
 
 from chaoskit.campaign import RunRequest
 from chaoskit.choosing import Choice, choose_lab, lab_class
-from chaoskit.contracts import FaultModel
 from chaoskit.errors import Refused
 from chaoskit.experiment.model import Experiment
 from chaoskit.experiment.step import Step, ends_s
 from chaoskit.experiment.targets import ROLE_WORDS, least
 from chaoskit.lab.needs import unmet
 from chaoskit.lab.primitives import Primitive, primitive
-from chaoskit.planning import plan_hash
+from chaoskit.planning import did_and_undone, plan_hash
 from chaoskit.stack.compose import load_stack
 from chaoskit.stack.model import Stack
 from chaoskit.units import format_duration
 
-__all__ = ["Plan", "PlannedFault", "PlannedStep", "check_hash", "did_and_undone", "plan_of"]
+__all__ = ["Plan", "PlannedFault", "PlannedStep", "check_hash", "plan_of"]
 
 _LEAST_DIGITS = 8
 
@@ -132,15 +131,6 @@ def together(plans: Sequence[Plan]) -> str:
     if len(plans) == 1:
         return plans[0].hash
     return hashlib.sha256("\n".join(plan.hash for plan in plans).encode()).hexdigest()
-
-
-def did_and_undone(fault: type[FaultModel] | FaultModel) -> tuple[str, str]:
-    """What the fault says of itself, taken apart: ``…; healed by …``."""
-    summary = fault.summary or (fault.__doc__ or "").strip().splitlines()[0]
-    action, semicolon, undo = summary.partition(";")
-    return action.strip(), undo.strip() if semicolon else (
-        "healed by ending it" if fault.needs else "nothing to undo"
-    )
 
 
 def _planned(

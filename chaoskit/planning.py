@@ -1,6 +1,6 @@
-"""The hash that binds a run to its plan.
+"""What a plan says of a fault, and the hash that binds a run to its plan.
 
-It covers the experiment as checked, the stack as parsed and as its file stands, the lab and the
+The hash covers the experiment as checked, the stack as parsed and as its file stands, the lab and the
 number of trials: what decides what is done to whom. It does not cover the seed, names or paths.
 """
 
@@ -15,7 +15,7 @@ from chaoskit.contracts import FaultModel
 from chaoskit.experiment.model import Experiment
 from chaoskit.stack.model import Stack
 
-__all__ = ["plan_hash"]
+__all__ = ["did_and_undone", "plan_hash"]
 
 
 def plan_hash(experiment: Experiment, stack: Stack, lab: str, trials: int) -> str:
@@ -37,6 +37,15 @@ def plan_hash(experiment: Experiment, stack: Stack, lab: str, trials: int) -> st
     }
     text = json.dumps(told, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def did_and_undone(fault: type[FaultModel] | FaultModel) -> tuple[str, str]:
+    """What the fault says of itself, taken apart: ``…; healed by …``."""
+    summary = fault.summary or (fault.__doc__ or "").strip().splitlines()[0]
+    action, semicolon, undo = summary.partition(";")
+    return action.strip(), undo.strip() if semicolon else (
+        "healed by ending it" if fault.needs else "nothing to undo"
+    )
 
 
 def _kind(fault: FaultModel) -> str:
