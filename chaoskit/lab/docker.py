@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.capabilities import Cut
 from chaoskit.clock import wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Node
 from chaoskit.errors import ChaoskitError, HealFailed, LabError, Refused
@@ -35,6 +34,7 @@ from chaoskit.lab.docker_host import (
     with_names,
 )
 from chaoskit.lab.docker_image import client_image, stack_images
+from chaoskit.lab.docker_links import DockerLinks
 from chaoskit.lab.docker_net import RunNetwork, create_networks
 from chaoskit.lab.docker_own import OwnContainers
 from chaoskit.lab.docker_pause import is_paused, pause, unpause
@@ -42,7 +42,6 @@ from chaoskit.lab.docker_probe import docker_available
 from chaoskit.lab.docker_ready import bring_up, inspect, log_tail
 from chaoskit.lab.docker_sweep import LABEL_OWNER, LABEL_RUN, remove_run
 from chaoskit.lab.journal import Journal
-from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import (
     RUN_MARK,
@@ -51,7 +50,7 @@ from chaoskit.lab.ops import (
     RemoveDockerRun,
     check_run_id,
 )
-from chaoskit.lab.process import boot_id
+from chaoskit.lab.process import ProcessIdentity, boot_id
 from chaoskit.stack.model import Stack
 
 __all__ = ["DockerLab"]
@@ -72,10 +71,11 @@ _prepared: dict[tuple[str, Path], _Prepared] = {}
 """By run and stack: the trials of a run use the same images, even if somebody builds meanwhile."""
 
 
-class DockerLab:
-    """``Lab``, ``Kills`` and ``Cuts`` with Docker. One object may go up and down repeatedly.
+class DockerLab(DockerLinks):
+    """``Lab``, ``Kills``, ``Pauses`` and what ``Links`` does, with Docker.
 
-    Raises ``Refused`` at once where the engine is not on a local socket.
+    One object may go up and down repeatedly. Raises ``Refused`` at once where the engine is not
+    on a local socket.
     """
 
     name = "docker"
@@ -99,7 +99,7 @@ class DockerLab:
         self._stopped: dict[str, list[int]] = {}
         self._frozen: dict[str, list[int]] = {}
         self._dead: set[str] = set()  # incarnations whose end the kernel has shown us
-        self._filter = Netfilter(run_id, journal, self._namespaces)
+        self._make_links(run_id, journal, self._namespaces, self._first, self._first)
 
     # ------------------------------------------------------------ up and down
 
@@ -167,7 +167,7 @@ class DockerLab:
             self._children.pop().close(grace_s=0.2)
         if self._own is not None:
             self._own.close()
-        self._filter.close()
+        self._netfilter.close()
         if self._entry is not None:
             remove_run(self._run_id, engine=self._engine)
             self._journal.undone(self._entry)
@@ -175,6 +175,7 @@ class DockerLab:
             for entry in [n for entries in held.values() for n in entries]:
                 self._journal.undone(entry)  # what it was about is gone: nothing is left to undo
             held.clear()
+        self._forget_links()
         self._dead.clear()
         self._ids.clear()
         self._nodes.clear()
@@ -349,7 +350,7 @@ class DockerLab:
             )
         # Where this fails the cut is not in force, and in_force says so: no reason not to heal.
         with contextlib.suppress(ChaoskitError):
-            self._filter.renew(node)
+            self._renew_links(node)
         self._close_ways_out(node)
         for entry in self._stopped.pop(node.name, []):
             self._journal.undone(entry)
@@ -377,16 +378,7 @@ class DockerLab:
         for entry in self._frozen.pop(node.name, []):
             self._journal.undone(entry)
 
-    # ------------------------------------------------------------ cut and join
-
-    def cut(self, cuts: Sequence[Cut]) -> str:
-        """See ``Cuts``."""
-        return self._filter.cut(cuts)
-
-    def in_force(self, handle: str) -> bool:
-        """See ``Cuts``."""
-        return self._filter.in_force(handle)
-
-    def join(self, handle: str) -> None:
-        """See ``Cuts``."""
-        self._filter.join(handle)
+    def _first(self, node: Node) -> ProcessIdentity | None:
+        if self.identity(node) is None:
+            raise LabError(f"{node.name} does not run")
+        return first_process(self._state(node), self._id(node))

@@ -19,14 +19,13 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaoskit.capabilities import Cut
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import CLIENT, Child, Node
 from chaoskit.errors import HealFailed, LabError, Refused
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.freeze import all_stopped, resume_all, stop_all
 from chaoskit.lab.journal import Journal
-from chaoskit.lab.netfilter import Netfilter
+from chaoskit.lab.links import Links
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import ContinueProcesses, KillProcess
 from chaoskit.lab.process import ProcessIdentity
@@ -51,8 +50,8 @@ _UP_S = 600.0
 _LOGS = "lab-logs"
 
 
-class SandboxLab:
-    """Implements ``Lab``, ``Kills``, ``Pauses`` and ``Cuts``, for callers in any thread.
+class SandboxLab(Links):
+    """Implements ``Lab``, ``Kills``, ``Pauses`` and what ``Links`` does, for callers in any thread.
 
     ``run_dir`` holds the services' logs while the lab is up. Raises ``Refused`` where the stack
     has something that the sandbox cannot honour as this user.
@@ -75,7 +74,7 @@ class SandboxLab:
         self._services: dict[str, Inside] = {}
         self._frozen: dict[str, list[tuple[int, ProcessIdentity]]] = {}
         self._logs: dict[str, int] = {}
-        self._netfilter = Netfilter(run_id, journal, self._namespaces)
+        self._make_links(run_id, journal, self._namespaces, self._holder, self._first)
         weakref.finalize(self, _close_files, self._logs)
 
     # ------------------------------------------------------------ Lab
@@ -111,6 +110,7 @@ class SandboxLab:
                 process.release()
             for entry, _ in [one for held in self._frozen.values() for one in held]:
                 self._journal.undone(entry)
+            self._forget_links()
             self._frozen.clear()
             self._services.clear()
             self._holders.clear()
@@ -231,21 +231,6 @@ class SandboxLab:
             self._journal.undone(entry)
             held.pop()
 
-    # ------------------------------------------------------------ Cuts
-
-    def cut(self, cuts: Sequence[Cut]) -> str:
-        """Put all cuts in force, read back; returns a handle."""
-        self._running()
-        return self._netfilter.cut(cuts)
-
-    def in_force(self, handle: str) -> bool:
-        """Whether every cut of the handle is there now."""
-        return self._netfilter.in_force(handle)
-
-    def join(self, handle: str) -> None:
-        """Remove the cuts of the handle. Idempotent. Raises ``HealFailed``."""
-        self._netfilter.join(handle)
-
     # ------------------------------------------------------------ how it comes up
 
     def _begin(self) -> None:
@@ -351,10 +336,19 @@ class SandboxLab:
             raise LabError("the lab is not up")
         return self._session
 
-    def _namespaces(self, node: Node) -> Namespaces:
+    def _holder(self, node: Node) -> ProcessIdentity:
         holder = self._holders.get(node.name)
         if holder is None:
             raise LabError(f"{node.name} has no network: the lab is not up")
+        return holder
+
+    def _first(self, node: Node) -> ProcessIdentity:
+        if self.first_pid(node) is None:
+            raise LabError(f"{node.name} is not a running service")
+        return self._services[node.name].identity
+
+    def _namespaces(self, node: Node) -> Namespaces:
+        holder = self._holder(node)
         return Namespaces.of(holder.pid, holder.starttime)
 
 

@@ -23,7 +23,10 @@ from chaoskit.lab.ops import (
     DockerUnpause,
     KillProcess,
     RemoveDockerRun,
+    RemoveNeighbour,
+    RemoveQdisc,
     RemoveTree,
+    RestoreNames,
     describe,
 )
 from chaoskit.lab.process import ProcessIdentity, kill_and_wait
@@ -74,7 +77,7 @@ def undo_entry(entry: Entry, folder: Path) -> Outcome:
         return Outcome(what, "failed", error.strerror or str(error), by_hand)
 
 
-def _carry_out(entry: Entry, folder: Path) -> State:
+def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: PLR0911 - one act for each
     match entry.op:
         case KillProcess(pid, starttime, boot_id, _):
             ended = kill_and_wait(ProcessIdentity(pid, starttime, boot_id))
@@ -89,6 +92,10 @@ def _carry_out(entry: Entry, folder: Path) -> State:
             return "undone" if resume_all(ProcessIdentity(pid, starttime, boot_id)) else "gone"
         case RemoveTree(path):
             return _remove_tree(folder, path)
+        case RemoveQdisc() | RemoveNeighbour() | RestoreNames():
+            from chaoskit.lab.undo_link import undo_link  # only where it is needed: it is heavier
+
+            return undo_link(entry.op)
 
 
 def undo_all(path: Path, *, by: str, scope: Scope | None = None) -> list[Outcome]:
@@ -208,7 +215,7 @@ def _mounts() -> list[Path]:
     return [Path(os.fsdecode(point.decode("unicode_escape").encode("latin-1"))) for point in points]
 
 
-def _by_hand(entry: Entry, folder: Path) -> str:
+def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: PLR0911 - likewise
     match entry.op:
         case KillProcess(pid):
             return f"kill -9 {pid}  # after a look at: ps -fp {pid}"
@@ -220,5 +227,9 @@ def _by_hand(entry: Entry, folder: Path) -> str:
             return f"kill -CONT {pid}  # and every process in its PID namespace"
         case RemoveTree(path):
             return f"rm -r {folder / path}"
+        case RemoveQdisc() | RemoveNeighbour() | RestoreNames():
+            from chaoskit.lab.undo_link import link_by_hand
+
+            return link_by_hand(entry.op)
         case RemoveDockerRun(run_id):
             return f"chaoskit heal  # or look at: docker ps -a --filter label=chaoskit.run={run_id}"
