@@ -12,7 +12,7 @@ help:  ## this list
 $(VENV)/.installed: pyproject.toml
 	@test -d $(VENV) || $(BASE_PYTHON) -m venv $(VENV)
 	@echo "installing chaoskit into $(VENV)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[redis]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[redis,postgres]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from chaoskit.contracts import Node
+from chaoskit.contracts import Lab, Node
 
 __all__ = [
     "CAPABILITIES",
@@ -22,6 +22,7 @@ __all__ = [
     "Cut",
     "Cuts",
     "Direction",
+    "Executes",
     "Kills",
     "Misdirection",
     "Misdirects",
@@ -29,9 +30,14 @@ __all__ = [
     "Misnames",
     "Netem",
     "Pauses",
+    "Process",
+    "Processes",
+    "Ran",
     "Rate",
+    "Removes",
     "Shape",
     "Shapes",
+    "Stops",
 ]
 
 
@@ -66,6 +72,82 @@ class Pauses(Protocol):
 
     def resume(self, node: Node) -> None:
         """Returns when nobody stands still any more. Idempotent. Raises ``HealFailed``."""
+
+
+@runtime_checkable
+class Stops(Protocol):
+    """``stop``: a node that is asked to end; ``Kills`` has the pair of do and undo."""
+
+    def stopping(self, node: Node) -> tuple[int, float]:
+        """Signal number and seconds of grace that the service itself asks for."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a node, and no later one of the same number. ``pid`` as this machine has it.
+
+    ``name`` is what the kernel calls it (15 bytes at most), ``line`` its arguments, as its own
+    title shows them; ``first``: it is the node's main process.
+    """
+
+    pid: int
+    starttime: int  # clock ticks since boot
+    name: str
+    line: str
+    first: bool
+
+
+@runtime_checkable
+class Processes(Protocol):
+    """``process``: single processes of a node, its main one or any other."""
+
+    def processes(self, node: Node) -> tuple[Process, ...]:
+        """Everything that runs in the node now. Raises ``LabError`` where that cannot be seen."""
+
+    def signal_process(self, node: Node, process: Process, signal: int) -> bool:
+        """Send it a signal, and wait for its end after SIGKILL. False: it was gone."""
+
+    def runs(self, process: Process) -> bool:
+        """Ask the kernel whether this very process is there."""
+
+    def hang(self, node: Node, process: Process) -> None:
+        """Returns when it stands still. The others run on. Raises ``LabError``."""
+
+    def hangs(self, process: Process) -> bool:
+        """Ask the kernel whether it is there and stands still now."""
+
+    def unhang(self, node: Node, process: Process) -> None:
+        """Returns when it goes on, or is gone. Idempotent. Raises ``HealFailed``."""
+
+
+@runtime_checkable
+class Removes(Protocol):
+    """``remove``: the node is gone with its address and whatever it kept outside of volumes."""
+
+    def prepare_removal(self, node: Node) -> None:
+        """Make ready what ``restore`` will need. Idempotent. Raises ``LabError``."""
+
+    def remove(self, node: Node) -> None:
+        """Returns when neither process nor address is left. Raises ``LabError``."""
+
+    def restore(self, node: Node) -> None:
+        """A fresh node of that name: same address, labels, volumes. Idempotent. ``HealFailed``."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a command: exit status (None: it took too long) and its last output."""
+
+    status: int | None
+    output: str
+
+
+@runtime_checkable
+class Executes(Protocol):
+    """``exec``: a command inside a node. What it changes only its author knows how to undo."""
+
+    def execute(self, node: Node, argv: Sequence[str], timeout_s: float) -> Ran:
+        """Run it to its end as the service's user; killed when the time is up. ``LabError``."""
 
 
 class Direction(StrEnum):
@@ -228,5 +310,10 @@ CAPABILITIES: Mapping[str, type] = {
     "shape": Shapes,
     "misdirect": Misdirects,
     "misname": Misnames,
+    "exec": Executes,
+    "process": Processes,
+    "remove": Removes,
+    "spawn": Lab,  # a process of ours beside a node: every lab can
+    "stop": Stops,
 }
 """Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""

@@ -183,7 +183,9 @@ class Hold:
     detail: str = ""  # one phrase for the report: "a (198.18.0.2) cut from b, witness, client"
     heal_commanded_ns: int | None = None  # set by the fault while it heals
     healed_ns: int | None = None  # undo read back from kernel or engine
-    must_bite: bool = True  # False: nothing outside of the node can feel it; verified is all
+    outside: bool = True
+    """False: no connection can tell whether it bites; that it was verified is all the evidence."""
+    may_end: bool = False  # its targets may end of it, sooner or later: no sign of somebody else
     tend: Callable[[], bool] | None = None
     """What the fault goes on doing while it is on; called every few milliseconds, returns soon.
     True: it ended or started a target just now."""

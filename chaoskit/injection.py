@@ -198,7 +198,9 @@ class Injector:
     def _look_at(self, run: Running) -> None:
         for name, before in run.identities.items():
             now = self._lab.identity(self._lab.node(name))
-            if now != before:
+            if now is None and run.hold.may_end:
+                run.identities[name] = now
+            elif now != before:
                 what = "died" if now is None else "was restarted by somebody else"
                 self._incident(
                     f"{name} {what} while {run.step.fault.kind} was on it; switch off restart "
@@ -215,6 +217,8 @@ class Injector:
         if run.bitten_ns is None and poked and now_ns() - run.hold.acknowledged_ns > _SHORTEST_NS:
             silent = self._dials.unanswered(run.hold.dials, run.hold.acknowledged_ns)
             run.bitten_ns = now_ns() if silent else None
+        if run.bitten_ns is None and not run.hold.outside:
+            run.bitten_ns = run.hold.verified_ns
         if run.owes_a_bite() and run.bitten_ns is None:
             run.problem = run.problem or self._hit_too_much(run)
             seen = self._dials.outcomes(run.hold.dials) or "no port is known to dial"

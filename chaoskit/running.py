@@ -32,7 +32,7 @@ class Running:
 
     def owes_a_bite(self) -> bool:
         """Whether somebody outside of the node must feel it while it is on."""
-        return bool(self.step.fault.needs) and self.hold.must_bite
+        return bool(self.step.fault.needs)
 
     def record(self) -> FaultRecord:
         """What the history keeps of it."""

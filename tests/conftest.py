@@ -47,11 +47,18 @@ def _browser() -> str | None:
     return None if shutil.which("chromium") or shutil.which("google-chrome") else "no Chromium"
 
 
+def _postgres() -> str | None:
+    from postgres_server import missing
+
+    return missing()
+
+
 NEEDS: dict[str, Callable[[], str | None]] = {
     "sandbox": functools.cache(_sandbox),
     "unprivileged": functools.cache(_unprivileged),
     "docker": functools.cache(_docker),
     "redis": _programs("redis-server"),
+    "postgres": functools.cache(_postgres),
     "nft": _programs("nft", "ip", "nsenter", "unshare"),
     "browser": _browser,
 }

@@ -78,6 +78,9 @@ METRICS: Mapping[str, MetricFacts] = {
     "session_violations": _facts(
         "count", "reads older than what their client had read or written", "nothing"
     ),
+    "linearizability_violations": _facts(
+        "count", "registers whose reads and writes no order explains", "nothing"
+    ),
     "dual_primary": _facts("s", "how long two nodes both acknowledged writes"),
     "fencing_latency": _facts("s", "how long the deposed primary still acknowledged"),
     "time_to_steady": _facts("s", "from the fault until service is as good as before it"),
@@ -102,6 +105,7 @@ SAFETY = frozenset(
         "resurrected_writes",
         "stale_reads",
         "session_violations",
+        "linearizability_violations",
     }
 )
 """Violations are proven by what was stored or read, whatever else is broken in the trial."""

@@ -55,17 +55,20 @@ def _meet(step: Step, before: Step, position: int, stack: Stack) -> str | None:
 
 def _overlap(one: Step, other: Step) -> bool:
     """Whether both are certain to be on at some moment."""
-    return any(a < d and c < b for a, b in _stretches(one) for c, d in _stretches(other))
+    return any(
+        begin < its_end and its_begin < end
+        for begin, end in _stretches(one)
+        for its_begin, its_end in _stretches(other)
+    )
 
 
 def _stretches(step: Step) -> list[tuple[float, float]]:
-    """When it is certain to be on: without ``for`` until the end; unknown where it waits."""
+    """When it is on; without ``for`` until the end. Of a step that waits, nothing is certain."""
     if step.at_s is None:
         return []
-    begins = [step.at_s]
-    if step.repeat is not None:
-        begins = [step.at_s + step.repeat.every_s * k for k in range(step.repeat.times)]
-    return [(at, math.inf if step.for_s is None else at + step.for_s) for at in begins]
+    again = step.repeat
+    starts = [step.at_s + k * again.every_s for k in range(again.times)] if again else [step.at_s]
+    return [(at, math.inf if step.for_s is None else at + step.for_s) for at in starts]
 
 
 def _certain(one: Step, other: Step, stack: Stack) -> str | None:

@@ -1,9 +1,9 @@
-"""``kill``: every process of the node dies at once.
+"""``kill``: the node's processes die at once, or one of them does.
 
 Open connections are reset at once, which is the mildest way to lose a primary and the one that
 detectors are tuned for; compare ``partition``. New connections depend on what is left of the node:
 in the sandbox lab its network stays and refuses them, in Docker the address goes with the container
-and they meet silence.
+and they meet silence. ``stop`` asks first; ``crash-loop`` does it again and again.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import ClassVar, cast
 
 from pydantic import Field, field_validator
 
-from chaoskit.capabilities import Kills
+from chaoskit.capabilities import Kills, Processes
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import OBSERVER, Claim, FaultModel, Hold, Lab, Targets
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.faults.dials import dial
+from chaoskit.faults.ending import GONE_WITHIN_S, all_gone, signal_name, start_all
+from chaoskit.faults.named import find, matches
 
 __all__ = ["Kill"]
 
-_GONE_WITHIN_S = 5.0  # SIGKILL takes milliseconds; a process in uninterruptible sleep may take more
-
 
 class Kill(FaultModel):
-    """Sends a signal to every process of the target; healed by starting it again."""
+    """Sends a signal to the target's processes, or to one of them; healed by starting again."""
 
     kind: ClassVar[str] = "kill"
     needs: ClassVar[frozenset[str]] = frozenset({"kill"})
@@ -35,17 +35,23 @@ class Kill(FaultModel):
 
     signal: str = Field(
         "SIGKILL",
-        description="Signal that ends the node. The fault is verified when no process is left.",
-        examples=["SIGKILL", "SIGTERM"],
+        description="Signal that ends it. The fault is verified when the process is gone, so one "
+        "that the program survives makes the trial INVALID.",
+        examples=["SIGKILL", "SIGTERM", "SIGSEGV"],
+    )
+    process: str | None = Field(
+        None,
+        min_length=1,
+        description="Only processes of this name, program or command line (globs allowed), while "
+        "the others live on; the whole node if not said. Healed when there is one again: if the "
+        "service has not seen to that itself, by starting the node anew.",
+        examples=["postgres", "postgres: checkpointer*"],
     )
 
     @field_validator("signal")
     @classmethod
     def _known(cls, value: str) -> str:
-        name = value if value.startswith("SIG") else f"SIG{value}"
-        if name not in signals.Signals.__members__:
-            raise ValueError(f"unknown signal '{value}'; write a name such as SIGKILL or SIGTERM")
-        return name
+        return signal_name(value)
 
     def claims(self) -> frozenset[Claim]:
         """Whether its processes are there is decided by this fault alone."""
@@ -54,36 +60,69 @@ class Kill(FaultModel):
     @contextmanager
     def inject(self, lab: Lab, targets: Targets) -> Iterator[Hold]:
         """Kill every target; verified once the lab finds no incarnation of any of them."""
-        kills = cast("Kills", lab)
-        number = signals.Signals[self.signal].value
-        observer = lab.node(OBSERVER)
-        dials = tuple(d for node in targets.nodes for d in dial(observer, node))
-        hold = Hold(now_ns(), 0, None, dials, detail=f"{self.signal} to every process")
+        hold = self._hold(lab, targets)
         try:
-            for node in targets.nodes:
-                kills.kill(node, number)
-            hold.acknowledged_ns = now_ns()
-            gone = wait_until(
-                lambda: all(lab.identity(node) is None for node in targets.nodes),
-                within_s=_GONE_WITHIN_S,
-                every_s=0.001,
-            )
+            if self.process is None:
+                gone = self._kill_nodes(lab, targets, hold)
+            else:
+                gone = self._kill_processes(lab, targets, hold, self.process)
             hold.verified_ns = now_ns() if gone else None
             yield hold
         finally:
             hold.heal_commanded_ns = now_ns()
-            _start_all(lab, targets)
+            if self.process is not None:
+                _end_where_it_did_not_come_back(lab, targets, self.process)
+            start_all(lab, targets.nodes)
             hold.healed_ns = now_ns()
 
+    def _hold(self, lab: Lab, targets: Targets) -> Hold:
+        observer = lab.node(OBSERVER)
+        dials = tuple(d for node in targets.nodes for d in dial(observer, node))
+        hold = Hold(now_ns(), 0, None, dials, detail=f"{self.signal} to every process")
+        if self.process is not None:
+            # The node may serve on without it, come back by itself or end: all of that is the
+            # system's answer. That the very process is gone is the evidence.
+            hold.dials, hold.outside, hold.may_end = (), False, True
+        return hold
 
-def _start_all(lab: Lab, targets: Targets) -> None:
-    """Start every target that does not run, going on past one that fails."""
-    problems = []
+    def _kill_nodes(self, lab: Lab, targets: Targets, hold: Hold) -> bool:
+        for node in targets.nodes:
+            cast("Kills", lab).kill(node, signals.Signals[self.signal].value)
+        hold.acknowledged_ns = now_ns()
+        return all_gone(lab, targets.nodes)
+
+    def _kill_processes(self, lab: Lab, targets: Targets, hold: Hold, pattern: str) -> bool:
+        acts = _acts(lab)
+        meant = find(acts, targets.nodes, pattern)
+        hold.commanded_ns = now_ns()
+        for node, process in meant:
+            acts.signal_process(node, process, signals.Signals[self.signal].value)
+        hold.acknowledged_ns = now_ns()
+        who = ", ".join(f"{p.name} ({p.pid}) of {node.name}" for node, p in meant)
+        hold.detail = f"{self.signal} to {who}"
+        return bool(
+            wait_until(
+                lambda: not any(acts.runs(process) for _, process in meant),
+                within_s=GONE_WITHIN_S,
+                every_s=0.001,
+            )
+        )
+
+
+def _acts(lab: Lab) -> Processes:
+    if not isinstance(lab, Processes):
+        raise LabError(f"the {lab.name} lab cannot reach a single process of a node")
+    return lab
+
+
+def _end_where_it_did_not_come_back(lab: Lab, targets: Targets, pattern: str) -> None:
     for node in targets.nodes:
+        if lab.identity(node) is None:
+            continue
         try:
-            if lab.identity(node) is None:
-                cast("Kills", lab).start(node)
+            there = _acts(lab).processes(node)
+            if not any(matches(pattern, process) for process in there):
+                cast("Kills", lab).kill(node, signals.SIGKILL)
         except LabError as error:
-            problems.append(f"{node.name}: {error}")
-    if problems:
-        raise HealFailed("could not start again: " + "; ".join(problems))
+            if lab.identity(node) is not None:
+                raise HealFailed(f"{node.name} could not be made whole: {error}") from error

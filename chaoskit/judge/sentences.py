@@ -150,7 +150,7 @@ def claims(thresholds: Sequence[Threshold], trials: Sequence[Sequence[Bounded]])
     for index, threshold in enumerate(thresholds):
         seen = [t[index] for t in trials]
         if threshold.metric in SAFETY:
-            if threshold.op in ("==", "<=", "<") and all(b.reading.value == 0 for b in seen):
+            if threshold.op in ("==", "<=", "<") and all(b.reading.high == 0 for b in seen):
                 share = exceedance_upper(0, n) * 100
                 what = threshold.metric.replace("_", " ")
                 said.append(
@@ -189,19 +189,18 @@ def not_checked(
         said.append("time to steady: the baseline is too short to compare with")
     if measured and all(m.gray_time is None for m in measured):
         said.append("gray time and flapping: no node was seen to be primary")
-    said += [
-        "two primaries at once behind the nodes' backs (no writer is pinned to each node)",
-        "linearizability",
-    ]
+    said += ["two primaries at once behind the nodes' backs (no writer is pinned to each node)"]
     return tuple(said)
 
 
 def _not_read(judged: Collection[str], measured: Sequence[Metrics]) -> list[str]:
     """What reads of registers could have shown and were not asked."""
     said: list[str] = []
-    for name in ("stale_reads", "session_violations"):
+    for name in ("stale_reads", "session_violations", "linearizability_violations"):
         found = [s for m in measured if (s := getattr(m, name)) is not None]
         words = name.replace("_", " ")
+        if any(s.unknown for s in found):
+            said.append(f"{words}: not decided for every register")
         if any(s.count for s in found) and name not in judged:
             said.append(f"there were {words}, and no threshold speaks of them")
         why = next((s.note for s in found if not s.checked), None)

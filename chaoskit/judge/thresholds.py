@@ -124,12 +124,12 @@ def expectation(threshold: Threshold, seen: Bounded) -> ExpectationResult:
 
 
 def _why(threshold: Threshold, seen: Bounded, verdict: Verdict) -> str | None:
-    if verdict is Verdict.FAIL:
-        return threshold.because
     if verdict is not Verdict.INCONCLUSIVE:
-        return None
+        return threshold.because if verdict is Verdict.FAIL else None
     if not seen.reading.enough:
         return f"{seen.reading.note}: observe longer or raise the rate"
+    if seen.reading.hint is not None:
+        return seen.reading.hint
     if math.isnan(seen.bound):
         return "there is nothing to compare with in the baseline"
     bound = quantity(seen.bound, seen.reading.unit)

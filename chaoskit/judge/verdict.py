@@ -125,7 +125,8 @@ def judge_trial(case: Case, trial: TrialInput) -> JudgedTrial:
 
 def judge_view(case: Case, trial: TrialInput, view: View) -> JudgedTrial:
     """The same, with a view of the trial's history that is kept for more."""
-    metrics = measure_view(view, case.gates.steady_s)
+    wanted = {t.metric for t in case.thresholds}
+    metrics = measure_view(view, case.gates.steady_s, wanted)
     bounded = tuple(measure(t, trial.n, view, metrics) for t in case.thresholds)
     each = [
         expectation(t, b)

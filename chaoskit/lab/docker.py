@@ -13,49 +13,39 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal as signals
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.clock import wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Node
-from chaoskit.errors import ChaoskitError, HealFailed, LabError, Refused
+from chaoskit.errors import LabError, Refused
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.docker_compose import Compose, Tree, find_compose, load_raw, rendered
 from chaoskit.lab.docker_engine import AWAY_HINT, Engine, translating
+from chaoskit.lab.docker_execute import Commands
 from chaoskit.lab.docker_helper import HelperNamespaces
-from chaoskit.lab.docker_host import (
-    close_ways_out,
-    first_process,
-    send_signal,
-    with_names,
-)
+from chaoskit.lab.docker_host import close_ways_out, first_process, with_names
 from chaoskit.lab.docker_image import client_image, stack_images
+from chaoskit.lab.docker_life import Life
 from chaoskit.lab.docker_links import DockerLinks
 from chaoskit.lab.docker_net import RunNetwork, create_networks
 from chaoskit.lab.docker_own import OwnContainers
-from chaoskit.lab.docker_pause import is_paused, pause, unpause
+from chaoskit.lab.docker_pause import Freezer
 from chaoskit.lab.docker_probe import docker_available
 from chaoskit.lab.docker_ready import bring_up, inspect, log_tail
+from chaoskit.lab.docker_remove import Removal
 from chaoskit.lab.docker_sweep import LABEL_OWNER, LABEL_RUN, remove_run
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.netns import Namespaces
-from chaoskit.lab.ops import (
-    RUN_MARK,
-    DockerStart,
-    DockerUnpause,
-    RemoveDockerRun,
-    check_run_id,
-)
-from chaoskit.lab.process import ProcessIdentity, boot_id
+from chaoskit.lab.ops import RUN_MARK, RemoveDockerRun, check_run_id
+from chaoskit.lab.process import ProcessIdentity, boot_id, is_alive
+from chaoskit.lab.processes import NodeProcesses
 from chaoskit.stack.model import Stack
 
 __all__ = ["DockerLab"]
 
-_STOPPED_WITHIN_S = 20.0
 _LOG_LINES = 20_000
 
 
@@ -71,11 +61,10 @@ _prepared: dict[tuple[str, Path], _Prepared] = {}
 """By run and stack: the trials of a run use the same images, even if somebody builds meanwhile."""
 
 
-class DockerLab(DockerLinks):
-    """``Lab``, ``Kills``, ``Pauses`` and what ``Links`` does, with Docker.
+class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, Commands, Removal):
+    """``Lab`` and every capability with Docker. One object may go up and down repeatedly.
 
-    One object may go up and down repeatedly. Raises ``Refused`` at once where the engine is not
-    on a local socket.
+    Raises ``Refused`` at once where the engine is not on a local socket.
     """
 
     name = "docker"
@@ -99,6 +88,10 @@ class DockerLab(DockerLinks):
         self._stopped: dict[str, list[int]] = {}
         self._frozen: dict[str, list[int]] = {}
         self._dead: set[str] = set()  # incarnations whose end the kernel has shown us
+        self._ending: dict[str, ProcessIdentity] = {}  # incarnations that were asked to end
+        self._standby: dict[str, str] = {}  # containers that will take the place of others
+        self._last_words: dict[str, str] = {}  # logs of containers that were removed
+        NodeProcesses.__init__(self)
         self._make_links(run_id, journal, self._namespaces, self._first, self._first)
 
     # ------------------------------------------------------------ up and down
@@ -175,8 +168,12 @@ class DockerLab(DockerLinks):
             for entry in [n for entries in held.values() for n in entries]:
                 self._journal.undone(entry)  # what it was about is gone: nothing is left to undo
             held.clear()
+        self._forget_hung()
         self._forget_links()
         self._dead.clear()
+        self._ending.clear()
+        self._standby.clear()
+        self._last_words.clear()
         self._ids.clear()
         self._nodes.clear()
         self._networks.clear()
@@ -211,12 +208,24 @@ class DockerLab(DockerLinks):
         """Full container id and the moment it was started, while it runs."""
         state = self._state(node)
         found = f"{self._id(node)}@{state.get('StartedAt')}"
+        if found in self._ending and not is_alive(self._ending[found]):
+            self._dead.add(found)  # the engine takes a tenth of a second to notice
         return found if state.get("Running") and found not in self._dead else None
 
     def first_pid(self, node: Node) -> int | None:
         """See ``capabilities.Clocked``; None also where the engine's processes are not ours."""
         who = first_process(self._state(node), self._id(node))
         return None if who is None else who.pid
+
+    def first_process(self, node: Node) -> ProcessIdentity:
+        """See ``NodeProcesses``."""
+        who = first_process(self._state(node), self._id(node))
+        if who is None:
+            raise LabError(
+                f"the processes of {node.name} cannot be seen: it does not run, or this is not "
+                "root on the engine's own host"
+            )
+        return who
 
     def spawn(self, place: Node, argv: Sequence[str]) -> Child:
         """See ``Lab``. In a service's network where we are root; else in a helper beside it."""
@@ -278,7 +287,8 @@ class DockerLab(DockerLinks):
             Path(folder).mkdir(parents=True, exist_ok=True)
             for name in self._stack.services:
                 if name in self._ids:
-                    text = log_tail(self._engine, self._ids[name], _LOG_LINES)
+                    text = self._last_words.get(name, "")
+                    text += log_tail(self._engine, self._ids[name], _LOG_LINES)
                     (Path(folder) / f"{name}.log").write_text(text, encoding="utf-8")
 
     def _id(self, node: Node) -> str:
@@ -309,74 +319,6 @@ class DockerLab(DockerLinks):
             if first_process(self._state(node), self._id(node)) is not None:
                 with self._namespaces(node) as inside:
                     close_ways_out(inside)
-
-    # ------------------------------------------------------------ kill and start
-
-    def kill(self, node: Node, signal: int) -> None:
-        """See ``Kills``. Through a checked pidfd as root on the host, else through the engine."""
-        identity = self._id(node)
-        incarnation, state = self.identity(node), self._state(node)
-        if incarnation is None:
-            raise LabError(f"{node.name} does not run, so it cannot be killed")
-        entry = self._journal.intend(DockerStart(identity), scope="fault")
-        self._stopped.setdefault(node.name, []).append(entry)
-        who = first_process(state, identity)
-        if who is not None:
-            send_signal(who, signal, _STOPPED_WITHIN_S)
-            if signal == signals.SIGKILL:
-                self._dead.add(incarnation)  # the engine takes a tenth of a second to notice
-        else:
-            with translating(f"killing {node.name}"):
-                self._engine.client().api.kill(identity, signal)
-        if signal == signals.SIGKILL and not wait_until(
-            lambda: self.identity(node) is None, within_s=_STOPPED_WITHIN_S, every_s=0.005
-        ):
-            raise LabError(f"{node.name} still runs {_STOPPED_WITHIN_S:g} s after SIGKILL")
-        self._journal.done(entry)
-
-    def start(self, node: Node) -> None:
-        """See ``Kills``. Cuts of the node that are still meant to be in force are put back."""
-        identity = self._id(node)
-        if self.identity(node) is None and not wait_until(
-            lambda: not self._state(node).get("Running"), within_s=_STOPPED_WITHIN_S, every_s=0.005
-        ):
-            raise HealFailed(f"the engine does not notice that {node.name} has ended")
-        with translating(f"starting {node.name}"):
-            self._engine.client().api.start(identity)
-        if not wait_until(lambda: self.identity(node), within_s=_STOPPED_WITHIN_S, every_s=0.005):
-            error = self._state(node).get("Error") or "no reason was given"
-            raise HealFailed(
-                f"{node.name} does not run again: {error}; by hand: docker start {identity[:12]}"
-            )
-        # Where this fails the cut is not in force, and in_force says so: no reason not to heal.
-        with contextlib.suppress(ChaoskitError):
-            self._renew_links(node)
-        self._close_ways_out(node)
-        for entry in self._stopped.pop(node.name, []):
-            self._journal.undone(entry)
-
-    # ------------------------------------------------------------ pause and resume
-
-    def pause(self, node: Node) -> None:
-        """See ``Pauses``: the engine's freezer."""
-        identity = self._id(node)
-        entry = self._journal.intend(DockerUnpause(identity), scope="fault")
-        self._frozen.setdefault(node.name, []).append(entry)
-        pause(self._engine, identity)
-        self._journal.done(entry)
-
-    def paused(self, node: Node) -> bool:
-        """See ``Pauses``."""
-        return is_paused(self._engine, self._id(node))
-
-    def resume(self, node: Node) -> None:
-        """See ``Pauses``."""
-        try:
-            unpause(self._engine, self._id(node))
-        except ChaoskitError as error:
-            raise HealFailed(f"{error}; by hand: docker unpause {self._id(node)[:12]}") from error
-        for entry in self._frozen.pop(node.name, []):
-            self._journal.undone(entry)
 
     def _first(self, node: Node) -> ProcessIdentity | None:
         if self.identity(node) is None:

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["BASE", "client_image", "image_id", "stack_images"]
 
 BASE_HINT = f"where no registry answers, scripts/base-image makes {BASE}"
-_IMPORTED = ("locust", "numpy", "pydantic", "redis", "async-timeout")  # the last: redis on 3.11.2
+_IMPORTED = (
+    *("locust", "numpy", "pydantic", "redis", "psycopg", "psycopg-binary"),
+    "async-timeout",  # redis on Python 3.11.2 wants it
+)
 _PYTHON = "3.11"  # the base image's
 _GLIBC = ("2014", "_2_17", "_2_28", "_2_31", "_2_34", "_2_35", "_2_36")  # what it can run
 _SLOW_S = 300

@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
-from chaoskit.errors import ChaoskitError, LabError
-from chaoskit.lab.docker_engine import Engine, translating
+from abc import abstractmethod
 
-__all__ = ["is_paused", "pause", "unpause"]
+from chaoskit.contracts import Node
+from chaoskit.errors import ChaoskitError, HealFailed, LabError
+from chaoskit.lab.docker_engine import Engine, translating
+from chaoskit.lab.journal import Journal
+from chaoskit.lab.ops import DockerUnpause
+
+__all__ = ["Freezer", "is_paused", "pause", "unpause"]
+
+
+class Freezer:
+    """``Pauses`` of the Docker lab: the engine's freezer."""
+
+    _engine: Engine
+    _journal: Journal
+    _frozen: dict[str, list[int]]
+
+    @abstractmethod
+    def _id(self, node: Node) -> str: ...
+
+    def pause(self, node: Node) -> None:
+        """See ``Pauses``."""
+        identity = self._id(node)
+        entry = self._journal.intend(DockerUnpause(identity), scope="fault")
+        self._frozen.setdefault(node.name, []).append(entry)
+        pause(self._engine, identity)
+        self._journal.done(entry)
+
+    def paused(self, node: Node) -> bool:
+        """See ``Pauses``."""
+        return is_paused(self._engine, self._id(node))
+
+    def resume(self, node: Node) -> None:
+        """See ``Pauses``."""
+        try:
+            unpause(self._engine, self._id(node))
+        except ChaoskitError as error:
+            raise HealFailed(f"{error}; by hand: docker unpause {self._id(node)[:12]}") from error
+        for entry in self._frozen.pop(node.name, []):
+            self._journal.undone(entry)
 
 
 def pause(engine: Engine, container_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Stopping every process of a PID namespace, and letting them all go on.
+"""Stopping every process of a PID namespace, or one of them, and letting them go on.
 
 SIGSTOP cannot be handled, not even by the first process of a namespace when it comes from outside;
 sockets stay open and the kernel goes on answering for them, as it does for a frozen machine's
@@ -16,7 +16,15 @@ from pathlib import Path
 from chaoskit.clock import wait_until
 from chaoskit.lab.process import ProcessIdentity, open_checked
 
-__all__ = ["all_stopped", "resume_all", "stop_all"]
+__all__ = [
+    "all_stopped",
+    "continue_one",
+    "is_stopped",
+    "members",
+    "resume_all",
+    "stop_all",
+    "stop_one",
+]
 
 _WITHIN_S = 5.0
 _STOPPED = frozenset("Tt")
@@ -31,7 +39,7 @@ def stop_all(first: ProcessIdentity) -> None:
     """
 
     def look() -> bool:
-        running = [pid for pid in _members(first) if not _stands(pid)]
+        running = [pid for pid in members(first) if not _stands(pid)]
         for pid in running:
             _signal(first, pid, signal.SIGSTOP)
         return not running
@@ -47,7 +55,7 @@ def resume_all(first: ProcessIdentity) -> bool:
     """
 
     def look() -> bool:
-        standing = [pid for pid in _members(first) if _any_stopped(pid)]
+        standing = [pid for pid in members(first) if _any_stopped(pid)]
         for pid in sorted(standing, key=lambda pid: pid == first.pid):
             _signal(first, pid, signal.SIGCONT)
         return not standing
@@ -63,12 +71,48 @@ def resume_all(first: ProcessIdentity) -> bool:
 def all_stopped(first: ProcessIdentity) -> bool:
     """Whether the process is there and everybody in its namespace has stopped."""
     try:
-        return all(_stands(pid) for pid in _members(first))
+        return all(_stands(pid) for pid in members(first))
     except ProcessLookupError:
         return False
 
 
-def _members(first: ProcessIdentity) -> list[int]:
+def stop_one(who: ProcessIdentity) -> None:
+    """Stop this process and no other; returns when every thread of it has stopped.
+
+    Raises ``ProcessLookupError`` if it is gone and ``TimeoutError`` if it does not stop.
+    """
+    with open_checked(who) as fd:
+        signal.pidfd_send_signal(fd, signal.SIGSTOP)
+        if not wait_until(lambda: _stands(who.pid), within_s=_WITHIN_S, every_s=0.001):
+            raise TimeoutError(f"process {who.pid} did not stop within {_WITHIN_S:g} s")
+
+
+def continue_one(who: ProcessIdentity) -> bool:
+    """Let this process go on; returns when none of its threads is stopped. False: it is gone."""
+    try:
+        with open_checked(who) as fd:
+
+            def goes_on() -> bool:
+                signal.pidfd_send_signal(fd, signal.SIGCONT)
+                return not _any_stopped(who.pid)
+
+            if not wait_until(goes_on, within_s=_WITHIN_S, every_s=0.001):
+                raise TimeoutError(f"process {who.pid} did not go on within {_WITHIN_S:g} s")
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def is_stopped(who: ProcessIdentity) -> bool:
+    """Whether the process is there and every thread of it has stopped."""
+    try:
+        with open_checked(who):
+            return _stands(who.pid)
+    except ProcessLookupError:
+        return False
+
+
+def members(first: ProcessIdentity) -> list[int]:
     """PIDs of the namespace, as this process sees them; raises ``ProcessLookupError``."""
     with open_checked(first):
         space = _space_of(first.pid)

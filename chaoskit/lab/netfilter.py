@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from chaoskit.capabilities import Cut
@@ -29,7 +29,7 @@ from chaoskit.lab.nft import (
     remove_tables,
     renew_lease,
 )
-from chaoskit.lab.nft_rules import Egress, Rule, leased, rules_of
+from chaoskit.lab.nft_rules import Egress, Rule, leased, mirrored, rules_of
 from chaoskit.lab.ops import KillProcess, check_run_id
 
 __all__ = ["Netfilter"]
@@ -44,7 +44,7 @@ class _Target:
 
     node: Node
     holder: Holder
-    entry: int
+    entries: list[int]
     devices: tuple[str, ...]
     rules: dict[str, list[Rule]] = field(default_factory=dict)
     cuts: dict[str, list[Cut]] = field(default_factory=dict)
@@ -72,6 +72,7 @@ class Netfilter:
         self._namespaces = namespaces
         self._targets: dict[str, _Target] = {}
         self._handles: dict[str, tuple[str, ...]] = {}
+        self._gaps: set[str] = set()  # handles that did not hold through a restart of their node
         self._count = 0
         self._way: Egress | None = None
         self._owned = owned  # False: as on a kernel that knows no owners
@@ -126,7 +127,8 @@ class Netfilter:
             names = self._handles.get(handle, ())
             targets = [self._targets[name] for name in names if name in self._targets]
             held = [t for t in targets if handle in t.rules and self._is_current(t)]
-            return bool(names) and len(held) == len(names) and _seen(handle, held)
+            whole = bool(names) and len(held) == len(names) and handle not in self._gaps
+            return whole and _seen(handle, held)
 
     def join(self, handle: str) -> None:
         """Remove ours and only ours, and see that it is gone. Idempotent.
@@ -154,6 +156,28 @@ class Netfilter:
                     self._apply(handle, [new])
             finally:
                 self._forget(old)
+
+    @contextlib.contextmanager
+    def shielded(self, node: Node) -> Iterator[None]:
+        """While a node has a new namespace without rules, cut it off at its peers' ends.
+
+        What was in force for it holds meanwhile, without a gap, for ``renew`` to put back. Where a
+        peer cannot be reached there may be a gap, and ``in_force`` says so from then on.
+        """
+        with self._lock:
+            target = self._targets.get(node.name)
+            cuts = [cut for some in target.cuts.values() for cut in some] if target else []
+            handle = None
+            try:
+                mirrored = [c for cut in cuts for c in mirrored(cut) if self._runs(c.node)]
+                handle = self.cut(mirrored) if mirrored else None
+            except LabError:
+                self._gaps.update(target.cuts if target else ())
+        try:
+            yield
+        finally:
+            if handle is not None:
+                self.join(handle)
 
     def release(self, node: Node) -> None:
         """End the node's holder; whatever was in force there is gone. Idempotent."""
@@ -185,15 +209,19 @@ class Netfilter:
             who = holder.identity
             what = f"partitions of {node.name}"
             op = KillProcess(who.pid, who.starttime, who.boot_id, what)
-            entry = self._journal.intend(op, scope="fault")
-            target = _Target(node, holder, entry, (), owned=self._owned)
+            entries = [self._journal.intend(op, scope="fault")]
+            who = holder.reader.identity
+            op = KillProcess(who.pid, who.starttime, who.boot_id, what)
+            entries.append(self._journal.intend(op, scope="fault"))
+            target = _Target(node, holder, entries, (), owned=self._owned)
         except BaseException:
             holder.close()
             raise
         try:
             target.devices = holder.devices()
             self._try_out(target)
-            self._journal.done(entry)
+            for entry in entries:
+                self._journal.done(entry)
         except BaseException:
             self._forget(target)
             raise
@@ -248,8 +276,16 @@ class Netfilter:
             target.holder.send(*tables, *add_sets(table, rules), add_chains(table, rules))
         for target in targets:
             target.holder.wait()
-        if not _seen(handle, targets):
+        if not _seen(handle, targets, changed=True):
             raise LabError("the kernel does not show the rules of the partition")
+
+    def _runs(self, node: Node) -> bool:
+        """Whether there is a namespace to speak of: a dead peer talks to nobody."""
+        try:
+            self._namespaces(node).close()
+        except LabError:
+            return False
+        return True
 
     def _is_current(self, target: _Target) -> bool:
         """Whether the node still lives in the namespace that we hold, and we hold it."""
@@ -264,6 +300,7 @@ class Netfilter:
 
     def _remove(self, handle: str) -> None:
         names = self._handles.pop(handle, ())
+        self._gaps.discard(handle)
         targets = [self._targets[name] for name in names if name in self._targets]
         targets = [target for target in targets if handle in target.rules]
         unsure = _take_out(handle, targets)
@@ -288,15 +325,20 @@ class Netfilter:
             holder.close()
         if left:
             raise HealFailed(f"nft still shows {holder.table} of {target.node.name}")
-        self._journal.undone(target.entry)
+        for entry in target.entries:
+            self._journal.undone(entry)
 
 
-def _seen(handle: str, targets: Sequence[_Target]) -> bool:
-    """Whether the kernel shows every rule of the handle, in tables that will not outlive us."""
-    listings = [target.holder.listing() for target in targets]
+def _seen(handle: str, targets: Sequence[_Target], *, changed: bool = False) -> bool:
+    """Whether the kernel shows every rule of the handle, in tables that will not outlive us.
+
+    ``changed`` says that the rules were changed by us just now.
+    """
+    listings = [target.holder.listing(quick=changed or target.owned) for target in targets]
     texts = [listing.text() for listing in listings]
     return all(
-        text.count("flags owner" if target.owned else " expires ") >= len(target.families)
+        target.holder.alive()  # for what it owns nobody else can have removed meanwhile
+        and text.count("flags owner" if target.owned else " expires ") >= len(target.families)
         and all(rule.stands_in(text) for rule in target.rules[handle])
         for target, text in zip(targets, texts, strict=True)
     )
@@ -316,10 +358,12 @@ def _take_out(handle: str, targets: Sequence[_Target]) -> list[_Target]:
             target.holder.send(
                 remove_tables(target.holder.table, target.families) if last else chains
             )
+    changed = set()
     for target in asked:
         with contextlib.suppress(LabError):
             target.holder.wait()
-    listings = [target.holder.listing() for target in targets]
+            changed.add(target.node.name)
+    listings = [target.holder.listing(quick=target.node.name in changed) for target in targets]
     for target, listing in zip(targets, listings, strict=True):
         last = target.rules.keys() == {handle}
         try:

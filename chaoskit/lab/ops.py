@@ -19,6 +19,7 @@ from typing import ClassVar
 
 __all__ = [
     "RUN_MARK",
+    "ContinueProcess",
     "ContinueProcesses",
     "DockerStart",
     "DockerUnpause",
@@ -109,6 +110,21 @@ class DockerUnpause:
 
     def __post_init__(self) -> None:
         _check(_matches(_CONTAINER, self.container_id), "container_id", self.container_id)
+
+
+@dataclass(frozen=True)
+class ContinueProcess:
+    """Let one process go on that a fault has stopped, and no other of its node."""
+
+    kind: ClassVar[str] = "continue-process"
+    pid: int
+    starttime: int
+    boot_id: str
+
+    def __post_init__(self) -> None:
+        _check(_is_int(self.pid) and 1 < self.pid <= _PID_MAX, "pid", self.pid)
+        _check(_is_int(self.starttime) and self.starttime >= 0, "starttime", self.starttime)
+        _check(_matches(_BOOT_ID, self.boot_id), "boot_id", self.boot_id)
 
 
 @dataclass(frozen=True)
@@ -204,6 +220,7 @@ Op = (
     | RemoveDockerRun
     | DockerStart
     | DockerUnpause
+    | ContinueProcess
     | ContinueProcesses
     | RemoveTree
     | RemoveQdisc
@@ -216,6 +233,7 @@ _KINDS: Mapping[str, Callable[..., Op]] = {
     RemoveDockerRun.kind: RemoveDockerRun,
     DockerStart.kind: DockerStart,
     DockerUnpause.kind: DockerUnpause,
+    ContinueProcess.kind: ContinueProcess,
     ContinueProcesses.kind: ContinueProcesses,
     RemoveTree.kind: RemoveTree,
     RemoveQdisc.kind: RemoveQdisc,
@@ -247,7 +265,7 @@ def from_data(data: object) -> Op:
         raise ValueError(f"undo operation {kind} has other fields than it should") from None
 
 
-def describe(op: Op) -> str:  # noqa: PLR0911 - one sentence for each
+def describe(op: Op) -> str:  # noqa: C901, PLR0911 - one for each kind
     """The operation in words, for a report or an error message."""
     match op:
         case KillProcess():
@@ -258,6 +276,8 @@ def describe(op: Op) -> str:  # noqa: PLR0911 - one sentence for each
             return f"start container {op.container_id[:12]} again"
         case DockerUnpause():
             return f"let container {op.container_id[:12]} go on"
+        case ContinueProcess():
+            return f"let process {op.pid} go on"
         case ContinueProcesses():
             return f"let process {op.pid} and everything in its namespace go on"
         case RemoveTree():

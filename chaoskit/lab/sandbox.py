@@ -21,14 +21,16 @@ from pathlib import Path
 
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import CLIENT, Child, Node
-from chaoskit.errors import HealFailed, LabError, Refused
+from chaoskit.errors import LabError, Refused
 from chaoskit.lab.child import PipeChild
-from chaoskit.lab.freeze import all_stopped, resume_all, stop_all
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.links import Links
 from chaoskit.lab.netns import Namespaces
-from chaoskit.lab.ops import ContinueProcesses, KillProcess
+from chaoskit.lab.ops import KillProcess
 from chaoskit.lab.process import ProcessIdentity
+from chaoskit.lab.processes import NodeProcesses
+from chaoskit.lab.sandbox_execute import Commands
+from chaoskit.lab.sandbox_life import Life
 from chaoskit.lab.sandbox_network import NetworkPlan, plan_network
 from chaoskit.lab.sandbox_orders import (
     child_order,
@@ -37,7 +39,9 @@ from chaoskit.lab.sandbox_orders import (
     root_order,
     service_order,
 )
+from chaoskit.lab.sandbox_pause import Freezer
 from chaoskit.lab.sandbox_probe import needs_user_namespace, sandbox_available
+from chaoskit.lab.sandbox_remove import Removal
 from chaoskit.lab.sandbox_session import Inside, InsideChild, Session, identity_from
 from chaoskit.lab.sandbox_start import Starter
 from chaoskit.stack.model import Service, Stack
@@ -45,13 +49,12 @@ from chaoskit.stack.model import Service, Stack
 __all__ = ["SandboxLab", "sandbox_available"]
 
 _TAIL_BYTES = 8192
-_KILLED_S = 5.0
 _UP_S = 600.0
 _LOGS = "lab-logs"
 
 
-class SandboxLab(Links):
-    """Implements ``Lab``, ``Kills``, ``Pauses`` and what ``Links`` does, for callers in any thread.
+class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Links):
+    """Implements ``Lab`` and every capability, for callers in any thread.
 
     ``run_dir`` holds the services' logs while the lab is up. Raises ``Refused`` where the stack
     has something that the sandbox cannot honour as this user.
@@ -74,6 +77,7 @@ class SandboxLab(Links):
         self._services: dict[str, Inside] = {}
         self._frozen: dict[str, list[tuple[int, ProcessIdentity]]] = {}
         self._logs: dict[str, int] = {}
+        NodeProcesses.__init__(self)
         self._make_links(run_id, journal, self._namespaces, self._holder, self._first)
         weakref.finalize(self, _close_files, self._logs)
 
@@ -110,8 +114,9 @@ class SandboxLab(Links):
                 process.release()
             for entry, _ in [one for held in self._frozen.values() for one in held]:
                 self._journal.undone(entry)
-            self._forget_links()
             self._frozen.clear()
+            self._forget_hung()
+            self._forget_links()
             self._services.clear()
             self._holders.clear()
             self._session = None
@@ -142,6 +147,13 @@ class SandboxLab(Links):
         process = self._services.get(node.name)
         return None if process is None or process.poll() is not None else process.identity.pid
 
+    def first_process(self, node: Node) -> ProcessIdentity:
+        """See ``NodeProcesses``."""
+        process = self._services.get(node.name)
+        if process is None or process.poll() is not None:
+            raise LabError(f"{node.name} is not a running service: there is no process in it")
+        return process.identity
+
     def spawn(self, place: Node, argv: Sequence[str]) -> Child:
         """Run a process of ours on the network of ``place``; it sees the files of this machine."""
         order = child_order(self.node(place.name).name, list(argv), self._run_id)
@@ -170,66 +182,6 @@ class SandboxLab(Links):
             with contextlib.suppress(OSError), (Path(folder) / f"{name}.log").open("wb") as out:
                 if name in self._logs:
                     _copy(self._logs[name], out.fileno())
-
-    # ------------------------------------------------------------ Kills
-
-    def kill(self, node: Node, signal: int) -> None:
-        """Signal the service's first process; SIGKILL takes its whole PID namespace with it.
-
-        Returns when, for SIGKILL, the kernel says that none of them is left.
-        """
-        process = self._services.get(self.node(node.name).name)
-        if process is None or process.poll() is not None:
-            raise LabError(f"{node.name} is not a running service: there is nothing to signal")
-        process.signal(signal)
-        if signal == signals.SIGKILL:
-            with contextlib.suppress(TimeoutError):
-                process.wait(_KILLED_S)
-                return
-            raise LabError(f"{node.name} was still there {_KILLED_S:g} s after SIGKILL")
-
-    def start(self, node: Node) -> None:
-        """Start an ended service again: same address, same files; returns when it runs."""
-        with self._lock:
-            service = self._stack.services.get(node.name)
-            if service is None:
-                raise LabError(f"{node.name} is not a service: it cannot be started")
-            if self.identity(node) is not None:
-                raise LabError(f"{node.name} is running already")
-            self._start_service(service)
-
-    # ------------------------------------------------------------ Pauses
-
-    def pause(self, node: Node) -> None:
-        """Stop every process in the service's PID namespace."""
-        process = self._services.get(self.node(node.name).name)
-        if process is None or process.poll() is not None:
-            raise LabError(f"{node.name} is not a running service: it cannot be paused")
-        who = process.identity
-        op = ContinueProcesses(who.pid, who.starttime, who.boot_id)
-        entry = self._journal.intend(op, scope="fault")
-        self._frozen.setdefault(node.name, []).append((entry, who))
-        try:
-            stop_all(who)
-        except (ProcessLookupError, TimeoutError, PermissionError) as error:
-            raise LabError(f"{node.name} could not be paused: {error}") from error
-        self._journal.done(entry)
-
-    def paused(self, node: Node) -> bool:
-        """Whether everybody in the service's PID namespace has stopped."""
-        process = self._services.get(node.name)
-        return process is not None and all_stopped(process.identity)
-
-    def resume(self, node: Node) -> None:
-        """Let them all go on. Idempotent. Raises ``HealFailed``."""
-        while held := self._frozen.get(node.name):
-            entry, who = held[-1]
-            try:
-                resume_all(who)
-            except (TimeoutError, PermissionError) as error:
-                raise HealFailed(f"{node.name} does not go on: {error}") from error
-            self._journal.undone(entry)
-            held.pop()
 
     # ------------------------------------------------------------ how it comes up
 

@@ -22,6 +22,7 @@ __all__ = [
     "MS_RDONLY",
     "MS_REC",
     "bind",
+    "detach",
     "drop_capabilities",
     "forget",
     "mount",
@@ -151,6 +152,11 @@ def forget(old_root: int) -> None:
     os.close(old_root)
     _check(_libc.umount2(b".", _MNT_DETACH), "umount of the old root")
     os.chdir("/")
+
+
+def detach(target: str) -> None:
+    """Unmount ``target`` and whatever is mounted below it."""
+    _check(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"umount of {target}")
 
 
 def drop_capabilities() -> None:

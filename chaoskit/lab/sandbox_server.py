@@ -22,7 +22,7 @@ from typing import cast
 from chaoskit.lab import sandbox_fork as fork
 from chaoskit.lab.sandbox_kernel import CLONE_NEWNET, setns
 from chaoskit.lab.sandbox_root import make_tmpfs
-from chaoskit.lab.sandbox_tree import make_tree
+from chaoskit.lab.sandbox_tree import drop_tree, make_tree
 
 __all__ = ["PACKET", "serve"]
 
@@ -59,6 +59,7 @@ class Server:
             "holders": self._holders,
             "ip": self._ip,
             "root": self._root,
+            "wipe": self._wipe,
             "service": self._service,
             "inside": self._inside,
             "near": self._near,
@@ -191,6 +192,11 @@ class Server:
         targets = cast("list[dict[str, object]]", order["targets"])
         locked = bool(order["locked"])
         make_tree(self._base, self._folder(order["node"]), targets, locked=locked)
+        return {}
+
+    def _wipe(self, order: Order) -> dict[str, object]:
+        """Forget what the node has written outside of volumes; "root" makes it a new one."""
+        drop_tree(self._folder(order["node"]))
         return {}
 
     def _service(self, order: Order) -> dict[str, object]:

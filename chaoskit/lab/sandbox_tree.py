@@ -5,7 +5,7 @@ it is started again, and gone with the lab. Runs inside the lab: standard librar
 """
 
 # os.path is quicker to import than pathlib.
-# ruff: noqa: PTH101, PTH102, PTH103, PTH112, PTH114, PTH115, PTH116, PTH118, PTH123, PTH208, PTH211
+# ruff: noqa: PTH101, PTH102, PTH103, PTH106, PTH112, PTH114, PTH115, PTH116, PTH118, PTH123, PTH208, PTH211
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from chaoskit.lab import sandbox_kernel as kernel
 from chaoskit.lab.sandbox_root import make_tmpfs
 
-__all__ = ["Mountpoint", "make_tree", "mountpoints"]
+__all__ = ["Mountpoint", "drop_tree", "make_tree", "mountpoints"]
 
 # Made anew for every service, or of no use to it.
 _OWN = ("/proc", "/sys", "/dev", "/run")
@@ -76,6 +76,17 @@ def make_tree(
     _Tree(node, mounts, wanted, locked).show("/")
     for path, is_file in wanted:
         _add(f"{node}/root", path, is_file)
+
+
+def drop_tree(node: str) -> None:
+    """Take down what ``make_tree`` has mounted for a node that does not run, and what it wrote."""
+    import shutil
+
+    if os.path.isdir(f"{node}/root"):
+        kernel.detach(f"{node}/root")
+        os.rmdir(f"{node}/root")
+    for folder in ("upper", "work"):
+        shutil.rmtree(f"{node}/{folder}", ignore_errors=True)
 
 
 class _Tree:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from chaoskit.errors import ChaoskitError
-from chaoskit.lab.freeze import resume_all
+from chaoskit.lab.freeze import continue_one, resume_all
 from chaoskit.lab.journal import Contents, Entry, Scope, append_undone, read_journal
 from chaoskit.lab.ops import (
+    ContinueProcess,
     ContinueProcesses,
     DockerStart,
     DockerUnpause,
@@ -77,7 +78,7 @@ def undo_entry(entry: Entry, folder: Path) -> Outcome:
         return Outcome(what, "failed", error.strerror or str(error), by_hand)
 
 
-def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: PLR0911 - one act for each
+def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: PLR0911 - one for each kind
     match entry.op:
         case KillProcess(pid, starttime, boot_id, _):
             ended = kill_and_wait(ProcessIdentity(pid, starttime, boot_id))
@@ -88,6 +89,8 @@ def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: PLR0911 - one act 
             return _docker_start(container_id)
         case DockerUnpause(container_id):
             return _docker_unpause(container_id)
+        case ContinueProcess(pid, starttime, boot_id):
+            return "undone" if continue_one(ProcessIdentity(pid, starttime, boot_id)) else "gone"
         case ContinueProcesses(pid, starttime, boot_id):
             return "undone" if resume_all(ProcessIdentity(pid, starttime, boot_id)) else "gone"
         case RemoveTree(path):
@@ -215,7 +218,7 @@ def _mounts() -> list[Path]:
     return [Path(os.fsdecode(point.decode("unicode_escape").encode("latin-1"))) for point in points]
 
 
-def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: PLR0911 - likewise
+def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: PLR0911 - one for each kind
     match entry.op:
         case KillProcess(pid):
             return f"kill -9 {pid}  # after a look at: ps -fp {pid}"
@@ -223,6 +226,8 @@ def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: PLR0911 - likewise
             return f"docker start {container_id[:12]}"
         case DockerUnpause(container_id):
             return f"docker unpause {container_id[:12]}"
+        case ContinueProcess(pid):
+            return f"kill -CONT {pid}"
         case ContinueProcesses(pid):
             return f"kill -CONT {pid}  # and every process in its PID namespace"
         case RemoveTree(path):

@@ -9,7 +9,20 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Count", "Dropped", "Example", "Frozen", "Interval", "Metrics", "Safety"]
+__all__ = [
+    "Count",
+    "Dropped",
+    "Example",
+    "Frozen",
+    "Impact",
+    "Impossible",
+    "Interval",
+    "Metrics",
+    "RegisterStep",
+    "Safety",
+    "Share",
+    "Sharing",
+]
 
 
 class Frozen(BaseModel):
@@ -56,12 +69,72 @@ class Example(Frozen):
 
 
 class Safety(Frozen):
-    """A count that must be 0, with the first offenders. ``checked`` False: nothing was checked."""
+    """A count that must be 0, with the first offenders. ``checked`` False: nothing was checked.
+
+    ``unknown``: so many more may be, or may not: they could not be decided.
+    """
 
     count: int | None
+    unknown: int = 0
     examples: tuple[Example, ...] = ()
     checked: bool = True
     note: str | None = None
+
+
+class Share(Frozen):
+    """Of the answers that clients got in a stretch, those that one node gave; None: no answers."""
+
+    before: float | None
+    fault: float | None
+    after: float | None
+
+
+class Impact(Frozen):
+    """One second from the fault's command on, beside the seconds before it.
+
+    Rates are answered requests a second. Latencies are of answered requests, from when they were
+    due, seconds.
+    """
+
+    due: int
+    bad: int
+    bad_before: int  # in the worst second of the baseline
+    rate: float
+    rate_before: float  # median of the baseline's seconds
+    p50_s: float | None
+    p50_before_s: float | None
+    p99_s: float | None
+    p99_before_s: float | None
+
+
+class Sharing(Frozen):
+    """What losing one of several nodes that serve came to. ``impact`` None: no fault to look at."""
+
+    shares: Mapping[str, Share] = {}  # server → its share
+    impact: Impact | None = None  # the second after the fault
+    outage_by_shard: Mapping[str, Interval] = {}  # shard → its longest outage, headline stream
+
+
+class RegisterStep(Frozen):
+    """One operation on a register; seconds from the fault. ``done_s`` None: never answered."""
+
+    write: bool
+    value: int
+    sent_s: float
+    done_s: float | None
+    server: str | None = None
+    client: str | None = None
+    stream: str | None = None
+    needed: bool = True  # one of those that cannot all be explained; else it only stood beside them
+    last: bool = False  # the one whose end made it impossible
+
+
+class Impossible(Frozen):
+    """Operations on one register that no order explains, by when they were sent."""
+
+    key: int
+    detail: str
+    steps: tuple[RegisterStep, ...]
 
 
 class Count(Frozen):
@@ -89,12 +162,15 @@ class Metrics(Frozen):
     resurrected_writes: Safety | None = None
     stale_reads: Safety | None = None
     session_violations: Safety | None = None
+    linearizability_violations: Safety | None = None  # registers, not operations
+    impossible: tuple[Impossible, ...] = ()  # the first registers among them
     time_to_steady: Interval | None = None
     gray_time: Interval | None = None
     dual_primary: Interval | None = None
     fencing_latency: Interval | None = None
     flaps: Count
     flapping: Count | None = None
+    sharing: Sharing | None = None  # where several nodes are meant to serve
     lost_goodput: float | None = None  # requests short of the baseline's share since the fault
     latency_overshoot_s: float | None = None  # worst second's p99 after recovery, above baseline's
     recovery: str  # "failover", "in-place restart", "none", "failed"

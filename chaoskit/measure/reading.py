@@ -36,6 +36,7 @@ _SAFETIES = (
     "resurrected_writes",
     "stale_reads",
     "session_violations",
+    "linearizability_violations",
 )
 
 METRICS = (
@@ -56,7 +57,8 @@ class Reading:
     """``high`` is ``math.inf`` where the trial ended before the event did (censored).
 
     ``applicable`` False: there is no such number in this trial, and ``note`` says why.
-    ``enough`` False: there is one, from too little data to judge by.
+    ``enough`` False: there is one, from too little data to judge by. ``hint``: what would tell,
+    where the bound lies within the interval.
     """
 
     low: float
@@ -67,6 +69,7 @@ class Reading:
     censored: bool = False
     enough: bool = True
     note: str | None = None
+    hint: str | None = None
 
 
 def read(  # noqa: PLR0911 - one return for each kind of metric
@@ -122,7 +125,10 @@ def _safety(name: str, found: Safety | None) -> Reading:
     if found is None or found.count is None:
         why = found.note if found else "not measured"
         return _absent(f"{name} could not be checked: {why}", "count")
-    return _exact(float(found.count), "count")
+    count, hint = float(found.count), None
+    if found.unknown:
+        hint = f"{found.note or name}: a lower rate of reads and writes would make it decidable"
+    return Reading(count, count, count + found.unknown, "count", note=found.note, hint=hint)
 
 
 def _count(name: str, found: Count | None) -> Reading:

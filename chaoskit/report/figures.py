@@ -132,6 +132,12 @@ DEFINITIONS = (
         " written.",
     ),
     Definition(
+        "linearizability_violations",
+        "linearizability violations",
+        "Registers of which no order of their reads and writes, each at some moment between its"
+        " sending and its answer, explains what was read.",
+    ),
+    Definition(
         "time_to_steady",
         "time to steady",
         "From the fault acknowledged until every second is as good as the baseline again: 90 %"

@@ -21,6 +21,7 @@ from chaoskit.report.figures import (
     worst_first,
 )
 from chaoskit.report.format import NONE, block, clean, interval, seconds, short
+from chaoskit.report.orders import Order, build_orders
 from chaoskit.report.sections import (
     DroppedRow,
     ErrorRow,
@@ -103,6 +104,7 @@ class Page:
     errors_left_out: int
     phases: Phases | None
     safety: tuple[SafetyRow, ...]
+    orders: tuple[Order, ...]
     faults: tuple[FaultRow, ...]
     faults_left_out: int
     claims: tuple[str, ...]
@@ -172,6 +174,7 @@ def build_page(
         errors_left_out=errors_left_out,
         phases=phases,
         safety=build_safety(result, detail),
+        orders=build_orders(result, detail),
         faults=faults,
         faults_left_out=faults_left_out,
         claims=tuple(clean(c) for c in result.claims[: detail.items]),

@@ -138,6 +138,7 @@ def build_safety(result: RunResult, detail: Detail) -> tuple[SafetyRow, ...]:
             ("resurrected_writes", "resurrected writes"),
             ("stale_reads", "stale reads"),
             ("session_violations", "session violations"),
+            ("linearizability_violations", "linearizability violations"),
         )
         if key in ("lost_writes", "duplicate_writes", "unexpected_writes")
         or any(t.metrics and getattr(t.metrics, key) for t in result.trials)

@@ -6,10 +6,15 @@ its own that says why it needs another stack.
 
 from net_cases import NET_CASES
 
+from chaoskit.faults.crash_loop import CrashLoop
+from chaoskit.faults.hang import Hang
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop
 from chaoskit.faults.partition import Partition
 from chaoskit.faults.pause import Pause
+from chaoskit.faults.remove import Remove
+from chaoskit.faults.restart import Restart
+from chaoskit.faults.stop import Stop
 
 CASES = [
     (Kill(), ["a"], {}),
@@ -17,6 +22,12 @@ CASES = [
     (Partition(), ["a"], {}),
     (Partition.model_validate({"from": ["b"], "action": "reject"}), ["a"], {"from": ["b"]}),
     (Pause(), ["a"], {}),
+    (Hang(), ["a"], {}),
+    (Hang.model_validate({"process": "pyth*", "felt_at": 8080}), ["a", "b"], {}),
+    (Stop.model_validate({"grace": "300ms"}), ["a"], {}),
+    (Restart.model_validate({"grace": 0, "signal": "INT"}), ["a"], {}),
+    (CrashLoop(), ["a", "b"], {}),
+    (Remove(), ["a"], {}),
     *NET_CASES,
 ]
 """Nodes ``a`` and ``b`` serve HTTP on port 8080."""

@@ -41,6 +41,7 @@ THRESHOLDS = (
     at_most("resurrected_writes", 0, "count"),
     at_most("stale_reads", 0, "count"),
     at_most("session_violations", 0, "count"),
+    at_most("linearizability_violations", 0, "count"),
     at_most("time_to_steady", 1.5),
     at_most("gray_time", 0.3),
     at_most("dual_primary", 0),
@@ -72,10 +73,17 @@ def altered(history, chosen, **columns):
 
 
 def refused(history, stream, start_s, end_s):
-    """Refuse that stretch; what was stored of it is taken out of every final read."""
+    """Refuse that stretch; what was stored of it is taken out of every final read and register."""
     chosen = after_fault(history, stream, start_s, end_s)
     tokens = history.requests["token"][chosen]
     changed = altered(history, chosen, outcome=Outcome.FAIL_DEFINITE, server=0)
+    requests, held = changed.requests, {}
+    for row in np.argsort(requests["sent_ns"]):
+        key, seen = int(requests["key"][row]), int(requests["seen"][row])
+        if requests["op"][row] == Op.GET and seen in tokens:
+            requests["seen"][row] = held.get(key, 0)
+        elif requests["op"][row] == Op.GET and seen:
+            held[key] = seen
     return stored(changed, lambda held: ~np.isin(held.tokens, tokens[tokens > 0]))
 
 
@@ -153,6 +161,21 @@ def read_stale(history, client):
     return altered(known, read, seen=tokens[2], client=client)
 
 
+def come_and_gone(history):
+    """While a write is under way one client reads it, and then another what was there before."""
+    read, tokens = read_of(history, 20)
+    requests = history.requests
+    key, put = requests["key"][read], np.flatnonzero(requests["token"] == tokens[0])[0]
+    sent = requests["sent_ns"][put]
+    history = altered(history, put, done_ns=sent + 90 * MS)
+    reads = np.flatnonzero(
+        (requests["op"] == Op.GET) & (requests["key"] == key) & (requests["sent_ns"] > sent)
+    )
+    reads = reads[np.argsort(requests["sent_ns"][reads])]
+    history = replace(history, clients=(*history.clients, "other"))
+    return altered(history, reads[1], seen=tokens[1], client=2)
+
+
 def took_turns(history):
     """After heal primary goes to the first node and back again, and nobody is hurt."""
     zero = history.faults[0].acknowledged_ns
@@ -201,10 +224,14 @@ PLANTS = {
     "a write stored twice": (duplicated, {"duplicate_writes"}),
     "a write from nowhere": (lambda h: appeared(h, 7), {"unexpected_writes"}),
     "one value read that had been replaced": (
-        lambda h: read_stale(h, 1), {"stale_reads", "session_violations"},
+        lambda h: read_stale(h, 1),
+        {"stale_reads", "session_violations", "linearizability_violations"},
     ),
     "the same by a client that wrote nothing": (
-        lambda h: read_stale(h, 2), {"stale_reads"},
+        lambda h: read_stale(h, 2), {"stale_reads", "linearizability_violations"},
+    ),
+    "readers see a write come and go while it is under way": (
+        come_and_gone, {"linearizability_violations"},
     ),
     "primary goes to and fro": (took_turns, {"flapping"}),
     "the deposed primary goes on": (

@@ -49,6 +49,7 @@ def test_faults_clash_over_what_both_want_for_themselves(one, other, resource):
         "{at: 4s, fault: kill, target: all}",
         "{at: 1s, fault: kill, target: node-a}",
         "{at: 1s, for: 2001ms, fault: kill, target: [node-a, node-b]}",
+        "{at: 1s, for: 500ms, fault: kill, target: node-a, repeat: {every: 2500ms, times: 3}}",
     ],
 )
 def test_steps_that_are_certain_to_meet_are_refused_with_their_place(files, good_text, other):
@@ -70,6 +71,8 @@ def test_the_same_role_at_the_same_moment_is_the_same_node(files, good_text):
         "{at: 4s, for: 2s, fault: kill, target: node-b}",
         "{at: 4s, for: 2s, fault: kill, target: primary}",  # known only then
         "{at: 4s, for: 500ms, fault: partition, target: node-a}",
+        "{when: first bad request, within: 3s, for: 2s, fault: kill, target: node-a}",  # nobody knows when
+        "{at: 6s, for: 1s, fault: kill, target: node-a, repeat: {every: 2s, times: 2}}",
     ],
 )
 def test_steps_that_need_not_meet_are_accepted(files, good_text, other):

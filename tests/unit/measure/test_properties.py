@@ -52,6 +52,7 @@ def timeless(metrics):
         "resurrected_writes",
         "stale_reads",
         "session_violations",
+        "linearizability_violations",
     ):
         found = getattr(metrics, name)
         cut[name] = found.model_copy(
