@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from chaoskit.contracts import Lab, Node
+from chaoskit.contracts import Child, Node
 from chaoskit.toxics import Toxifies
 
 __all__ = [
@@ -36,8 +36,12 @@ __all__ = [
     "Ran",
     "Rate",
     "Removes",
+<<<<<<< HEAD
     "Shape",
     "Shapes",
+=======
+    "Spawns",
+>>>>>>> main
     "Stops",
 ]
 
@@ -204,6 +208,7 @@ class Cuts(Protocol):
         """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
 
 
+<<<<<<< HEAD
 @dataclass(frozen=True)
 class Rate:
     """A token bucket: so many bytes a second on average, ``burst`` of them at once.
@@ -299,6 +304,14 @@ class Misnames(Protocol):
 
     def rename(self, handle: str) -> None:
         """Let names mean what they did, and see that they do. Idempotent. Raises HealFailed."""
+=======
+@runtime_checkable
+class Spawns(Protocol):
+    """``spawn``: a process of ours beside a node. A part of ``Lab`` itself."""
+
+    def spawn(self, place: Node, argv: Sequence[str]) -> Child:
+        """As ``Lab`` says."""
+>>>>>>> main
 
 
 LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
@@ -314,7 +327,7 @@ CAPABILITIES: Mapping[str, type] = {
     "exec": Executes,
     "process": Processes,
     "remove": Removes,
-    "spawn": Lab,  # a process of ours beside a node: every lab can
+    "spawn": Spawns,  # every lab can
     "stop": Stops,
     "toxify": Toxifies,
 }
