@@ -36,12 +36,9 @@ __all__ = [
     "Ran",
     "Rate",
     "Removes",
-<<<<<<< HEAD
     "Shape",
     "Shapes",
-=======
     "Spawns",
->>>>>>> main
     "Stops",
 ]
 
@@ -208,7 +205,6 @@ class Cuts(Protocol):
         """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
 
 
-<<<<<<< HEAD
 @dataclass(frozen=True)
 class Rate:
     """A token bucket: so many bytes a second on average, ``burst`` of them at once.
@@ -304,14 +300,14 @@ class Misnames(Protocol):
 
     def rename(self, handle: str) -> None:
         """Let names mean what they did, and see that they do. Idempotent. Raises HealFailed."""
-=======
+
+
 @runtime_checkable
 class Spawns(Protocol):
     """``spawn``: a process of ours beside a node. A part of ``Lab`` itself."""
 
     def spawn(self, place: Node, argv: Sequence[str]) -> Child:
         """As ``Lab`` says."""
->>>>>>> main
 
 
 LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
