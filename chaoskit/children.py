@@ -11,6 +11,7 @@ from chaoskit.errors import Refused
 from chaoskit.experiment.model import Experiment
 from chaoskit.stack.labels import endpoint, health_probe, holds_data, role_probe, role_words
 from chaoskit.stack.model import Service, Stack
+from chaoskit.stack.sharing import is_spread, shards
 
 __all__ = ["load_config", "pinned_rate", "probe_config", "streams"]
 
@@ -90,6 +91,8 @@ def load_config(
         "trial": n,
         "seed": seed,
         "client": CLIENT,
+        "spread": is_spread(stack),
+        "shards": shards(stack),
     }
 
 

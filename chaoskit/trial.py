@@ -28,6 +28,7 @@ from chaoskit.lab.timens import own_clock, shifted
 from chaoskit.signals import Signals
 from chaoskit.stack.labels import holds_data, role_probe
 from chaoskit.stack.model import Stack
+from chaoskit.stack.sharing import declared, several_serve
 
 __all__ = ["TrialSetup", "run_trial"]
 
@@ -157,6 +158,7 @@ class _Trial:
         self._spent("lab up")
         owed = [s.name for s in self.stack.services.values() if holds_data(s)]
         self.marks.nodes(owed)
+        self.marks.note("sharing", declared(self.stack))
         self.marks.poll(int(self.experiment.probes.every_s * NS))
 
     def _watch(self) -> None:
@@ -278,7 +280,7 @@ class _Trial:
             return (
                 self.injector.all_felt()
                 and roles
-                and len(self.roles.primaries()) == 1
+                and (len(self.roles.primaries()) == 1 or several_serve(self.stack))
                 and self._all_joined()
             )
 

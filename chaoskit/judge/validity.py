@@ -286,16 +286,18 @@ def _false_failover(view: View) -> str | None:
         return None
     biting = [f.commanded_ns for f in view.history.faults if f.must_bite]
     until = min(biting, default=view.observed[1])
-    was: tuple[int, str] | None = None
-    said = sorted(
-        (poll.done_ns, node)
-        for node, seen in polls(view.history).items()
-        for poll in seen
-        if poll.value == PRIMARY and view.observed[0] <= poll.sent_ns and poll.done_ns < until
-    )
-    for at, node in said:
-        if was is not None and was[1] != node:
-            when = (at - view.origin_ns) / NS
-            return f"primary moved from {was[1]} to {node} at {when:+.2f} s, with no fault in force"
-        was = (at, node)
-    return None
+    first: dict[str, int] = {}  # node → the first poll of the window that found it primary
+    began: dict[str, str | None] = {}  # node → what its first poll of the window said
+    for node, seen in polls(view.history).items():
+        for poll in seen:
+            if view.observed[0] <= poll.sent_ns and poll.done_ns < until and poll.value is not None:
+                began.setdefault(node, poll.value)
+                if poll.value == PRIMARY:
+                    first.setdefault(node, poll.done_ns)
+    had = [node for node, value in began.items() if value == PRIMARY]
+    late = sorted((at, node) for node, at in first.items() if node not in had)
+    if not had or not late:
+        return None
+    at, node = late[0]
+    when = (at - view.origin_ns) / NS
+    return f"primary moved from {joined(had)} to {node} at {when:+.2f} s, with no fault in force"

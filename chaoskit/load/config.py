@@ -51,6 +51,8 @@ class LoadConfig:
     trial: int = 1
     seed: int = 0
     client: str = "client"
+    spread: bool = False  # clients share their requests out among all endpoints
+    shards: int = 0  # parts of the workload that have owners of their own; 0: none
     options: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
@@ -92,6 +94,8 @@ class LoadConfig:
             trial=trial,
             seed=_whole(data, "seed", 0),
             client=str(data.get("client", "client")),
+            spread=data.get("spread") is True,
+            shards=_whole(data, "shards", 0),
             options=options,
         )
 

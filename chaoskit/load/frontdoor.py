@@ -34,13 +34,20 @@ class FrontDoor:
             at = self.endpoints.index(endpoint)
             self.current = self.endpoints[(at + 1) % len(self.endpoints)]
 
+    def first(self, operation: Operation) -> Endpoint:  # noqa: ARG002 - for those who choose by it
+        """Whom to ask first."""
+        return self.current
+
+    def worked(self, endpoint: Endpoint) -> None:
+        """It acknowledged something."""
+
     def walk(self, operation: Operation, attempt: Attempt) -> Verdict:
         """Try endpoints until one acknowledges, one leaves it open, or all have refused.
 
         Each endpoint is asked at most once, and one more time at most if a refusal names it.
         ``attempt`` reports a broken connection by ``OSError`` and must let ``Timeout`` pass.
         """
-        endpoint = self.current
+        endpoint = self.first(operation)
         tried: list[Endpoint] = []
         may_return = True
         while True:
@@ -51,12 +58,13 @@ class FrontDoor:
             verdict = self._once(endpoint, operation, attempt)
             if verdict is Verdict.ACKNOWLEDGED:
                 operation.error = ""
+                self.worked(endpoint)
                 if operation.attempts > 1:
                     self.current = endpoint
                 return verdict
             if verdict is Verdict.UNKNOWN or not operation.move_on:
                 return verdict
-            following = self._following(operation.hint, endpoint, tried, may_return)
+            following = self.following(operation.hint, endpoint, tried, may_return=may_return)
             if following is None:
                 return verdict
             may_return = may_return and following not in tried
@@ -77,9 +85,10 @@ class FrontDoor:
             operation.move_on = True
             return Verdict.REFUSED
 
-    def _following(
-        self, hint: str, refused: Endpoint, tried: list[Endpoint], may_return: bool
+    def following(
+        self, hint: str, refused: Endpoint, tried: Sequence[Endpoint], *, may_return: bool
     ) -> Endpoint | None:
+        """Whom to ask after a refusal; None if everybody has been asked."""
         hinted = self._by_node.get(hint)
         if hinted is not None and hinted is not refused:
             self.current = hinted

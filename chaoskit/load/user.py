@@ -14,18 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import gevent
-from gevent import Timeout
 from locust import User, task
 from locust.env import Environment
 
 from chaoskit.errors import BadInput
 from chaoskit.history.history import Stream
 from chaoskit.history.records import Flag, Op
+from chaoskit.load.carriers import OutOfTime, Patience
 from chaoskit.load.config import Endpoint, LoadConfig
 from chaoskit.load.frontdoor import FrontDoor
 from chaoskit.load.operation import Operation, Verdict, describe
 
 __all__ = ["CombUser", "Shared"]
+
+_TIMED_OUT = int(Flag.TIMED_OUT)  # flags of the enumeration are slow to combine
 
 
 @dataclass
@@ -66,7 +68,8 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
         self.stream = self.shared.config.streams[self.index]
         self.pinned = self._pinned()
         self.door = self.shared.door if self.pinned is None else FrontDoor([self.pinned])
-        self.registers = self.whole("registers", 8, least=1, most=1_000_000)
+        self.shards = self.shared.config.shards
+        self.registers = self.whole("registers", 2 * self.shards or 8, least=1, most=1_000_000)
         self.put_share = self.share("put_share", 0.2)
         self._token_base = self.shared.config.trial << 48 | (self.index + 1) << 40
         self.prepare()
@@ -108,17 +111,25 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
         raise BadInput(f"{type(self).__name__} cannot read back what it wrote, not from {where}")
 
     def plan(self, slot: int) -> Operation:
-        """What slot number ``slot`` asks: appends with a share of puts, or gets round robin."""
+        """What slot number ``slot`` asks: appends with a share of puts, or gets round robin.
+
+        Where there are shards, the key of an append says to which part of the log it goes, and the
+        parts take turns. The shard of every operation is ``(key - 1) mod shards + 1``.
+        """
         fresh = self.stream.connections == "new"
         if self.stream.op == "read":
             return Operation(Op.GET, slot, 0, slot % self.registers + 1, fresh)
         puts = int((slot + 1) * self.put_share + 1e-9)
         token = self._token_base | (slot + 1)
         if self.pinned is not None:  # what is looked for is who acknowledges, not registers
-            return Operation(Op.APPEND, slot, token, 0, fresh)
+            return Operation(Op.APPEND, slot, token, self._part(slot), fresh)
         if puts > int(slot * self.put_share + 1e-9):
             return Operation(Op.PUT, slot, token, (puts - 1) % self.registers + 1, fresh)
-        return Operation(Op.APPEND, slot, token, 0, fresh)
+        return Operation(Op.APPEND, slot, token, self._part(slot - puts), fresh)
+
+    def _part(self, number: int) -> int:
+        """The part of the log that append ``number`` goes to; 0 where it has none."""
+        return number % self.shards + 1 if self.shards else 0
 
     def whole(self, name: str, default: int, *, least: int, most: int) -> int:
         """An option that is a whole number."""
@@ -152,17 +163,18 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
                 f" it knows {', '.join(sorted(cls.option_names))}"
             )
 
-    def carry_out(self, operation: Operation, timeout_s: float) -> Verdict:
-        """``perform`` within ``timeout_s``, with every ending that is not an answer classified."""
-        timeout = Timeout.start_new(timeout_s)
+    def carry_out(self, operation: Operation, patience: Patience, now_ns: int) -> Verdict:
+        """``perform`` from ``now_ns``, with every ending that is not an answer classified."""
+        patience.begin(operation, now_ns)
         try:
             verdict = self.perform(operation)
-            operation.done_ns = operation.done_ns or time.monotonic_ns()
-        except Timeout as error:
-            if error is not timeout:
+            if not operation.done_ns:
+                operation.done_ns = time.monotonic_ns()
+        except OutOfTime as error:
+            if error.operation is not operation:
                 raise
             operation.done_ns = time.monotonic_ns()
-            operation.flags |= Flag.TIMED_OUT
+            operation.flags |= _TIMED_OUT
             sent = operation.dispatched
             operation.error = "timeout after send" if sent else "timeout before anything was sent"
             verdict = Verdict.UNKNOWN if sent else Verdict.REFUSED
@@ -171,8 +183,8 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
             operation.error = describe(error)
             verdict = Verdict.UNKNOWN if operation.dispatched else Verdict.REFUSED
         finally:
-            timeout.close()
-        operation.attempts = max(operation.attempts, 1)
+            operation.carrier = None
+        operation.attempts = operation.attempts or 1
         return verdict
 
     @task  # type: ignore[untyped-decorator]

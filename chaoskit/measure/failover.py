@@ -10,6 +10,7 @@ import numpy as np
 from chaoskit.history.history import FaultRecord
 from chaoskit.measure.model import Interval
 from chaoskit.measure.roles import Promotion, promotion
+from chaoskit.measure.sharing import lost_servers
 from chaoskit.measure.view import View, as_seconds
 
 __all__ = [
@@ -31,7 +32,7 @@ def first_good_ns(view: View) -> int | None:
     Without an outage, the first one that a new writer acknowledged. None where there is none, or
     nothing failed over. A fault that is not supposed to bite fails nothing over.
     """
-    fault, outage, track = view.fault, view.outage, view.headline
+    fault, outage, track = view.fault, view.outage, view.worst_piece
     if fault is None or not any(f.must_bite for f in view.history.faults):
         return None
     if outage is not None and outage.censored:
@@ -137,7 +138,7 @@ def _part(view: View, name: str, length_ns: int, change: Promotion | None) -> In
         after = fault.acknowledged_ns - fault.commanded_ns
         before = max(0, proven_ns(fault) - fault.acknowledged_ns)
     half = 0 if change is None or name == "mask" else (change.seen_ns - change.after_ns) // 2 + 1
-    interval = view.headline.interval_ns if name in ("mask", "promote+reroute") else 0
+    interval = view.worst_piece.interval_ns if name in ("mask", "promote+reroute") else 0
     low = max(0, length_ns - before - half - interval)
     return Interval(
         value_s=as_seconds(length_ns),
@@ -147,13 +148,18 @@ def _part(view: View, name: str, length_ns: int, change: Promotion | None) -> In
 
 
 def recovery_kind(view: View) -> str:
-    """``failover``, ``in-place restart``, ``none`` (nothing was out) or ``failed``."""
+    """``failover``, ``in-place restart``, ``none`` (nothing was out) or ``failed``.
+
+    ``absorbed``: several nodes served, one that did no longer does, and the others have its share.
+    """
     outage = view.outage
     if outage is not None and outage.censored:
         return "failed"
     if view.writer_changed():
         return "failover"
     fault = view.fault
+    if fault is not None and view.several_serve and lost_servers(view):
+        return "absorbed"
     if outage is None or fault is None:
         return "none"
     if not view.writers_after:  # answers do not say who gave them: ask the roles

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from chaoskit.clock import NS
 from chaoskit.history.history import History
 from chaoskit.measure.failover import failover_time, phases, recovery_kind, time_to_detect
 from chaoskit.measure.linearizability import linearizability
-from chaoskit.measure.model import Count, Interval, Metrics
+from chaoskit.measure.model import Count, Interval, Metrics, Sharing
 from chaoskit.measure.outage import Outage, bad_runs
 from chaoskit.measure.overlap import dual_primary, fencing_latency
 from chaoskit.measure.registers import session_violations, stale_reads
@@ -21,6 +21,7 @@ from chaoskit.measure.requests import (
     latency,
     max_stall,
 )
+from chaoskit.measure.sharing import impact_second, shares
 from chaoskit.measure.steady import STEADY_S, latency_overshoot, lost_goodput, time_to_steady
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import PHASES, View, as_seconds
@@ -82,6 +83,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         fencing_latency=fencing_latency(view),
         flaps=Count(count=bad_runs(view.headline, start)),
         flapping=flapping(view),
+        sharing=_sharing(view),
         lost_goodput=lost_goodput(view),
         latency_overshoot_s=latency_overshoot(view),
         recovery=recovery_kind(view),
@@ -98,7 +100,30 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
 
 def outage_interval(view: View, track: Track) -> Interval:
     """The longest outage of one stream since the fault, with its bracket; 0 if nothing was out."""
-    outage = view.longest(track)
+    if view.shards:
+        return _worst([_of_piece(view, piece) for piece in view.pieces(track).values()])
+    return _of_piece(view, track)
+
+
+def _sharing(view: View) -> Sharing | None:
+    """None where one node serves at a time."""
+    if not view.several_serve:
+        return None
+    pieces = view.pieces(view.headline) if view.shards else {}
+    return Sharing(
+        shares=shares(view),
+        impact=impact_second(view),
+        outage_by_shard={str(shard): _of_piece(view, piece) for shard, piece in pieces.items()},
+    )
+
+
+def _worst(found: Sequence[Interval]) -> Interval:
+    """The longest of several; one that had not ended is longer than all that had."""
+    return max(found, key=lambda i: (i.censored, i.value_s or 0.0, i.high_s or 0.0))
+
+
+def _of_piece(view: View, track: Track) -> Interval:
+    outage = view.longest_of(track)
     if outage is None:
         grain = f"an outage shorter than {1000 / track.stream.rate:g} ms would not be seen"
         late = f"; {_late(view, track)}" if view.late_runs(track) else ""
@@ -118,7 +143,7 @@ def _outage_note(view: View, track: Track, outage: Outage) -> str | None:
         notes.append("service had not come back when observation ended")
     if outage.held:
         notes.append("requests were held and served at recovery")
-    others = len(view.outages(track)) - 1
+    others = len(view.outages_of(track)) - 1
     if others:
         notes.append(f"the longest of {others + 1}")
     if outage.start_ns < view.commanded_ns - track.stream.timeout_ns:

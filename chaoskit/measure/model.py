@@ -14,11 +14,14 @@ __all__ = [
     "Dropped",
     "Example",
     "Frozen",
+    "Impact",
     "Impossible",
     "Interval",
     "Metrics",
     "RegisterStep",
     "Safety",
+    "Share",
+    "Sharing",
 ]
 
 
@@ -78,6 +81,40 @@ class Safety(Frozen):
     note: str | None = None
 
 
+class Share(Frozen):
+    """Of the answers that clients got in a stretch, those that one node gave; None: no answers."""
+
+    before: float | None
+    fault: float | None
+    after: float | None
+
+
+class Impact(Frozen):
+    """One second from the fault's command on, beside the seconds before it.
+
+    Rates are answered requests a second. Latencies are of answered requests, from when they were
+    due, seconds.
+    """
+
+    due: int
+    bad: int
+    bad_before: int  # in the worst second of the baseline
+    rate: float
+    rate_before: float  # median of the baseline's seconds
+    p50_s: float | None
+    p50_before_s: float | None
+    p99_s: float | None
+    p99_before_s: float | None
+
+
+class Sharing(Frozen):
+    """What losing one of several nodes that serve came to. ``impact`` None: no fault to look at."""
+
+    shares: Mapping[str, Share] = {}  # server → its share
+    impact: Impact | None = None  # the second after the fault
+    outage_by_shard: Mapping[str, Interval] = {}  # shard → its longest outage, headline stream
+
+
 class RegisterStep(Frozen):
     """One operation on a register; seconds from the fault. ``done_s`` None: never answered."""
 
@@ -133,6 +170,7 @@ class Metrics(Frozen):
     fencing_latency: Interval | None = None
     flaps: Count
     flapping: Count | None = None
+    sharing: Sharing | None = None  # where several nodes are meant to serve
     lost_goodput: float | None = None  # requests short of the baseline's share since the fault
     latency_overshoot_s: float | None = None  # worst second's p99 after recovery, above baseline's
     recovery: str  # "failover", "in-place restart", "none", "failed"

@@ -18,6 +18,7 @@ import numpy as np
 from chaoskit.clock import NS
 from chaoskit.history.records import Flag, Op, Outcome
 from chaoskit.measure.model import Interval
+from chaoskit.measure.shards import shard_of
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View, as_seconds
 
@@ -49,7 +50,16 @@ def dual_primary(view: View) -> Interval | None:
     through which they acknowledge; without pinned writers only what the front door shows is seen.
     A node that was in office and acknowledged nothing is not seen.
     """
-    found = _reigns(view)
+    if view.shards:
+        each = [_dual(view, _reigns(view, shard)) for shard in range(1, view.shards + 1)]
+        seen = [d for d in each if d is not None]
+        return max(seen, key=lambda d: (d.low_s or 0.0, d.high_s or 0.0), default=None)
+    if view.several_serve:
+        return Interval(applicable=False, note="several nodes are meant to acknowledge at once")
+    return _dual(view, _reigns(view))
+
+
+def _dual(view: View, found: dict[int, _Reigns]) -> Interval | None:
     if not found:
         return None
     proof = {server: _inside_others(found, server) for server in found}
@@ -71,6 +81,8 @@ def fencing_latency(view: View) -> Interval | None:
     Not applicable where nobody else acknowledged after the fault. Only the reign that the fault
     fell into counts: what the node acknowledges after it was elected anew is no failure to stop.
     """
+    if view.several_serve:
+        return Interval(applicable=False, note="several nodes are in office at once")
     found = _reigns(view)
     if not found:
         return None
@@ -117,10 +129,12 @@ def _unasked_ns(view: View, server: int) -> int:
 # ---------------------------------------------------------------- reigns
 
 
-def _reigns(view: View) -> dict[int, _Reigns]:
-    """Each server that acknowledged a write, by its number."""
+def _reigns(view: View, shard: int = 0) -> dict[int, _Reigns]:
+    """Each server that acknowledged a write (of that shard, if one is given), by its number."""
     table = view.table
     writes = np.isin(table.column("op"), _WRITES) & (table.column("server") > 0)
+    if shard:
+        writes &= shard_of(table.column("key"), view.shards) == shard
     outcome = table.column("outcome")
     acked = writes & np.isin(outcome, _ACKED)
     # A refusal that the server itself spoke; a connection refused or a timeout is nobody's word.

@@ -20,9 +20,14 @@ BAD = (Outcome.OK_LATE, Outcome.FAIL_DEFINITE, Outcome.AMBIGUOUS, Outcome.NOT_SE
 
 
 def impact(view: View) -> Span:
-    """From the fault's command to recovery; the whole observation where there was no fault."""
+    """From the fault's command to recovery; the whole observation where there was no fault.
+
+    Where several nodes serve, the others go on: it then lasts until every fault is healed, too,
+    because a node is missed for as long as it is away, whether or not a request fails.
+    """
     start = view.commanded_ns if view.fault else view.observed[0]
-    return start, max(start, view.recovered_ns)
+    healed = view.spans["fault"][1] if view.fault and view.several_serve else start
+    return start, max(start, view.recovered_ns, healed)
 
 
 def dropped(view: View, span: Span, track: Track | None = None) -> Dropped:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from chaoskit.clock import NS
 from chaoskit.history.history import FaultRecord, History, Stream
 from chaoskit.history.records import Op, Outcome
 from chaoskit.measure.outage import Outage, find_outages
+from chaoskit.measure.shards import by_shard, whole_fact
 from chaoskit.measure.table import Column, Table, sorted_once
 from chaoskit.measure.track import Track
 
@@ -93,8 +95,49 @@ class View:
 
     @cached_property
     def all_outages(self) -> Mapping[str, tuple[Outage, ...]]:
-        """Every outage of every stream, before the fault too."""
-        return {name: find_outages(t, self.observed[1]) for name, t in self.served.items()}
+        """Every outage of every stream, before the fault too; of every shard where there are any.
+
+        Shards are out each on its own: requests for the others are no sign that one is back.
+        """
+        found: dict[str, tuple[Outage, ...]] = {}
+        for name, track in self.served.items():
+            each = [find_outages(piece, self.observed[1]) for piece in self.pieces(track).values()]
+            found[name] = tuple(sorted(chain.from_iterable(each), key=lambda o: o.end_ns))
+        return found
+
+    # ------------------------------------------------------------ several at once
+
+    @cached_property
+    def shards(self) -> int:
+        """Parts of the workload that have owners of their own, as declared; 0: none."""
+        return whole_fact(self.history, "shards")
+
+    @cached_property
+    def several_serve(self) -> bool:
+        """More than one node is meant to acknowledge at once, as declared."""
+        return self.shards > 0 or whole_fact(self.history, "spread") > 0
+
+    def pieces(self, track: Track) -> Mapping[int, Track]:
+        """The stream's requests by shard, from 1; all of them under 0 where there are no shards."""
+        if not self.shards:
+            return {0: track}
+        name = track.stream.name
+        if name not in self._pieces:
+            self._pieces[name] = by_shard(track, self.shards)
+        return self._pieces[name]
+
+    @cached_property
+    def _pieces(self) -> dict[str, Mapping[int, Track]]:
+        return {}
+
+    @cached_property
+    def worst_piece(self) -> Track:
+        """The headline's requests, of the shard that was out longest where there are shards."""
+        outage = self.outage
+        for piece in self.pieces(self.headline).values() if outage and self.shards else ():
+            if outage in find_outages(piece, self.observed[1]):
+                return piece
+        return self.headline
 
     def outages(self, track: Track) -> tuple[Outage, ...]:
         """Outages of a stream that had not ended when the fault was commanded.
@@ -102,9 +145,20 @@ class View:
         Without a fault, all of them. A bad run that begins so late that its end could not have
         been seen is left out (``late_runs`` has it): it cannot be told from a single slow answer.
         """
+        return self._counting(track, self.all_outages[track.stream.name])
+
+    def outages_of(self, piece: Track) -> tuple[Outage, ...]:
+        """The same of one shard's requests (of all, where there are no shards)."""
+        return self._counting(piece, find_outages(piece, self.observed[1]))
+
+    def longest_of(self, piece: Track) -> Outage | None:
+        """The longest of those; the first of equals."""
+        return max(self.outages_of(piece), key=lambda o: o.end_ns - o.start_ns, default=None)
+
+    def _counting(self, track: Track, found: tuple[Outage, ...]) -> tuple[Outage, ...]:
         return tuple(
             o
-            for o in self.all_outages[track.stream.name]
+            for o in found
             if (self.fault is None or o.end_ns > self.commanded_ns) and not self._too_late(track, o)
         )
 
@@ -114,7 +168,8 @@ class View:
 
     def _too_late(self, track: Track, outage: Outage) -> bool:
         stream = track.stream
-        needed = stream.timeout_ns + stream.deadline_ns + int(4 * NS / stream.rate)
+        rate = self.tracks[stream.name].stream.rate / max(1, self.shards)
+        needed = stream.timeout_ns + stream.deadline_ns + int(4 * NS / rate)
         return outage.censored and outage.start_ns > self.observed[1] - needed
 
     def longest(self, track: Track) -> Outage | None:
@@ -128,9 +183,11 @@ class View:
 
     @cached_property
     def recovered_ns(self) -> int:
-        """The headline outage's end; the end of observation if it has none."""
-        outage = self.outage
-        return self.observed[1] if outage is None else min(outage.end_ns, self.observed[1])
+        """The headline outage's end, of the last shard where there are any; else observation's."""
+        if self.outage is None:
+            return self.observed[1]
+        found = self.outages(self.headline) if self.shards else (self.outage,)
+        return min(max(o.end_ns for o in found), self.observed[1])
 
     # ------------------------------------------------------------ what was written
 
@@ -199,7 +256,7 @@ class View:
         With ``first``, those of the first so many. One that answered under a twentieth of them
         is left out: a straggler is not a writer.
         """
-        track = self.headline
+        track = self.worst_piece
         chosen = np.flatnonzero(
             track.answered & (track.done >= span[0]) & (track.done < span[1]) & (track.server > 0)
         )

@@ -1,4 +1,6 @@
-"""``python3 -m chaoskit.reference node | witness | check``, configured by environment.
+"""``python3 -m chaoskit.reference node | witness | active-active | cluster | check``.
+
+Configured by environment.
 
 ``check`` is for health checks: exit 0 if the process of this very environment says it is healthy.
 """
@@ -8,17 +10,22 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chaoskit.reference.shell import Shell
 
 __all__ = ["main"]
 
-USAGE = "usage: python3 -m chaoskit.reference node | witness | check"
+USAGE = "usage: python3 -m chaoskit.reference node | witness | active-active | cluster | check"
+GROUPS = ("active-active", "cluster")
 
 
 def main(arguments: list[str]) -> int:
     """Run; the exit status. 2: one sentence on stderr says what is wrong."""
     if arguments == ["check"]:
         return _check()
-    if arguments not in (["node"], ["witness"]):
+    if arguments not in (["node"], ["witness"], *([group] for group in GROUPS)):
         print(USAGE, file=sys.stderr)  # noqa: T201 - a program talking to its user
         return 2
     # As PID 1 there is no default action for a signal: say what it is, before anything else.
@@ -33,12 +40,13 @@ def _serve(kind: str) -> int:
     from chaoskit.reference.defects import node_type
     from chaoskit.reference.service import NodeService, WitnessService
     from chaoskit.reference.settings import BadSettings, Settings
-    from chaoskit.reference.shell import Shell
 
     async def run() -> None:
         service: Shell
         if kind == "witness":
             service = WitnessService(Settings.of_witness(os.environ))
+        elif kind in GROUPS:
+            service = _member(kind)
         else:
             settings = Settings.of_node(os.environ)
             service = NodeService(settings, node_type(settings.defect))
@@ -56,6 +64,21 @@ def _serve(kind: str) -> int:
         print(f"cannot listen: {problem.strerror or problem}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
+
+
+def _member(kind: str) -> Shell:
+    from chaoskit.reference.members import Membership
+
+    membership = Membership.of(os.environ)
+    if kind == "cluster":
+        from chaoskit.reference.cluster.defects import node_type as cluster_type
+        from chaoskit.reference.cluster.service import ClusterService
+
+        return ClusterService(membership, cluster_type(membership.settings.defect))
+    from chaoskit.reference.active_active.defects import node_type
+    from chaoskit.reference.active_active.service import ActiveActiveService
+
+    return ActiveActiveService(membership, node_type(membership.settings.defect))
 
 
 def _check() -> int:

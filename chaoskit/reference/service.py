@@ -18,12 +18,12 @@ import json
 import os
 import secrets
 import time
-from collections import Counter
 from pathlib import Path
 
 from chaoskit.reference.link import Link
 from chaoskit.reference.messages import Action, Answer, Call, Message, Persist, Send, To, encode
 from chaoskit.reference.node import Node
+from chaoskit.reference.scan import counted
 from chaoskit.reference.server import Connection
 from chaoskit.reference.settings import BadSettings, Settings
 from chaoskit.reference.shell import Shell
@@ -36,8 +36,6 @@ _ERRORS = {
     503: b'{"error":"this primary cannot serve now; nothing was executed"',
     504: b'{"error":"the write may or may not have been executed"',
 }
-_SLICE = 20_000
-"""Log tokens handled between two looks at the event loop."""
 
 
 def incarnation() -> str:
@@ -162,25 +160,13 @@ class NodeService(Shell):
         return self.answer(answer.status, _ERRORS[answer.status] + tail, extra=extra)
 
     async def _scan(self, conn: Connection) -> None:
-        """All tokens with their multiplicity, a slice at a time so that heartbeats go on.
+        """All tokens with their multiplicity, as they were at one moment.
 
-        The log only grows, and a node that begins a new copy begins a new array: the length at
-        the start makes this one moment's answer.
+        The log only grows, and a node that begins a new copy begins a new array.
         """
-        tokens = self.node.store.tokens
-        length = len(tokens)
-        counts: Counter[int] = Counter()
-        for start in range(0, length, _SLICE):
-            counts.update(tokens[start : min(start + _SLICE, length)])
-            await asyncio.sleep(0)
-        rows = list(counts.items())
-        parts: list[bytes] = []
-        for start in range(0, len(rows), _SLICE):
-            piece = rows[start : start + _SLICE]
-            parts.append("".join([f"{token} {count}\n" for token, count in piece]).encode())
-            await asyncio.sleep(0)
+        body = await counted(self.node.store.tokens)
         role = f"X-Chaoskit-Role: {self.node.role(time.monotonic_ns())}\r\n"
-        conn.respond(self.answer(200, b"".join(parts), "text/plain", role))
+        conn.respond(self.answer(200, body, "text/plain", role))
 
 
 def read_state(path: str) -> dict[str, object] | None:

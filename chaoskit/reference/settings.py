@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-__all__ = ["BadSettings", "Endpoint", "Settings", "Timing", "duration_ns", "next_due"]
+__all__ = ["BadSettings", "Endpoint", "Reader", "Settings", "Timing", "duration_ns", "next_due"]
 
 _UNITS_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s)")
@@ -95,7 +95,7 @@ class Settings:
     @staticmethod
     def of_node(environment: Mapping[str, str]) -> Settings:
         """Settings of a data node. Raises ``BadSettings``."""
-        env = _Reader(environment)
+        env = Reader(environment)
         return Settings(
             node=env.name("CHAOSKIT_NODE"),
             bind=env.text("CHAOSKIT_BIND", "0.0.0.0"),  # noqa: S104 - as above
@@ -110,7 +110,7 @@ class Settings:
     @staticmethod
     def of_witness(environment: Mapping[str, str]) -> Settings:
         """Settings of the witness. Raises ``BadSettings``."""
-        env = _Reader(environment)
+        env = Reader(environment)
         return Settings(
             node=env.name("CHAOSKIT_NODE", "witness"),
             bind=env.text("CHAOSKIT_BIND", "0.0.0.0"),  # noqa: S104 - as above
@@ -120,37 +120,42 @@ class Settings:
         )
 
 
-class _Reader:
+class Reader:
     """Reads typed values out of an environment, with one sentence for each way to be wrong."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._env = environment
 
     def text(self, key: str, default: str | None = None) -> str:
+        """A text; raises ``BadSettings`` like all others."""
         value = self._env.get(key, "").strip() or default
         if value is None:
             raise BadSettings(f"{key} is not set; it has no default")
         return value
 
     def name(self, key: str, default: str | None = None) -> str:
+        """A name of a node."""
         value = self.text(key, default)
         if not _NAME.fullmatch(value):
             raise BadSettings(f"{key}={value!r} is not a node name (letters, digits, . _ -)")
         return value
 
     def port(self, key: str) -> int:
+        """A port number."""
         value = self.text(key, "8080")
         if not value.isdigit() or not 0 <= int(value) < 65536:
             raise BadSettings(f"{key}={value!r} is not a port number")
         return int(value)
 
     def flag(self, key: str) -> bool:
+        """True or false."""
         value = self.text(key, "false").lower()
         if value not in {"true", "false"}:
             raise BadSettings(f"{key}={value!r} must be true or false")
         return value == "true"
 
     def endpoint(self, key: str) -> Endpoint:
+        """Where somebody listens."""
         value = self.text(key)
         parts = urlsplit(value)
         try:
@@ -162,6 +167,7 @@ class _Reader:
         return Endpoint(parts.hostname, port)
 
     def duration(self, key: str, default: str) -> int:
+        """Nanoseconds."""
         value = self.text(key, default)
         try:
             return duration_ns(value)
@@ -169,6 +175,7 @@ class _Reader:
             raise BadSettings(f"{key}={value!r} is not a duration such as 100ms or 1.5s") from None
 
     def timing(self) -> Timing:
+        """The times of a detector."""
         misses = self.text("CHAOSKIT_MISSES", "3")
         if not misses.isdigit() or not 2 <= int(misses) <= 1000:
             raise BadSettings(f"CHAOSKIT_MISSES={misses!r} must be a whole number from 2 to 1000")

@@ -25,6 +25,7 @@ __all__ = [
     "DetectorWords",
     "Url",
     "check_labels",
+    "clients",
     "detector",
     "detector_words",
     "endpoint",
@@ -36,6 +37,7 @@ __all__ = [
     "port_of",
     "role_probe",
     "role_words",
+    "shard_count",
 ]
 
 ROLES = ("primary", "backup", "witness", "frontdoor", "client")
@@ -48,6 +50,8 @@ KNOWN: Mapping[str, str] = {
     "chaoskit.endpoint": "where clients connect, e.g. http://:8080",
     "chaoskit.detector": "declared constants, e.g. interval=100ms misses=3 promotion=50ms",
     "chaoskit.data": "true or false: is a final read owed from this service",
+    "chaoskit.clients": "spread: requests are shared out among all services that say so",
+    "chaoskit.shards": "how many parts the workload has, each with an owner of its own, e.g. 6",
     "chaoskit.target": "true or false: may a lab that somebody else started touch it",
 }
 """Every label that the code reads → what it says; ``chaoskit.link.<name>`` comes on top."""
@@ -134,6 +138,16 @@ def detector(service: Service) -> Detector | None:
         timeout_s=values.get("timeout", 0.0),
         promotion_s=values.get("promotion", 0.0),
     )
+
+
+def clients(service: Service) -> str | None:
+    """``spread`` where requests are shared out; None: one service at a time is asked."""
+    return _read(service, "chaoskit.clients", _clients)
+
+
+def shard_count(service: Service) -> int:
+    """How many shards the workload has; 0 where it is not said."""
+    return _read(service, "chaoskit.shards", _shards) or 0
 
 
 def holds_data(service: Service) -> bool:
@@ -293,6 +307,18 @@ def _yes_or_no(text: str) -> bool:
     return text == "true"
 
 
+def _clients(text: str) -> str:
+    if text != "spread":
+        raise _LabelError(f"write spread, not {quoted(text)}, or leave the label out")
+    return text
+
+
+def _shards(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 < int(text) <= 1000:
+        raise _LabelError(f"{quoted(text)} is not a number of shards; write 2 to 1000")
+    return int(text)
+
+
 def _to(text: str) -> tuple[str, int]:
     found = re.fullmatch(r"(?:to:\s*)?([A-Za-z0-9._-]+):([0-9]{1,5})", text.strip())
     if found is None or not 0 < int(found[2]) < 65536:
@@ -309,6 +335,8 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "chaoskit.detector": _detector,
     "chaoskit.data": _yes_or_no,
     "chaoskit.target": _yes_or_no,
+    "chaoskit.clients": _clients,
+    "chaoskit.shards": _shards,
 }
 
 # ---------------------------------------------------------------- checking a whole stack

@@ -1,0 +1,128 @@
+"""Planted defects of the cluster shape; see ``chaoskit/reference/defects.py``."""
+
+from __future__ import annotations
+
+from chaoskit.reference.cluster.node import Node
+from chaoskit.reference.cluster.office import Office
+from chaoskit.reference.cluster.shard import Shard
+from chaoskit.reference.messages import Answer
+from chaoskit.reference.settings import BadSettings
+
+__all__ = ["NODES", "node_type"]
+
+
+class _Orphan(Shard):
+    """The last shard is taken over by nobody: only its first owner ever stands for it."""
+
+    def stand(self, now: int) -> None:
+        """Overridden: leaves one shard without an owner."""
+        if self.number < len(self.node.shards) or self.order[0] == self.node.name:
+            super().stand(now)
+
+
+class ShardWithoutOwner(Node):
+    """A shard of a dead node stays without an owner."""
+
+    shard_type = _Orphan
+
+
+class _Hasty(Office):
+    """Acknowledges a write as soon as it is in its own log, and sends it on two intervals later."""
+
+    def write(self, now: int, request: int, key: str, value: int) -> None:
+        """Overridden: nobody else has it yet."""
+        if not self.may_ack(now):
+            super().write(now, request, key, value)
+            return
+        self.shard.log.append((self.ballot, key, value))
+        self.shard.matched = len(self.shard.log)
+        self.node.out.append(Answer(request, 200, value, len(self.shard.log)))
+
+    def flush(self, now: int) -> None:
+        """Overridden: what is new is held back for two intervals."""
+        peers = self.node.peers
+        if all(now - self.sent.get(p, 0) >= 2 * self.node.timing.interval_ns for p in peers):
+            super().flush(now)
+
+    def tick(self, now: int) -> None:
+        """Overridden: as before, and what nobody waits for is executed all the same."""
+        super().tick(now)
+        self._advance(now)
+
+
+class _HastyShard(Shard):
+    office_type = _Hasty
+
+
+class AcksBeforeMajority(Node):
+    """Acknowledges writes that only the owner has."""
+
+    shard_type = _HastyShard
+
+
+class _Unfenced(Office):
+    """Needs no lease and no majority once it is elected."""
+
+    def may_ack(self, now: int) -> bool:  # noqa: ARG002 - the signature
+        """Overridden: once elected, always."""
+        return self.elected
+
+    def chosen(self) -> int:
+        """Overridden: its own word is enough."""
+        return len(self.shard.log)
+
+
+class _UnfencedShard(Shard):
+    office_type = _Unfenced
+
+
+class TwoOwners(Node):
+    """An owner that is cut off from the others goes on acknowledging."""
+
+    shard_type = _UnfencedShard
+
+
+class _Replaying(Office):
+    """A new owner executes the newest writes of its shard's log once more."""
+
+    def flush(self, now: int) -> None:
+        """Overridden: the first time, with old writes appended as new ones."""
+        if self.elected and not self.replayed and self.ballot > len(self.node.members):
+            self.replayed = True
+            for _, key, value in self.shard.log[-20:]:
+                self.shard.log.append((self.ballot, key, value))
+            self.shard.matched = len(self.shard.log)
+        super().flush(now)
+
+    replayed = False
+
+
+class _ReplayingShard(Shard):
+    office_type = _Replaying
+
+
+class ReplaysOnTakeover(Node):
+    """Acknowledged writes are executed twice when a shard changes hands."""
+
+    shard_type = _ReplayingShard
+
+
+NODES: dict[str, type[Node]] = {
+    "shard-without-owner": ShardWithoutOwner,
+    "acks-before-majority": AcksBeforeMajority,
+    "two-owners": TwoOwners,
+    "replays-on-takeover": ReplaysOnTakeover,
+}
+"""The state machine of each."""
+
+
+def node_type(name: str | None) -> type[Node]:
+    """The state machine to run. Raises ``BadSettings`` with the list for an unknown name."""
+    if name is None:
+        return Node
+    if name not in NODES:
+        raise BadSettings(
+            f"CHAOSKIT_DEFECT={name!r} is not a planted defect of cluster;"
+            f" there are: {', '.join(NODES)}"
+        )
+    return NODES[name]
