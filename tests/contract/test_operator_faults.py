@@ -125,7 +125,8 @@ def test_a_name_that_no_process_has_is_an_error_and_touches_nothing(lab, fault):
 def test_only_the_named_process_hangs_and_it_goes_on(lab):
     fault = Hang.model_validate({"process": "*the-worker", "felt_at": "nowhere"})
     assert wait_until(
-        lambda: any(p.line.endswith("the-worker") for p in lab.processes(lab.node("a"))), within_s=10
+        lambda: any(p.line.endswith("the-worker") for p in lab.processes(lab.node("a"))),
+        within_s=10,
     )
     with fault.inject(lab, targets(lab)) as hold:
         assert hold.verified_ns is not None
