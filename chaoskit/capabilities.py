@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from chaoskit.contracts import Child, Node
+from chaoskit.toxics import Toxifies
 
 __all__ = [
     "CAPABILITIES",
@@ -216,5 +217,6 @@ CAPABILITIES: Mapping[str, type] = {
     "remove": Removes,
     "spawn": Spawns,
     "stop": Stops,
+    "toxify": Toxifies,
 }
 """Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""
