@@ -79,6 +79,7 @@ class Http(FaultModel):
     )
     undo: Call | None = Field(
         None,
+        title="Undo",
         description="The request that takes it back; sent at the heal to the same node and port.",
         examples=[{"method": "DELETE", "path": "/switchover"}],
     )
