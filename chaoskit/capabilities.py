@@ -77,6 +77,14 @@ class Pauses(Protocol):
 
 
 @runtime_checkable
+class Spawns(Protocol):
+    """``spawn``: a process of ours beside a node, as in ``Lab``; every lab can."""
+
+    def spawn(self, place: Node, argv: Sequence[str]) -> Child:
+        """See ``Lab``."""
+
+
+@runtime_checkable
 class Stops(Protocol):
     """``stop``: a node that is asked to end; ``Kills`` has the pair of do and undo."""
 
