@@ -310,14 +310,6 @@ class Misnames(Protocol):
         """Let names mean what they did, and see that they do. Idempotent. Raises HealFailed."""
 
 
-@runtime_checkable
-class Spawns(Protocol):
-    """``spawn``: a process of ours beside a node. A part of ``Lab`` itself."""
-
-    def spawn(self, place: Node, argv: Sequence[str]) -> Child:
-        """As ``Lab`` says."""
-
-
 LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
 """Capabilities whose bite is felt between two nodes, not only by an observer."""
 
