@@ -9,16 +9,18 @@ Times are ``CLOCK_MONOTONIC`` nanoseconds, ``*_ns``. Durations in models are sec
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
     "CLIENT",
     "OBSERVER",
+    "Act",
     "Child",
     "Claim",
     "Dial",
@@ -133,8 +135,9 @@ class Dial:
     up: the kernel of a program that stands still completes handshakes all the same.
 
     For faults that slow a connection down or cut it short, a dial works only if more is so:
-    ``read`` "answer": bytes came back, not only a hang-up; "close": the other end hung up after
-    its answer. At least ``min_bytes`` came. And the whole took less than ``slow_s`` seconds plus
+    ``read`` "answer": bytes came back, not only a hang-up (it is over when the other end hangs up
+    or says nothing more for ``quiet_s``); "close": the other end hung up after its answer. At
+    least ``min_bytes`` came. And the whole took less than ``slow_s`` seconds plus
     ``slow_byte_s`` for each byte of the answer, where either is set.
 
     ``how`` "kept": a connection that was opened once goes on being acknowledged, byte by byte, by
@@ -153,6 +156,7 @@ class Dial:
     min_bytes: int = 0
     slow_s: float = 0.0
     slow_byte_s: float = 0.0
+    quiet_s: float = 0.1
     how: Literal["connect", "kept", "datagram", "transfer", "name"] = "connect"
     size: int = 1
     patience_s: float = 0.2  # below TCP's first retransmission: silence is told from slowness
@@ -160,13 +164,27 @@ class Dial:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the selectors of a step came to, at the moment of injection."""
+    """What the selectors of a step came to, at the moment of injection.
+
+    ``links``: the links that were named; ``nodes`` has the nodes that their proxies run on.
+    """
 
     nodes: tuple[Node, ...]
     others: Mapping[str, tuple[Node, ...]] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> tuple[Node, ...]:
         return self.others[name]
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that an operator saw or did: it becomes a mark of the trial."""
+
+    event: str  # operator-ready, -asked, -approve, -reject, -wrong, -switchover, ...
+    t_ns: int
+    node: str
+    detail: str
 
 
 @dataclass
@@ -185,6 +203,9 @@ class Hold:
     outside: bool = True
     """False: no connection can tell whether it bites; that it was verified is all the evidence."""
     may_end: bool = False  # its targets may end of it, sooner or later: no sign of somebody else
+    acts: list[Act] = field(default_factory=list)  # what an operator did so far
+    asked_ns: int | None = None  # a person was asked then and has not answered: the trial waits
+    thought_ns: int = 0  # how long persons took so far
     tend: Callable[[], bool] | None = None
     """What the fault goes on doing while it is on; called every few milliseconds, returns soon.
     True: it ended or started a target just now."""
@@ -198,7 +219,8 @@ class Claim:
 
     Two faults that are on one node at once collide over a resource that both claim, unless both
     ``share`` it. Plain words; those in use: ``life`` (whether its processes are there), ``run``
-    (whether they go on), ``egress`` (the queueing discipline of its interface).
+    (whether they go on), ``egress`` (the queueing discipline of its interface), ``link`` (whether a
+    link is switched on).
     """
 
     resource: str
@@ -217,6 +239,13 @@ class FaultModel(BaseModel):
     kind: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset()
     summary: ClassVar[str] = ""
+    strikes: ClassVar[Literal["node", "link"]] = "node"  # what its target names
+    labels: ClassVar[frozenset[str]] = frozenset()
+    """Labels of which each must stand on some service of the stack."""
+
+    def drawn(self, rng: random.Random) -> Self:  # noqa: ARG002 - for those that have something
+        """The same with everything decided that the run's seed decides."""
+        return self
 
     def selectors(self) -> Mapping[str, tuple[str, ...]]:
         """Further selectors to resolve at injection, by field name."""

@@ -53,12 +53,20 @@ def _postgres() -> str | None:
     return missing()
 
 
+def _patroni() -> str | None:
+    if os.geteuid() != 0:
+        return "only root can run PostgreSQL as its own user in the sandbox lab"
+    return _postgres() or _programs("patroni", "etcd")()
+
+
 NEEDS: dict[str, Callable[[], str | None]] = {
     "sandbox": functools.cache(_sandbox),
     "unprivileged": functools.cache(_unprivileged),
     "docker": functools.cache(_docker),
     "redis": _programs("redis-server"),
+    "toxiproxy": _programs("toxiproxy-server"),
     "postgres": functools.cache(_postgres),
+    "patroni": functools.cache(_patroni),
     "nft": _programs("nft", "ip", "nsenter", "unshare"),
     "browser": _browser,
 }

@@ -13,9 +13,21 @@ PACKAGE = ROOT / "chaoskit"
 # Lowest first. A module may import from its own level and from those before it.
 LEVELS: list[set[str]] = [
     {"__init__", "clock", "errors", "units", "wording", "yaml_source"},
-    {"history", "contracts", "capabilities", "registry"},
+    {"history", "contracts", "capabilities", "registry", "toxics"},
     {"measure", "experiment", "stack"},
-    {"judge", "faults", "probes", "load", "lab", "selectors", "signals", "phases", "rundir"},
+    {
+        "judge",
+        "faults",
+        "probes",
+        "load",
+        "lab",
+        "links",
+        "selectors",
+        "signals",
+        "phases",
+        "rundir",
+        "operator",
+    },
     {
         "agenda",
         "breaking",
@@ -26,6 +38,14 @@ LEVELS: list[set[str]] = [
         "choosing",
         "trial",
         "campaign",
+        "crossing",
+        "doctor",
+        "explaining",
+        "halting",
+        "keeper",
+        "keeping",
+        "plan",
+        "planning",
         "report",
         "runfile",
         "judging",
@@ -35,7 +55,15 @@ LEVELS: list[set[str]] = [
         "testing",
         "testing_faults",
     },
-    {"cli", "commands_export", "commands_judge", "progress", "pytest_plugin"},
+    {
+        "cli",
+        "commands_ask",
+        "commands_export",
+        "commands_judge",
+        "commands_lab",
+        "progress",
+        "pytest_plugin",
+    },
 ]
 STAND_ALONE = {"reference"}  # runs on a plain Python without the rest
 

@@ -89,6 +89,7 @@ METRICS: Mapping[str, MetricFacts] = {
         "count", "1 if service stayed down until the load was shed, though healed", "nothing"
     ),
     "flapping": _facts("count", "changes of primary beyond one a fault", "nothing"),
+    "promotions": _facts("count", "how often the office changed hands since the fault", "nothing"),
     "time_to_detect": _facts("s", "from the fault until the control plane declares it"),
     "latency": _facts(
         "s", "of answered requests, from when they were due", "requests", phased=True

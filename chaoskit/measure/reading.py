@@ -45,6 +45,7 @@ METRICS = (
     "metastable",
     "flaps",
     "flapping",
+    "promotions",
     "dropped_requests",
     "error_rate",
     "availability",
@@ -87,7 +88,7 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
         return _duration(metric, getattr(metrics, metric))
     if metric in _SAFETIES and phase is None:
         return _safety(metric, getattr(metrics, metric))
-    if metric in ("metastable", "flaps", "flapping") and phase is None:
+    if metric in ("metastable", "flaps", "flapping", "promotions") and phase is None:
         return _count(metric, getattr(metrics, metric))
     if metric == "dropped_requests":
         return _dropped(view, phase, stat, unit)
