@@ -114,8 +114,8 @@ def page(rows: list[Agreement], trials: int) -> str:
     table = "\n".join(row.row() for row in rows)
     return f"""# The two labs agree
 
-Made by `python benchmarks/labs_agree.py`: each experiment with {trials} trials in the sandbox and in
-the Docker lab, same seed, so the same moments in the failure detector's period. *Shift* is the
+Made by `python benchmarks/labs_agree.py`: each experiment with {trials} trials in the sandbox and
+in the Docker lab, same seed, so the same moments in the failure detector's period. *Shift* is the
 Hodges-Lehmann estimate of Docker less sandbox with its exact 95 % interval. They agree where the
 verdict is the same and that interval lies inside one period of the detector on either side.
 
