@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from chaoskit.contracts import Lab, Node
+from chaoskit.contracts import Child, Node
 from chaoskit.toxics import Toxifies
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Processes",
     "Ran",
     "Removes",
+    "Spawns",
     "Stops",
 ]
 
@@ -196,6 +197,14 @@ class Cuts(Protocol):
         """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
 
 
+@runtime_checkable
+class Spawns(Protocol):
+    """``spawn``: a process of ours beside a node. A part of ``Lab`` itself."""
+
+    def spawn(self, place: Node, argv: Sequence[str]) -> Child:
+        """As ``Lab`` says."""
+
+
 LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
 """Capabilities whose bite is felt between two nodes, not only by an observer."""
 
@@ -206,7 +215,7 @@ CAPABILITIES: Mapping[str, type] = {
     "pause": Pauses,
     "process": Processes,
     "remove": Removes,
-    "spawn": Lab,  # a process of ours beside a node: every lab can
+    "spawn": Spawns,  # every lab can
     "stop": Stops,
     "toxify": Toxifies,
 }

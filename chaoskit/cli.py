@@ -184,6 +184,12 @@ def list_(kind: str) -> None:
 @click.option("--trials", type=TRIALS, help="Instead of the experiment's number; or 'auto'.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="To repeat a run; printed by each.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
+@click.option(
+    "--operator",
+    type=click.Choice(["file", "ask"]),
+    default="file",
+    help="Who decides on a failover that needs approval: as the file says, or you.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="load.rate=50/s")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json instead of a line.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -193,6 +199,7 @@ def run(
     trials: int | Literal["auto"] | None,
     seed: int | None,
     out: Path,
+    operator: str,
     overrides: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -204,6 +211,11 @@ def run(
 
     changes = _changes(overrides)
     loaded = [load_experiment(path, overrides=changes) for path in _files(files)]
+    if operator == "ask":
+        from chaoskit.operator import ask_a_person, check_terminal
+
+        check_terminal(sys.stdin)
+        loaded = [ask_a_person(experiment) for experiment in loaded]
     from chaoskit.campaign import RunRequest
 
     auto = trials == "auto"

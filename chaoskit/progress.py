@@ -109,6 +109,15 @@ class Progress:
     def _on_incident(self, facts: Mapping[str, object]) -> str:
         return f"  ! {clean(facts['sentence'])}"
 
+    def _on_operator(self, facts: Mapping[str, object]) -> str:
+        """A question stands out; everything else is one line."""
+        text = str(facts["detail"])
+        if facts["event"] != "operator-asked":
+            return f"  {clean(facts['event'])} {clean(facts['node'])}: {clean(text)}".rstrip(": ")
+        return "\n".join(
+            ["  ? a failover is pending", *(f"      {clean(t)}" for t in text.split("\n"))]
+        )
+
     def _on_judged(self, facts: Mapping[str, object]) -> str:
         return f"  {clean(facts['line'])}"
 

@@ -14,7 +14,7 @@ from chaoskit.errors import BadInput
 from chaoskit.experiment.model import Experiment
 from chaoskit.rundir import read_json, write_atomically
 from chaoskit.stack.band import expected_band
-from chaoskit.stack.labels import detector
+from chaoskit.stack.labels import OPERATOR, SWITCHOVER, detector
 from chaoskit.stack.model import Stack
 
 __all__ = ["BandFact", "RunFile", "read_run_file", "write_run_file"]
@@ -92,7 +92,9 @@ class RunFile(BaseModel):
         took_s: float,
     ) -> RunFile:
         """Gather it from the experiment, its stack and what the campaign decided."""
-        band = expected_band(stack)
+        by_hand = any(step.fault.labels & {OPERATOR, SWITCHOVER} for step in experiment.steps)
+        # What an operator decides takes as long as the operator takes.
+        band = None if by_hand else expected_band(stack)
         gates = experiment.gates
         return RunFile(
             experiment=experiment.name,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from chaoskit.breaking import Breaking
@@ -336,6 +336,8 @@ class _Trial:
             self._attempt(self.injector.heal_all, problems)
             for record in self.injector.records():
                 self.marks.fault(record)
+            if acts := self.injector.acts():
+                self.marks.note("operator", [asdict(act) for act in acts])
             self._attempt(self._end_children, problems)
             self.lab.save_logs(str(self.setup.folder / "logs"))
         self._spent("lab down")

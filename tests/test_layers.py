@@ -26,6 +26,7 @@ LEVELS: list[set[str]] = [
         "signals",
         "phases",
         "rundir",
+        "operator",
     },
     {
         "agenda",
