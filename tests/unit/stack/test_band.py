@@ -81,8 +81,8 @@ def test_a_simulated_lease_always_falls_into_its_band_and_fills_it():
     assert found.low_s <= min(seen)
     assert max(seen) <= found.high_s
     assert max(seen) - min(seen) > 0.8 * (found.high_s - found.low_s)
-    # A lease that is not renewed in the last interval before the fault is another lease.
-    assert ttl - 2 * interval < found.low_s
+    # One that is renewed half as often is faster than this band allows, and would be told.
+    assert min(ttl - rng.uniform(0, 2 * interval) for _ in range(100)) < found.low_s
 
 
 @pytest.mark.parametrize("priority", [1, 100, 254])
