@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from chaoskit.contracts import Lab, Node
+from chaoskit.contracts import Child, Node
 from chaoskit.toxics import Toxifies
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Processes",
     "Ran",
     "Removes",
+    "Spawns",
     "Stops",
 ]
 
@@ -65,6 +66,14 @@ class Pauses(Protocol):
 
     def resume(self, node: Node) -> None:
         """Returns when nobody stands still any more. Idempotent. Raises ``HealFailed``."""
+
+
+@runtime_checkable
+class Spawns(Protocol):
+    """``spawn``: a process of ours beside a node, as in ``Lab``; every lab can."""
+
+    def spawn(self, place: Node, argv: Sequence[str]) -> Child:
+        """See ``Lab``."""
 
 
 @runtime_checkable
@@ -206,7 +215,7 @@ CAPABILITIES: Mapping[str, type] = {
     "pause": Pauses,
     "process": Processes,
     "remove": Removes,
-    "spawn": Lab,  # a process of ours beside a node: every lab can
+    "spawn": Spawns,  # every lab can
     "stop": Stops,
     "toxify": Toxifies,
 }

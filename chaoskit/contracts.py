@@ -9,16 +9,18 @@ Times are ``CLOCK_MONOTONIC`` nanoseconds, ``*_ns``. Durations in models are sec
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
     "CLIENT",
     "OBSERVER",
+    "Act",
     "Child",
     "Claim",
     "Dial",
@@ -175,6 +177,16 @@ class Targets:
         return self.others[name]
 
 
+@dataclass(frozen=True)
+class Act:
+    """Something that an operator saw or did: it becomes a mark of the trial."""
+
+    event: str  # operator-ready, -asked, -approve, -reject, -wrong, -switchover, ...
+    t_ns: int
+    node: str
+    detail: str
+
+
 @dataclass
 class Hold:
     """A fault in force: what the engine writes into the history about it."""
@@ -191,6 +203,9 @@ class Hold:
     outside: bool = True
     """False: no connection can tell whether it bites; that it was verified is all the evidence."""
     may_end: bool = False  # its targets may end of it, sooner or later: no sign of somebody else
+    acts: list[Act] = field(default_factory=list)  # what an operator did so far
+    asked_ns: int | None = None  # a person was asked then and has not answered: the trial waits
+    thought_ns: int = 0  # how long persons took so far
     tend: Callable[[], bool] | None = None
     """What the fault goes on doing while it is on; called every few milliseconds, returns soon.
     True: it ended or started a target just now."""
@@ -225,6 +240,12 @@ class FaultModel(BaseModel):
     needs: ClassVar[frozenset[str]] = frozenset()
     summary: ClassVar[str] = ""
     strikes: ClassVar[Literal["node", "link"]] = "node"  # what its target names
+    labels: ClassVar[frozenset[str]] = frozenset()
+    """Labels of which each must stand on some service of the stack."""
+
+    def drawn(self, rng: random.Random) -> Self:  # noqa: ARG002 - for those that have something
+        """The same with everything decided that the run's seed decides."""
+        return self
 
     def selectors(self) -> Mapping[str, tuple[str, ...]]:
         """Further selectors to resolve at injection, by field name."""
