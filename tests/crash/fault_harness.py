@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "sandbox"), str(ROOT / "docker")]
+sys.path.insert(0, str(ROOT / "docker"))
+sys.path.insert(0, str(ROOT / "sandbox"))
 
 from docker_stacks import web_pair
 from sandbox_stacks import server, stack
