@@ -9,9 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "docker"))
-sys.path.insert(0, str(ROOT / "sandbox"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "docker"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "sandbox"))
 
 from docker_stacks import web_pair
 from sandbox_stacks import server, stack
