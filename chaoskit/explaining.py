@@ -157,7 +157,7 @@ def _said(value: object) -> str:
         return "[" + ", ".join(map(_said, value)) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_said(inner)}" for key, inner in value.items()) + "}"
-    if value is None:
+    if value is None or value == "":
         return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 

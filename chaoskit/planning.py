@@ -1,7 +1,7 @@
 """What a plan says of a fault, and the hash that binds a run to its plan.
 
-The hash covers the experiment as checked, the stack as parsed and as its file stands, the lab and the
-number of trials: what decides what is done to whom. It does not cover the seed, names or paths.
+The hash covers the experiment as checked, the stack as parsed and as its file stands, the lab and
+the number of trials: what decides what is done to whom. It does not cover the seed, names or paths.
 """
 
 from __future__ import annotations
