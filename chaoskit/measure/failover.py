@@ -25,6 +25,13 @@ __all__ = [
 
 NOTHING_FAILED_OVER = "nothing failed over: no outage, and the same node went on writing"
 
+ALL_SERVE = "nothing fails over where all nodes serve: look at dropped requests, latency and shares"
+
+
+def _all_serve(view: View) -> bool:
+    """Several nodes serve the same: nobody takes anything over."""
+    return view.several_serve and not view.shards
+
 
 def first_good_ns(view: View) -> int | None:
     """When the first good write through the front door was done, at or after the outage's end.
@@ -35,7 +42,7 @@ def first_good_ns(view: View) -> int | None:
     fault, outage, track = view.fault, view.outage, view.worst_piece
     if fault is None or not any(f.must_bite for f in view.history.faults):
         return None
-    if outage is not None and outage.censored:
+    if (outage is not None and outage.censored) or _all_serve(view):
         return None
     good = track.good & (track.done >= (outage.end_ns if outage else fault.acknowledged_ns))
     if outage is None:
@@ -63,7 +70,8 @@ def failover_time(view: View) -> Interval:
         )
     end = first_good_ns(view)
     if end is None:
-        return Interval(applicable=False, note=NOTHING_FAILED_OVER)
+        note = ALL_SERVE if _all_serve(view) else NOTHING_FAILED_OVER
+        return Interval(applicable=False, note=note)
     lag = outage.lag_ns if outage else 0
     return _since(fault, end, end, end, lag)
 
