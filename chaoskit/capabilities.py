@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from chaoskit.contracts import Lab, Node
+from chaoskit.toxics import Toxifies
 
 __all__ = [
     "CAPABILITIES",
@@ -207,5 +208,6 @@ CAPABILITIES: Mapping[str, type] = {
     "remove": Removes,
     "spawn": Lab,  # a process of ours beside a node: every lab can
     "stop": Stops,
+    "toxify": Toxifies,
 }
 """Capability name, as a fault's ``needs`` says it → the protocol that a lab must have."""

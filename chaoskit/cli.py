@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from chaoskit import __version__
+from chaoskit.commands_export import export
 from chaoskit.commands_judge import compare, judge, shown
 from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted, Problem
 
@@ -35,6 +36,7 @@ _FEW = """Measure what clients feel when a failover system fails over.
   chaoskit validate FILE...   check experiment files; starts nothing
   chaoskit judge DIR          judge a stored run again, from its records alone
   chaoskit compare BASE NEW   is a stored run no worse than an earlier one?
+  chaoskit export RUN         every request, for Jepsen's checkers and other tools
   chaoskit list KIND          faults, probes, loads or labs that are installed
   chaoskit heal               undo whatever an earlier run left behind
 """
@@ -252,6 +254,7 @@ def _worst(codes: Sequence[int]) -> int:
 
 cli.add_command(judge)
 cli.add_command(compare)
+cli.add_command(export)
 
 
 @cli.command()

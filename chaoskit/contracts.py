@@ -133,8 +133,9 @@ class Dial:
     up: the kernel of a program that stands still completes handshakes all the same.
 
     For faults that slow a connection down or cut it short, a dial works only if more is so:
-    ``read`` "answer": bytes came back, not only a hang-up; "close": the other end hung up after
-    its answer. At least ``min_bytes`` came. And the whole took less than ``slow_s`` seconds plus
+    ``read`` "answer": bytes came back, not only a hang-up (it is over when the other end hangs up
+    or says nothing more for ``quiet_s``); "close": the other end hung up after its answer. At
+    least ``min_bytes`` came. And the whole took less than ``slow_s`` seconds plus
     ``slow_byte_s`` for each byte of the answer, where either is set.
 
     ``how`` "kept": a connection that was opened once goes on being acknowledged, byte by byte, by
@@ -153,6 +154,7 @@ class Dial:
     min_bytes: int = 0
     slow_s: float = 0.0
     slow_byte_s: float = 0.0
+    quiet_s: float = 0.1
     how: Literal["connect", "kept", "datagram", "transfer", "name"] = "connect"
     size: int = 1
     patience_s: float = 0.2  # below TCP's first retransmission: silence is told from slowness
@@ -160,10 +162,14 @@ class Dial:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the selectors of a step came to, at the moment of injection."""
+    """What the selectors of a step came to, at the moment of injection.
+
+    ``links``: the links that were named; ``nodes`` has the nodes that their proxies run on.
+    """
 
     nodes: tuple[Node, ...]
     others: Mapping[str, tuple[Node, ...]] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> tuple[Node, ...]:
         return self.others[name]
@@ -198,7 +204,8 @@ class Claim:
 
     Two faults that are on one node at once collide over a resource that both claim, unless both
     ``share`` it. Plain words; those in use: ``life`` (whether its processes are there), ``run``
-    (whether they go on), ``egress`` (the queueing discipline of its interface).
+    (whether they go on), ``egress`` (the queueing discipline of its interface), ``link`` (whether a
+    link is switched on).
     """
 
     resource: str
@@ -217,6 +224,7 @@ class FaultModel(BaseModel):
     kind: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset()
     summary: ClassVar[str] = ""
+    strikes: ClassVar[Literal["node", "link"]] = "node"  # what its target names
 
     def selectors(self) -> Mapping[str, tuple[str, ...]]:
         """Further selectors to resolve at injection, by field name."""

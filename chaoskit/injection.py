@@ -18,7 +18,7 @@ from chaoskit.history.history import FaultRecord
 from chaoskit.instruments import DialBoard, RoleBoard
 from chaoskit.lab.needs import unmet
 from chaoskit.running import Running
-from chaoskit.selectors import select
+from chaoskit.selectors import links_of, select
 
 __all__ = ["Injector"]
 
@@ -68,7 +68,7 @@ class Injector:
         self._refuse_collision(step, names)
         self._say("fault", {"fault": fault.kind, "nodes": list(names)})
         self._look_at_others(names)
-        targets = Targets(nodes, others)
+        targets = Targets(nodes, others, links_of(step.target))
         worked = self._rehearse(step, targets)
         context = fault.inject(self._lab, targets)
         hold = context.__enter__()
@@ -167,7 +167,9 @@ class Injector:
     def _refuse_collision(self, step: Step, names: tuple[str, ...]) -> None:
         """Two faults that want the same of one node: known for certain only now."""
         for run in self._running:
-            shared = [name for name in names if name in run.nodes]
+            links = step.fault.strikes == "link"  # two links may lead through one node
+            mine, theirs = (step.target, run.step.target) if links else (names, run.nodes)
+            shared = [name for name in mine if name in theirs]
             taken = clash(step.fault, run.step.fault) if run.active and shared else None
             if taken is not None:
                 raise NotInjected(

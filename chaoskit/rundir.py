@@ -10,7 +10,14 @@ from pathlib import Path
 
 from chaoskit.errors import BadInput, ChaoskitError
 
-__all__ = ["create_run_dir", "read_json", "trial_folder", "trial_folders", "write_atomically"]
+__all__ = [
+    "create_run_dir",
+    "read_json",
+    "run_folder",
+    "trial_folder",
+    "trial_folders",
+    "write_atomically",
+]
 
 
 def create_run_dir(out: Path, experiment: str, label: str) -> Path:
@@ -50,6 +57,17 @@ def _keep_out_of_git(out: Path) -> None:
     ignore = out / ".gitignore"
     if not ignore.exists() and not (out / "example").exists():
         ignore.write_text("*\n", encoding="utf-8")
+
+
+def run_folder(path: Path) -> Path:
+    """The run that ``path`` names: itself, or the newest one of an experiment's folder.
+
+    Raises ``BadInput`` with one sentence where there is none.
+    """
+    for folder in (path, path / "latest"):
+        if (folder / "run.json").exists() and (folder / "trials").is_dir():
+            return folder.resolve()
+    raise BadInput(f"{path} is no stored run, and no experiment's folder with a run in it")
 
 
 def trial_folder(run_dir: Path, n: int) -> Path:

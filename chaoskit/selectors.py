@@ -9,7 +9,10 @@ from chaoskit.contracts import CLIENT, OBSERVER, Lab, Node
 from chaoskit.errors import NotInjected
 from chaoskit.experiment.targets import group_size
 
-__all__ = ["ROLE_WORDS", "select"]
+__all__ = ["LINK_WORD", "ROLE_WORDS", "links_of", "select"]
+
+LINK_WORD = "link:"
+"""How a target names a link that the stack declares; it comes to the node of its proxy."""
 
 ROLE_WORDS = ("primary", "backup", "witness", "frontdoor")
 
@@ -42,10 +45,18 @@ def select(
     return tuple(chosen.values())
 
 
+def links_of(words: Sequence[str]) -> tuple[str, ...]:
+    """The names of the links among the words of a target."""
+    return tuple(w.removeprefix(LINK_WORD) for w in words if w.startswith(LINK_WORD))
+
+
 def _one(  # noqa: PLR0911 - one return for each kind of word
     word: str, lab: Lab, roles: Mapping[str, str | None], rng: random.Random
 ) -> tuple[Node, ...]:
     nodes = lab.nodes()
+    if word.startswith(LINK_WORD):
+        label = f"chaoskit.link.{word.removeprefix(LINK_WORD)}"
+        return tuple(n for n in nodes if label in n.labels)
     if word.startswith("service:"):
         return tuple(n for n in nodes if n.name == word.removeprefix("service:"))
     if word.startswith("not "):

@@ -5,6 +5,7 @@ No test runner is imported. A promise that does not hold is an ``AssertionError`
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -15,6 +16,7 @@ from chaoskit.capabilities import CAPABILITIES
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import Dial, Fault, FaultModel, Hold, Lab, Targets
 from chaoskit.instruments import DialBoard
+from chaoskit.selectors import links_of, select
 
 __all__ = ["check_fault"]
 
@@ -33,20 +35,22 @@ def check_fault(
     """Take a fault through everything that ``contracts.Fault`` promises, twice in a row.
 
     ``lab`` is up and healthy; ``target`` and ``others`` name nodes of it, as selectors would come
-    to. The effect is seen by the dials that the fault itself names, tried from inside the lab; or,
-    where a dial cannot see it, by ``felt``: whether an observer of the caller's feels it *now*.
-    The lab is up and healthy again afterwards, or an ``AssertionError`` says what is not.
+    to, or (``link:NAME``) links. The effect is seen by the dials that the fault itself names, tried
+    from inside the lab; or, where a dial cannot see it, by ``felt``: whether an observer of the
+    caller's feels it *now*. The lab is up and healthy again afterwards, or an ``AssertionError``
+    says what is not.
     """
     _check_data(fault)
     for need in fault.needs:
         promise = f"the lab has the capability '{need}', which the fault says it needs"
         _require(isinstance(lab, CAPABILITIES[need]), promise)
-    nodes = tuple(lab.node(name) for name in target)
+    nodes = select(target, lab, {}, random.Random(0))  # noqa: S311 - nothing is drawn
     more = {key: tuple(lab.node(n) for n in names) for key, names in (others or {}).items()}
     board = DialBoard(lab)
     try:
         for turn in ("the first time", "a second time"):
-            _one_turn(fault, lab, Targets(nodes, more), board, felt, turn)
+            targets = Targets(nodes, more, links_of(target))
+            _one_turn(fault, lab, targets, board, felt, turn)
     finally:
         board.close()
 

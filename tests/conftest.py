@@ -58,6 +58,7 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "unprivileged": functools.cache(_unprivileged),
     "docker": functools.cache(_docker),
     "redis": _programs("redis-server"),
+    "toxiproxy": _programs("toxiproxy-server"),
     "postgres": functools.cache(_postgres),
     "nft": _programs("nft", "ip", "nsenter", "unshare"),
     "browser": _browser,

@@ -13,9 +13,20 @@ PACKAGE = ROOT / "chaoskit"
 # Lowest first. A module may import from its own level and from those before it.
 LEVELS: list[set[str]] = [
     {"__init__", "clock", "errors", "units", "wording", "yaml_source"},
-    {"history", "contracts", "capabilities", "registry"},
+    {"history", "contracts", "capabilities", "registry", "toxics"},
     {"measure", "experiment", "stack"},
-    {"judge", "faults", "probes", "load", "lab", "selectors", "signals", "phases", "rundir"},
+    {
+        "judge",
+        "faults",
+        "probes",
+        "load",
+        "lab",
+        "links",
+        "selectors",
+        "signals",
+        "phases",
+        "rundir",
+    },
     {
         "agenda",
         "breaking",
@@ -30,10 +41,11 @@ LEVELS: list[set[str]] = [
         "runfile",
         "judging",
         "comparing",
+        "exporting",
         "testing",
         "testing_faults",
     },
-    {"cli", "commands_judge", "progress", "pytest_plugin"},
+    {"cli", "commands_export", "commands_judge", "progress", "pytest_plugin"},
 ]
 STAND_ALONE = {"reference"}  # runs on a plain Python without the rest
 

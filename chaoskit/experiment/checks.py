@@ -14,7 +14,7 @@ from chaoskit.experiment.collisions import collisions
 from chaoskit.experiment.messages import place_of
 from chaoskit.experiment.model import Experiment
 from chaoskit.experiment.step import Step, ends_s
-from chaoskit.experiment.targets import wrong_word
+from chaoskit.experiment.targets import wrong_kind, wrong_word
 from chaoskit.experiment.together import too_many, trigger_problems
 from chaoskit.stack.compose import load_stack
 from chaoskit.stack.labels import check_labels, endpoint
@@ -163,5 +163,8 @@ def _check_step(step: Step, node: ys.Mapping, stack: Stack | None, problems: lis
             phrase = None if stack is None else wrong_word(word, stack)
             if key == "target" and word in (CLIENT, OBSERVER) and "kill" in fault.needs:
                 phrase = f"{word} is the lab's own node; {fault.kind} cannot strike it"
+            if phrase is None and hasattr(fault, "kind"):  # one that was not understood has none
+                strikes = fault.strikes if key == "target" else "node"
+                phrase = wrong_kind(word, strikes, fault.kind)
             if phrase is not None:
                 problems.append(place_of(node, loc).problem(f"{key}: {phrase}"))

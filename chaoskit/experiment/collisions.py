@@ -94,6 +94,6 @@ def _surely(word: str, stack: Stack) -> set[str]:
     name = word.removeprefix("service:")
     if word in stack.services or name in stack.services:
         return {name}
-    if word in ("client", "observer"):
+    if word in ("client", "observer") or word.startswith("link:"):
         return {word}
     return {s.name for s in stack.services.values() if s.role() == word and not role_probe(s)}

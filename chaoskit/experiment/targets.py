@@ -10,7 +10,16 @@ from chaoskit.stack.labels import role_probe, role_words
 from chaoskit.stack.model import Stack
 from chaoskit.wording import did_you_mean, listed, quoted
 
-__all__ = ["GROUPS", "ROLE_WORDS", "group_size", "least", "members", "roles_of", "wrong_word"]
+__all__ = [
+    "GROUPS",
+    "ROLE_WORDS",
+    "group_size",
+    "least",
+    "members",
+    "roles_of",
+    "wrong_kind",
+    "wrong_word",
+]
 
 ROLE_WORDS = ("primary", "backup", "witness", "frontdoor")
 _LAB = (CLIENT, OBSERVER)
@@ -25,6 +34,8 @@ def wrong_word(word: str, stack: Stack) -> str | None:  # noqa: PLR0911 - one an
         if inner in GROUPS or inner.startswith("not "):
             return f"{quoted(word)} is nobody in particular; write e.g. not primary"
         return wrong_word(inner, stack)
+    if word.startswith("link:"):
+        return _no_link(word.removeprefix("link:"), stack)
     if word.startswith("service:"):
         name = word.removeprefix("service:")
         if name in stack.services:
@@ -38,6 +49,31 @@ def wrong_word(word: str, stack: Stack) -> str | None:  # noqa: PLR0911 - one an
         return None if word in roles_of(stack) else _no_role(word, stack)
     known = [*stack.services, *ROLE_WORDS, *_LAB, *GROUPS]
     return f"nothing in the stack is called {quoted(word)}{did_you_mean(word, known)}"
+
+
+def wrong_kind(word: str, strikes: str, kind: str) -> str | None:
+    """Why a fault cannot strike what ``word`` names: a link, or a node; None if it can."""
+    is_link = word.startswith("link:")
+    if is_link and strikes != "link":
+        return f"{kind} strikes nodes, and {quoted(word)} is a link"
+    if not is_link and strikes == "link":
+        return f"{kind} strikes a link, e.g. link:{word if word.isidentifier() else 'replication'}"
+    return None
+
+
+def _no_link(name: str, stack: Stack) -> str | None:
+    label = "chaoskit.link."
+    known = [
+        key.removeprefix(label)
+        for service in stack.services.values()
+        for key in service.labels
+        if key.startswith(label)
+    ]
+    if name in known:
+        return None
+    if not known:
+        return f"the stack declares no link (label {label}<name>, on a Toxiproxy)"
+    return f"the stack declares no link {quoted(name)}{did_you_mean(name, known)}"
 
 
 def group_size(word: str, count: int) -> int:

@@ -38,6 +38,7 @@ from chaoskit.lab.docker_ready import bring_up, inspect, log_tail
 from chaoskit.lab.docker_remove import Removal
 from chaoskit.lab.docker_sweep import LABEL_OWNER, LABEL_RUN, remove_run
 from chaoskit.lab.journal import Journal
+from chaoskit.lab.linkboard import Linking
 from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import RUN_MARK, RemoveDockerRun, check_run_id
@@ -62,7 +63,7 @@ _prepared: dict[tuple[str, Path], _Prepared] = {}
 """By run and stack: the trials of a run use the same images, even if somebody builds meanwhile."""
 
 
-class DockerLab(Life, Freezer, NodeProcesses, Commands, Removal):
+class DockerLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
     """``Lab`` and every capability with Docker. One object may go up and down repeatedly.
 
     Raises ``Refused`` at once where the engine is not on a local socket.
@@ -150,6 +151,7 @@ class DockerLab(Life, Freezer, NodeProcesses, Commands, Removal):
             self._nodes = {name: self._describe(name) for name in self._ids}
             for node in self._nodes.values():
                 self._close_ways_out(node)
+            self._links().prepare()
             self._journal.done(self._entry)
         except BaseException:
             self.down()
@@ -165,6 +167,7 @@ class DockerLab(Life, Freezer, NodeProcesses, Commands, Removal):
         if self._entry is not None:
             remove_run(self._run_id, engine=self._engine)
             self._journal.undone(self._entry)
+        self._close_links()
         for held in (self._stopped, self._frozen):
             for entry in [n for entries in held.values() for n in entries]:
                 self._journal.undone(entry)  # what it was about is gone: nothing is left to undo

@@ -244,8 +244,8 @@ def _joined(given: object, service: str, networks: Mapping[str, RunNetwork]) -> 
     return joined
 
 
-def tag_of(stack: Stack, service: str, raw: Tree) -> str:
+def tag_of(stack: Stack, service: str) -> str:
     """The name that a built image gets: the file's own, or one from stack and service."""
-    image = services_of(raw, stack)[service].get("image")
+    image = stack.services[service].image  # with its variables filled in
     folder = "".join(c if c.isalnum() else "-" for c in Path(stack.name).name.lower())
-    return str(image) if image else f"chaoskit/{folder.strip('-') or 'stack'}-{service.lower()}"
+    return image or f"chaoskit/{folder.strip('-') or 'stack'}-{service.lower()}"

@@ -95,17 +95,18 @@ def stack_images(
     first: dict[str, str] = {}
     for name, key in keys.items():
         first.setdefault(key, name)
-    tags = {name: tag_of(stack, name, raw) for name in first.values()}
+    tags = {name: tag_of(stack, name) for name in first.values()}
     if tags:
         had(engine, BASE)
         file = rendered_for_build(raw, stack, tags)
         compose.build(engine.endpoint, stack, run_id, file, list(tags))
     images: dict[str, str] = {}
-    for name, service in services_of(raw, stack).items():
+    for name in services_of(raw, stack):
+        image = stack.services[name].image
         if name in keys:
             images[name] = had(engine, tags[first[keys[name]]])
-        elif service.get("image"):
-            images[name] = had(engine, str(service["image"]))
+        elif image:
+            images[name] = had(engine, image)
         else:
             raise LabError(f"{stack.file}: service {name} has neither image nor build")
     return images

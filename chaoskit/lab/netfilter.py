@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from chaoskit.capabilities import Action, Cut, Direction
+from chaoskit.capabilities import Cut
 from chaoskit.contracts import Node
 from chaoskit.errors import HealFailed, LabError, Refused
 from chaoskit.lab.journal import Journal
@@ -29,7 +29,7 @@ from chaoskit.lab.nft import (
     remove_tables,
     renew_lease,
 )
-from chaoskit.lab.nft_rules import Egress, Rule, leased, rules_of
+from chaoskit.lab.nft_rules import Egress, Rule, leased, mirrored, rules_of
 from chaoskit.lab.ops import KillProcess, check_run_id
 
 __all__ = ["Netfilter"]
@@ -44,7 +44,7 @@ class _Target:
 
     node: Node
     holder: Holder
-    entry: int
+    entries: list[int]
     devices: tuple[str, ...]
     rules: dict[str, list[Rule]] = field(default_factory=dict)
     cuts: dict[str, list[Cut]] = field(default_factory=dict)
@@ -169,7 +169,7 @@ class Netfilter:
             cuts = [cut for some in target.cuts.values() for cut in some] if target else []
             handle = None
             try:
-                mirrored = [c for cut in cuts for c in _mirrored(cut) if self._runs(c.node)]
+                mirrored = [c for cut in cuts for c in mirrored(cut) if self._runs(c.node)]
                 handle = self.cut(mirrored) if mirrored else None
             except LabError:
                 self._gaps.update(target.cuts if target else ())
@@ -209,15 +209,19 @@ class Netfilter:
             who = holder.identity
             what = f"partitions of {node.name}"
             op = KillProcess(who.pid, who.starttime, who.boot_id, what)
-            entry = self._journal.intend(op, scope="fault")
-            target = _Target(node, holder, entry, (), owned=self._owned)
+            entries = [self._journal.intend(op, scope="fault")]
+            who = holder.reader.identity
+            op = KillProcess(who.pid, who.starttime, who.boot_id, what)
+            entries.append(self._journal.intend(op, scope="fault"))
+            target = _Target(node, holder, entries, (), owned=self._owned)
         except BaseException:
             holder.close()
             raise
         try:
             target.devices = holder.devices()
             self._try_out(target)
-            self._journal.done(entry)
+            for entry in entries:
+                self._journal.done(entry)
         except BaseException:
             self._forget(target)
             raise
@@ -272,7 +276,7 @@ class Netfilter:
             target.holder.send(*tables, *add_sets(table, rules), add_chains(table, rules))
         for target in targets:
             target.holder.wait()
-        if not _seen(handle, targets):
+        if not _seen(handle, targets, changed=True):
             raise LabError("the kernel does not show the rules of the partition")
 
     def _runs(self, node: Node) -> bool:
@@ -321,25 +325,20 @@ class Netfilter:
             holder.close()
         if left:
             raise HealFailed(f"nft still shows {holder.table} of {target.node.name}")
-        self._journal.undone(target.entry)
+        for entry in target.entries:
+            self._journal.undone(entry)
 
 
-def _mirrored(cut: Cut) -> list[Cut]:
-    """The same cut, made at the other ends of it: silently, whatever the cut itself does."""
-    turned = {Direction.SEND: Direction.RECEIVE, Direction.RECEIVE: Direction.SEND}
-    way = turned.get(cut.direction, Direction.BOTH)
-    return [
-        replace(cut, node=peer, peers=(cut.node,), direction=way, action=Action.DROP)
-        for peer in cut.peers
-    ]
+def _seen(handle: str, targets: Sequence[_Target], *, changed: bool = False) -> bool:
+    """Whether the kernel shows every rule of the handle, in tables that will not outlive us.
 
-
-def _seen(handle: str, targets: Sequence[_Target]) -> bool:
-    """Whether the kernel shows every rule of the handle, in tables that will not outlive us."""
-    listings = [target.holder.listing() for target in targets]
+    ``changed`` says that the rules were changed by us just now.
+    """
+    listings = [target.holder.listing(quick=changed or target.owned) for target in targets]
     texts = [listing.text() for listing in listings]
     return all(
-        text.count("flags owner" if target.owned else " expires ") >= len(target.families)
+        target.holder.alive()  # for what it owns nobody else can have removed meanwhile
+        and text.count("flags owner" if target.owned else " expires ") >= len(target.families)
         and all(rule.stands_in(text) for rule in target.rules[handle])
         for target, text in zip(targets, texts, strict=True)
     )
@@ -359,10 +358,12 @@ def _take_out(handle: str, targets: Sequence[_Target]) -> list[_Target]:
             target.holder.send(
                 remove_tables(target.holder.table, target.families) if last else chains
             )
+    changed = set()
     for target in asked:
         with contextlib.suppress(LabError):
             target.holder.wait()
-    listings = [target.holder.listing() for target in targets]
+            changed.add(target.node.name)
+    listings = [target.holder.listing(quick=target.node.name in changed) for target in targets]
     for target, listing in zip(targets, listings, strict=True):
         last = target.rules.keys() == {handle}
         try:

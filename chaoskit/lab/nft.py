@@ -14,13 +14,13 @@ import json
 import os
 import re
 import select
-import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
 
-from chaoskit.errors import LabError, Refused
+from chaoskit.errors import LabError
 from chaoskit.lab.netns import Namespaces
+from chaoskit.lab.nft_listing import Answer, Listing, Reader, find_nft
 from chaoskit.lab.nft_rules import Rule
 from chaoskit.lab.ops import RUN_MARK, check_run_id
 from chaoskit.lab.process import ProcessIdentity, identity_of
@@ -31,7 +31,6 @@ __all__ = [
     "add_chains",
     "add_sets",
     "add_tables",
-    "find_nft",
     "remove_chains",
     "remove_tables",
     "renew_lease",
@@ -43,18 +42,8 @@ LEASE_S = 3
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _FENCE = b'{"nftables":[{"list":{"counters":{}}}]}\n'  # answered once all before it was done
 _ANSWER = b'{"nftables": [{"metainfo"'
-_FAMILIES = ("inet", "netdev")
 _FLOWS = 1_000_000  # connections opened while a half-open cut holds; the kernel grows to it
 _EARLY = -310  # before connection tracking: established connections are cut as well
-
-
-def find_nft() -> str:
-    """The path of nft; ordinary users' PATH often lacks sbin. Raises ``Refused`` without it."""
-    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
-    found = shutil.which("nft", path=path)
-    if found is None:
-        raise Refused("nft is not installed; on Debian and Ubuntu: apt-get install nftables")
-    return found
 
 
 def add_tables(
@@ -154,6 +143,7 @@ class Holder:
             env={**os.environ, RUN_MARK: run_id},
         )
         self.identity: ProcessIdentity = identity_of(self._process.pid)
+        self.reader = Reader(namespaces, self.table, run_id)
 
     def alive(self) -> bool:
         """Whether it still runs, and with it whatever it holds in force."""
@@ -191,8 +181,13 @@ class Holder:
         if refused:
             raise LabError("nft refused a rule", output=refused.decode(errors="replace"))
 
-    def listing(self) -> Listing:
-        """Ask the kernel, through another process, what our tables hold now."""
+    def listing(self, *, quick: bool = False) -> Answer:
+        """Ask the kernel, through another process, what our tables hold now.
+
+        ``quick`` asks one that is there already; ``Reader`` says when that may be done.
+        """
+        if quick and self.reader.ask():
+            return self.reader
         return Listing(self.namespaces, self.table)
 
     def devices(self) -> tuple[str, ...]:
@@ -224,40 +219,6 @@ class Holder:
 
     def close(self) -> None:
         """End it and let go of the namespace. Idempotent."""
+        self.reader.end()
         self.end()
         self.namespaces.close()
-
-
-class Listing:
-    """A question to the kernel that is already on its way when this is made."""
-
-    def __init__(self, namespaces: Namespaces, table: str) -> None:
-        self._table = table
-        self._process = namespaces.popen(
-            [find_nft(), "-n", "list ruleset"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def text(self) -> str:
-        """Our tables as text, empty if there is none. Raises ``LabError`` if nft cannot say."""
-        with self._process as process:
-            try:
-                out, err = process.communicate(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise LabError("nft did not list its rules within 10 s") from None
-        if process.returncode != 0:
-            raise LabError("nft cannot list its rules", output=err.decode(errors="replace"))
-        return "\n".join(_tables(out.decode(errors="replace"), self._table))
-
-
-def _tables(ruleset: str, table: str) -> Iterable[str]:
-    """The blocks of our tables: this very name in the families that we use."""
-    ours = False
-    for line in ruleset.splitlines():
-        if line.startswith("table "):
-            _, family, name = line.split()[:3]
-            ours = name == table and family in _FAMILIES
-        if ours:
-            yield line

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from chaoskit.capabilities import Action, Connections, Cut, Direction
 from chaoskit.errors import LabError
 
-__all__ = ["Egress", "Rule", "leased", "rules_of"]
+__all__ = ["Egress", "Rule", "leased", "mirrored", "rules_of"]
 
 _GRAIN = 10_000  # a share is drawn in hundredths of a per cent
 _COUNTER = {"counter": None}
@@ -226,3 +226,13 @@ def _ipv4(address: str) -> str:
         return str(ipaddress.IPv4Address(address))
     except ValueError:
         raise LabError(f"{address!r} is no IPv4 address; nothing was cut") from None
+
+
+def mirrored(cut: Cut) -> list[Cut]:
+    """The same cut, made at the other ends of it: silently, whatever the cut itself does."""
+    turned = {Direction.SEND: Direction.RECEIVE, Direction.RECEIVE: Direction.SEND}
+    way = turned.get(cut.direction, Direction.BOTH)
+    return [
+        replace(cut, node=peer, peers=(cut.node,), direction=way, action=Action.DROP)
+        for peer in cut.peers
+    ]

@@ -25,6 +25,7 @@ __all__ = [
     "KillProcess",
     "Op",
     "RemoveDockerRun",
+    "RemoveToxic",
     "RemoveTree",
     "check_run_id",
     "describe",
@@ -38,6 +39,8 @@ RUN_MARK = "CHAOSKIT_RUN"
 _RUN_ID = re.compile(r"[a-z0-9_]{1,15}")
 _BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
+_LINK = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_TOXIC = re.compile(r"down|chaoskit_[a-z0-9_]{1,15}_[0-9]{1,9}")
 _PRINTABLE = re.compile(r"[ -~]{0,200}")
 _PID_MAX = 4_194_304  # the kernel's own ceiling, PID_MAX_LIMIT
 
@@ -137,6 +140,30 @@ class ContinueProcesses:
 
 
 @dataclass(frozen=True)
+class RemoveToxic:
+    """Remove one toxic from a Toxiproxy, or (``down``) switch its proxy on again.
+
+    The process is any in the network namespace of the server, whose API listens there on ``port``.
+    """
+
+    kind: ClassVar[str] = "remove-toxic"
+    pid: int
+    starttime: int
+    boot_id: str
+    port: int
+    proxy: str
+    name: str
+
+    def __post_init__(self) -> None:
+        _check(_is_int(self.pid) and 1 < self.pid <= _PID_MAX, "pid", self.pid)
+        _check(_is_int(self.starttime) and self.starttime >= 0, "starttime", self.starttime)
+        _check(_matches(_BOOT_ID, self.boot_id), "boot_id", self.boot_id)
+        _check(_is_int(self.port) and 0 < self.port < 65536, "port", self.port)
+        _check(_matches(_LINK, self.proxy), "proxy", self.proxy)
+        _check(_matches(_TOXIC, self.name), "name", self.name)
+
+
+@dataclass(frozen=True)
 class RemoveTree:
     """Remove a folder inside the run's private state folder.
 
@@ -162,6 +189,7 @@ Op = (
     | DockerUnpause
     | ContinueProcess
     | ContinueProcesses
+    | RemoveToxic
     | RemoveTree
 )
 
@@ -172,6 +200,7 @@ _KINDS: Mapping[str, Callable[..., Op]] = {
     DockerUnpause.kind: DockerUnpause,
     ContinueProcess.kind: ContinueProcess,
     ContinueProcesses.kind: ContinueProcesses,
+    RemoveToxic.kind: RemoveToxic,
     RemoveTree.kind: RemoveTree,
 }
 
@@ -214,6 +243,9 @@ def describe(op: Op) -> str:  # noqa: PLR0911 - one for each kind
             return f"let process {op.pid} go on"
         case ContinueProcesses():
             return f"let process {op.pid} and everything in its namespace go on"
+        case RemoveToxic():
+            what = "switch on" if op.name == "down" else f"remove the toxic {op.name} from"
+            return f"{what} the link {op.proxy}"
         case RemoveTree():
             return f"remove the folder {op.path} of the run"
 

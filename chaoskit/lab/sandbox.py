@@ -25,6 +25,7 @@ from chaoskit.contracts import CLIENT, Child, Node
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.journal import Journal
+from chaoskit.lab.linkboard import Linking
 from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import KillProcess
@@ -54,7 +55,7 @@ _UP_S = 600.0
 _LOGS = "lab-logs"
 
 
-class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal):
+class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
     """Implements ``Lab`` and every capability, for callers in any thread.
 
     ``run_dir`` holds the services' logs while the lab is up. Raises ``Refused`` where the stack
@@ -95,6 +96,7 @@ class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal):
             try:
                 self._begin()
                 self._run_services()
+                self._links().prepare()
             except BaseException:
                 self.down()
                 raise
@@ -110,6 +112,7 @@ class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal):
             finally:
                 self._ask_to_stop()
                 session.close()
+            self._close_links()
             # The kernel has ended whatever was in the lab: nothing is left to undo.
             for process in self._services.values():
                 process.release()

@@ -24,6 +24,7 @@ from chaoskit.lab.ops import (
     DockerUnpause,
     KillProcess,
     RemoveDockerRun,
+    RemoveToxic,
     RemoveTree,
     describe,
 )
@@ -90,6 +91,10 @@ def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: PLR0911 - one for 
             return "undone" if continue_one(ProcessIdentity(pid, starttime, boot_id)) else "gone"
         case ContinueProcesses(pid, starttime, boot_id):
             return "undone" if resume_all(ProcessIdentity(pid, starttime, boot_id)) else "gone"
+        case RemoveToxic():
+            from chaoskit.lab.linkboard import undo_toxic
+
+            return "undone" if undo_toxic(entry.op) else "gone"
         case RemoveTree(path):
             return _remove_tree(folder, path)
 
@@ -223,6 +228,9 @@ def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: PLR0911 - one for each
             return f"kill -CONT {pid}"
         case ContinueProcesses(pid):
             return f"kill -CONT {pid}  # and every process in its PID namespace"
+        case RemoveToxic(pid, _, _, port, proxy, name):
+            undo = f"python -m chaoskit.links.child {port} undo {proxy} {name}"
+            return f"nsenter --net --target {pid} {undo}"
         case RemoveTree(path):
             return f"rm -r {folder / path}"
         case RemoveDockerRun(run_id):

@@ -1,15 +1,15 @@
-"""Waking a greenlet at an absolute time, to some tens of microseconds.
+"""Waking at an absolute time, to some tens of microseconds.
 
 gevent's own timers are rounded to the milliseconds of ``epoll_wait``; a kernel timer that is
-read like a file is not, and it cannot drift because every wait names an absolute time.
+watched like a file is not, and it cannot drift because every setting names an absolute time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import time
+from collections.abc import Callable
 
 import gevent
 
@@ -27,7 +27,7 @@ class _Setting(ctypes.Structure):
 
 
 class Alarm:
-    """One kernel timer on ``CLOCK_MONOTONIC``; for one greenlet at a time."""
+    """One kernel timer on ``CLOCK_MONOTONIC``."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -36,19 +36,21 @@ class Alarm:
         )
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "the kernel gave no timer")
-        self._hub = gevent.get_hub()
-        self._watcher = self._hub.loop.io(self._fd, 1)
+        self._watcher = gevent.get_hub().loop.io(self._fd, 1)
         self._setting = _Setting()
+        self._address = ctypes.byref(self._setting)
 
-    def wait_until(self, when_ns: int) -> None:
-        """Return at ``when_ns`` or as soon after as the loop allows; at once if it is past."""
+    def set(self, when_ns: int) -> None:
+        """Go off at ``when_ns``, or at once if that is past."""
         first = self._setting.first
         first.seconds, first.nanoseconds = divmod(max(when_ns, 1), 1_000_000_000)
-        if self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(self._setting), None) < 0:
+        if self._libc.timerfd_settime(self._fd, _ABSOLUTE, self._address, None) < 0:
             raise OSError(ctypes.get_errno(), "the kernel's timer could not be set")
-        self._hub.wait(self._watcher)
-        with contextlib.suppress(BlockingIOError):  # not for a timer that was just readable
-            os.read(self._fd, 8)
+
+    def call(self, callback: Callable[[], None]) -> None:
+        """Let the event loop call ``callback`` whenever it goes off; it must ``set`` it anew."""
+        # That also takes back the event, so the timer need not be read.
+        self._watcher.start(callback)
 
     def close(self) -> None:
         """Give the timer back; closing twice is silent."""

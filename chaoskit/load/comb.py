@@ -1,7 +1,7 @@
 """The measuring comb: requests are due, not sent when there is time.
 
 Slot *k* of a stream is due at ``start + phase + k / rate``; the schedule is absolute and is never
-moved. Every arrival gets a greenlet of its own, so none waits for the one before. A slot that is
+moved. Every arrival is carried on its own, so none waits for the one before. A slot that is
 found too late, or for which there is no room, is not sent and is recorded as such: the comb never
 catches up in a burst, because that burst would be an overload of our own making.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from chaoskit.history.history import Stream
 from chaoskit.load.alarm import Alarm
 
-__all__ = ["FULL", "LATE", "LATE_NS", "Comb", "Dispatcher", "phases"]
+__all__ = ["FULL", "GROUPED_FROM", "GROUP_NS", "LATE", "LATE_NS", "Comb", "Dispatcher", "phases"]
 
 LATE_NS = 50_000_000
 """A slot later than this, or than one interval where that is longer, is not sent any more."""
@@ -23,6 +23,14 @@ LATE_NS = 50_000_000
 LATE = "not sent: the load itself was late"
 FULL = "not sent: too many requests in flight"
 """What stands in the record of a slot that was not sent."""
+
+GROUP_NS = 1_000_000
+GROUPED_FROM = 2_000.0
+"""Above so many slots a second, of all combs together, they are issued in groups this far apart.
+
+Waking up twice for a request, once to send it and once for the answer, costs more processor time
+than everything else about it. Up to that rate each slot is issued on its own.
+"""
 
 _LEAST_ROOM = 64
 
@@ -90,13 +98,14 @@ class Dispatcher:
         issue: Callable[[Comb, int, int], None],
         skip: Callable[[Comb, int, int, str, int], None],
         *,
-        alarm: Alarm | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.combs = tuple(combs)
         self._issue, self._skip = issue, skip
-        self._alarm = alarm
+        self._alarm: Alarm | None = None
         self._now_ns = now_ns
+        close = sum(comb.stream.rate for comb in combs) > GROUPED_FROM
+        self.group_ns = GROUP_NS if close else 0
 
     def begin(self, at_ns: int) -> None:
         """Set every comb to its first slot."""
@@ -122,12 +131,20 @@ class Dispatcher:
                     comb.in_flight += 1
                     self._issue(comb, slot, due_ns)
 
-    def run(self) -> None:
-        """Until the greenlet is killed; it can be at no other place than in its wait."""
-        alarm = self._alarm or Alarm()
-        try:
-            while True:
-                alarm.wait_until(self.next_ns())
-                self.step()
-        finally:
+    def start(self) -> None:
+        """Let the event loop call ``step`` whenever something is due, until ``stop``."""
+        self._alarm = Alarm()
+        self._alarm.call(self._gone_off)
+        self._alarm.set(self.next_ns())
+
+    def _gone_off(self) -> None:
+        woke_ns = self._now_ns()
+        self.step()
+        if self._alarm is not None:
+            self._alarm.set(max(self.next_ns(), woke_ns + self.group_ns))
+
+    def stop(self) -> None:
+        """Issue no more; stopping twice is silent."""
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
             alarm.close()

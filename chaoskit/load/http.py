@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket as plain
 import time
 
+import gevent
 from gevent import socket
 
 from chaoskit.history.records import Flag
@@ -19,25 +20,37 @@ from chaoskit.load.operation import Operation
 __all__ = ["Answer", "Client", "parse_head"]
 
 _MOST_HEAD = 64 * 1024
+_NEW_CONNECTION = int(Flag.NEW_CONNECTION)
 _NO_WAIT = plain.MSG_PEEK | plain.MSG_DONTWAIT
 
 
-class Answer:
-    """Status, headers and body of one answer. Header names are given in lower case."""
+class Head:
+    """Status line and headers of an answer, read once; plain data after that."""
 
-    __slots__ = ("_head", "_lower", "body", "keep", "status")
+    __slots__ = ("_head", "_lower", "_values", "chunked", "keep", "length", "status")
 
-    def __init__(self, status: int, head: bytes) -> None:
-        self.status = status
-        self.body = b""
+    def __init__(self, head: bytes) -> None:
+        status = head[9:12]
+        if not head.startswith(b"HTTP/1.") or not status.isdigit():
+            raise ConnectionError("the answer is not HTTP")
+        self.status = int(status)
         self._head = head
         self._lower = head.lower()
+        self._values: dict[bytes, bytes] = {}
         version_1_0 = head.startswith(b"HTTP/1.0")
         connection = self.header(b"connection").lower()
         self.keep = connection == b"keep-alive" if version_1_0 else connection != b"close"
+        self.chunked = b"chunked" in self.header(b"transfer-encoding").lower()
+        self.length = self.header(b"content-length")
 
     def header(self, name: bytes) -> bytes:
         """The first value of the header, stripped; empty if it is not there."""
+        value = self._values.get(name)
+        if value is None:
+            value = self._values[name] = self._find(name)
+        return value
+
+    def _find(self, name: bytes) -> bytes:
         at = self._lower.find(b"\r\n" + name + b":")
         if at < 0:
             return b""
@@ -46,16 +59,37 @@ class Answer:
         return self._head[start : end if end >= 0 else None].strip()
 
 
+class Answer:
+    """Status, headers and body of one answer. Header names are given in lower case."""
+
+    __slots__ = ("body", "head", "header", "keep", "status")
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        self.status = head.status
+        self.keep = head.keep
+        self.header = head.header
+        self.body = b""
+
+
+_heads: dict[bytes, Head] = {}
+"""A service says the same head again and again, but for its date."""
+_MOST_HEADS = 256
+
+
 def parse_head(head: bytes) -> Answer:
     """Raises ``ConnectionError`` for something that is not HTTP/1."""
-    status = head[9:12]
-    if not head.startswith(b"HTTP/1.") or not status.isdigit():
-        raise ConnectionError("the answer is not HTTP")
-    return Answer(int(status), head)
+    known = _heads.get(head)
+    if known is None:
+        known = Head(head)
+        if len(_heads) >= _MOST_HEADS:
+            _heads.clear()
+        _heads[head] = known
+    return Answer(known)
 
 
 class _Connection:
-    __slots__ = ("_buffer", "generation", "sock")
+    __slots__ = ("_buffer", "_hub", "_raw", "_readable", "generation", "sock")
 
     def __init__(self, endpoint: Endpoint, generation: int, within_s: float = 0.0) -> None:
         self.generation = generation
@@ -70,11 +104,21 @@ class _Connection:
         except BaseException:  # a timeout as well: the descriptor must not stay behind
             self.sock.close()
             raise
+        # What is done for every request goes past gevent's socket, which would try to read before
+        # there can be an answer and make a waiter each time.
+        self._raw = self.sock._sock  # noqa: SLF001 - it has no public name
+        self._hub = gevent.get_hub()
+        self._readable = self._hub.loop.io(self._raw.fileno(), 1)
+
+    def close(self) -> None:
+        self._readable.stop()
+        self._readable.close()
+        self.sock.close()
 
     def stale(self) -> bool:
         """An idle connection that can be read was closed by the peer, or is out of step."""
         try:
-            self.sock._sock.recv(1, _NO_WAIT)  # noqa: SLF001 - gevent's own recv would wait
+            self._raw.recv(1, _NO_WAIT)
         except BlockingIOError:
             return False
         except OSError:
@@ -82,13 +126,26 @@ class _Connection:
         return True
 
     def send(self, payload: bytes, operation: Operation) -> None:
-        sent = self.sock.send(payload)
+        try:
+            sent = self._raw.send(payload)
+        except BlockingIOError:
+            sent = self.sock.send(payload)
         operation.dispatched = True
         if sent < len(payload):
             self.sock.sendall(payload[sent:])
 
     def _more(self) -> bytes:
-        return self.sock.recv(65536)  # type: ignore[no-any-return]
+        """What there is to read as soon as there is something; nothing at the end."""
+        while True:
+            self._readable.start(gevent.getcurrent().switch)
+            try:
+                self._hub.switch()
+            finally:
+                self._readable.stop()
+            try:
+                return self._raw.recv(65536)  # type: ignore[no-any-return]
+            except BlockingIOError:
+                continue
 
     def receive(self) -> Answer:
         while True:
@@ -97,13 +154,13 @@ class _Connection:
                 break
         if answer.status in (204, 304):
             return answer
-        length = answer.header(b"content-length")
-        if b"chunked" in answer.header(b"transfer-encoding").lower():
+        head = answer.head
+        if head.chunked:
             answer.body = self._chunks()
-        elif length:
-            if not length.isdigit():
+        elif head.length:
+            if not head.length.isdigit():
                 raise ConnectionError("the answer's length is not a number")
-            answer.body = self._exactly(int(length))
+            answer.body = self._exactly(int(head.length))
         else:
             answer.keep = False
             rest: list[bytes] = [self._buffer]
@@ -180,7 +237,7 @@ class Client:
         url = endpoint.url
         self._generation[url] = self._generation.get(url, 0) + 1
         for connection in self._idle.pop(url, ()):
-            connection.sock.close()
+            connection.close()
 
     def ask(self, endpoint: Endpoint, payload: bytes, operation: Operation) -> Answer:
         """Send one request and read its answer; sets ``dispatched`` and ``done_ns``.
@@ -192,7 +249,7 @@ class Client:
             if not operation.fresh:
                 connection = self._kept(endpoint)
             if connection is None:
-                operation.flags |= Flag.NEW_CONNECTION
+                operation.flags |= _NEW_CONNECTION
                 connection = _Connection(
                     endpoint, self._generation.get(endpoint.url, 0), operation.connect_s
                 )
@@ -201,12 +258,12 @@ class Client:
             operation.done_ns = time.monotonic_ns()
         except BaseException:  # Timeout and GreenletExit are no Exceptions; all is raised again
             if connection is not None:
-                connection.sock.close()
+                connection.close()
             self.flush(endpoint)
             raise
         current = self._generation.get(endpoint.url, 0)
         if operation.fresh or not answer.keep or connection.generation != current:
-            connection.sock.close()
+            connection.close()
         else:
             self._idle.setdefault(endpoint.url, []).append(connection)
         return answer
@@ -217,5 +274,5 @@ class Client:
             connection = idle.pop()
             if not connection.stale():
                 return connection
-            connection.sock.close()
+            connection.close()
         return None

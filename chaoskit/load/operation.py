@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from enum import Enum
+from typing import Any
 
-from chaoskit.history.records import Flag, Op
+from chaoskit.history.records import Op
 
 __all__ = ["Operation", "Verdict", "describe"]
 
@@ -30,6 +31,7 @@ class Operation:
 
     __slots__ = (
         "attempts",
+        "carrier",
         "connect_s",
         "dispatched",
         "done_ns",
@@ -53,9 +55,10 @@ class Operation:
         self.token = token  # what to write, unique in the run; 0 for a read
         self.key = key  # which register, from 1; 0 where there is none
         self.fresh = fresh  # must open a connection of its own
+        self.carrier: Any = None  # the greenlet that runs out of time; for the comb alone
         self.attempts = 0
         self.connect_s = 0.0  # patience with a connection that does not come; 0: the operation's
-        self.flags = int(Flag.NONE)
+        self.flags = 0
         self.dispatched = False
         self.done_ns = 0  # when the answer was complete; 0: the comb takes the time itself
         self.server = ""  # node that answered

@@ -18,6 +18,7 @@ from locust.util.load_locustfile import load_locustfile
 
 from chaoskit.errors import BadInput
 from chaoskit.history.records import Outcome
+from chaoskit.load.carriers import Carriers, Patience
 from chaoskit.load.comb import LATE, Comb, Dispatcher, phases
 from chaoskit.load.config import LoadConfig
 from chaoskit.load.doors import door_of
@@ -94,7 +95,8 @@ class LoadSession:
         self.dispatcher = Dispatcher(self.combs, self._issue, self._skip)
         self.last_write_ok_ns = 0
         self._lags: list[int] = []
-        self._running: gevent.Greenlet | None = None
+        self._carriers = Carriers(self._carry)
+        self._patience = [Patience(stream.timeout_ns) for stream in config.streams]
         self._flushing: gevent.Greenlet | None = None
         self._spawn_users(user_class)
         with contextlib.suppress(OSError), Timeout(WARM_UP_S, exception=False):
@@ -130,13 +132,12 @@ class LoadSession:
         """Slot 0 of every comb is due at ``at_ns`` plus the comb's phase."""
         ahead_of_others()
         self.dispatcher.begin(at_ns)
-        self._running = gevent.spawn(self.dispatcher.run)
+        self.dispatcher.start()
         self._flushing = gevent.spawn(self._flush_for_ever)
 
     def stop(self) -> int:
         """Issue no more, wait for what is in flight, flush. The number of records."""
-        if self._running is not None:
-            self._running.kill()
+        self.dispatcher.stop()
         longest = max(stream.timeout_ns for stream in self.config.streams) / 1e9 + 1.0
         until = time.monotonic() + longest
         while any(comb.in_flight for comb in self.combs) and time.monotonic() < until:
@@ -185,7 +186,7 @@ class LoadSession:
     # ------------------------------------------------------------ one slot
 
     def _issue(self, comb: Comb, slot: int, due_ns: int) -> None:
-        gevent.spawn_raw(self._carry, comb, slot, due_ns)
+        self._carriers.carry(comb, slot, due_ns)
 
     def _carry(self, comb: Comb, slot: int, due_ns: int) -> None:
         user = self.shared.seats[comb.index]
@@ -197,7 +198,7 @@ class LoadSession:
             return
         operation = user.plan(slot)
         sent_ns = time.monotonic_ns()
-        verdict = user.carry_out(operation, stream.timeout_ns / 1e9)
+        verdict = user.carry_out(operation, self._patience[comb.index], sent_ns)
         comb.in_flight -= 1
         done_ns = operation.done_ns
         if verdict is Verdict.ACKNOWLEDGED:

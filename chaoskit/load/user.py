@@ -14,18 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import gevent
-from gevent import Timeout
 from locust import User, task
 from locust.env import Environment
 
 from chaoskit.errors import BadInput
 from chaoskit.history.history import Stream
 from chaoskit.history.records import Flag, Op
+from chaoskit.load.carriers import OutOfTime, Patience
 from chaoskit.load.config import Endpoint, LoadConfig
 from chaoskit.load.frontdoor import FrontDoor
 from chaoskit.load.operation import Operation, Verdict, describe
 
 __all__ = ["CombUser", "Shared"]
+
+_TIMED_OUT = int(Flag.TIMED_OUT)  # flags of the enumeration are slow to combine
 
 
 @dataclass
@@ -161,17 +163,18 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
                 f" it knows {', '.join(sorted(cls.option_names))}"
             )
 
-    def carry_out(self, operation: Operation, timeout_s: float) -> Verdict:
-        """``perform`` within ``timeout_s``, with every ending that is not an answer classified."""
-        timeout = Timeout.start_new(timeout_s)
+    def carry_out(self, operation: Operation, patience: Patience, now_ns: int) -> Verdict:
+        """``perform`` from ``now_ns``, with every ending that is not an answer classified."""
+        patience.begin(operation, now_ns)
         try:
             verdict = self.perform(operation)
-            operation.done_ns = operation.done_ns or time.monotonic_ns()
-        except Timeout as error:
-            if error is not timeout:
+            if not operation.done_ns:
+                operation.done_ns = time.monotonic_ns()
+        except OutOfTime as error:
+            if error.operation is not operation:
                 raise
             operation.done_ns = time.monotonic_ns()
-            operation.flags |= Flag.TIMED_OUT
+            operation.flags |= _TIMED_OUT
             sent = operation.dispatched
             operation.error = "timeout after send" if sent else "timeout before anything was sent"
             verdict = Verdict.UNKNOWN if sent else Verdict.REFUSED
@@ -180,8 +183,8 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
             operation.error = describe(error)
             verdict = Verdict.UNKNOWN if operation.dispatched else Verdict.REFUSED
         finally:
-            timeout.close()
-        operation.attempts = max(operation.attempts, 1)
+            operation.carrier = None
+        operation.attempts = operation.attempts or 1
         return verdict
 
     @task  # type: ignore[untyped-decorator]

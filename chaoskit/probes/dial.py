@@ -30,6 +30,7 @@ __all__ = ["Outcome", "dial", "main", "outcome_of"]
 
 _TIMEOUT_S = 1.0
 _PIECE = 65536
+_QUIET_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ async def dial(ask: Mapping[str, object], kept: Kept | None = None) -> Outcome:
     poke, read = str(ask.get("poke", "")), str(ask.get("read", "reaction"))
     wanted = int(str(ask.get("min_bytes", 0)))
     loop = asyncio.get_running_loop()
-    size = 0
+    size = done_ns = 0
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)
         sent_ns = time.monotonic_ns()
@@ -74,11 +75,11 @@ async def dial(ask: Mapping[str, object], kept: Kept | None = None) -> Outcome:
                 await loop.sock_connect(connection, (address, port))
                 if poke:
                     await loop.sock_sendall(connection, poke.encode())
-                    size = await _hear(loop, connection, read, wanted)
-            word = "open"
+                    quiet_s = float(str(ask.get("quiet_s", _QUIET_S)))
+                    size, done_ns = await _hear(loop, connection, read, quiet_s)
+            word, done_ns = "open", done_ns or time.monotonic_ns()
         except OSError as error:  # TimeoutError is one too
-            word = outcome_of(error)
-        done_ns = time.monotonic_ns()
+            word, done_ns = outcome_of(error), time.monotonic_ns()
     if word == "open" and size < max(wanted, read != "reaction"):
         word = "short"
     limit_s = float(str(ask.get("slow_s", 0))) + size * float(str(ask.get("slow_byte_s", 0)))
@@ -108,15 +109,36 @@ async def _dial_otherwise(ask: Mapping[str, object], kept: Kept) -> Outcome:
 
 
 async def _hear(
-    loop: asyncio.AbstractEventLoop, connection: socket.socket, read: str, wanted: int
-) -> int:
-    """Read until there is enough: something, so many bytes, or the end. Returns how much it was."""
+    loop: asyncio.AbstractEventLoop, connection: socket.socket, read: str, quiet_s: float
+) -> tuple[int, int]:
+    """How many bytes came, and when the last of them did (for "close": when the end did).
+
+    Reads the first piece for "reaction", all until the end for "close", and for "answer" all until
+    the end or until nothing more comes for so long.
+    """
     size = 0
     while True:
         piece = len(await loop.sock_recv(connection, _PIECE))
+        now = time.monotonic_ns()
         size += piece
-        if not piece or (read != "close" and size >= wanted):
-            return size
+        if not piece or read == "reaction":
+            return size, now
+        if read == "answer":
+            try:
+                async with asyncio.timeout(quiet_s):
+                    await _readable(loop, connection)
+            except TimeoutError:
+                return size, now
+
+
+async def _readable(loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+    """Until there is something to read, or the end."""
+    ready = asyncio.Event()
+    loop.add_reader(connection, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(connection)
 
 
 async def _serve() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from signal import SIGKILL, SIGSTOP
 
 import pytest
 
@@ -281,12 +282,39 @@ print(n, lost, flush=True)
 
 def test_the_journal_knows_every_holder_before_anything_is_in_force(net):
     net.filter.prepare(net.node["a"])
-    (entry,) = net.journal.open_entries()
-    assert entry.scope == "fault"
-    assert Path(f"/proc/{entry.op.pid}/environ").read_bytes().count(b"CHAOSKIT_RUN=t1") == 1
+    entries = net.journal.open_entries()
+    assert len(entries) == 2  # who holds the table, and who reads it back
+    for entry in entries:
+        assert entry.scope == "fault"
+        assert Path(f"/proc/{entry.op.pid}/environ").read_bytes().count(b"CHAOSKIT_RUN=t1") == 1
     net.filter.close()
     assert net.journal.open_entries() == ()
     net.journal.close()
+
+
+@pytest.mark.parametrize("signal", [SIGKILL, SIGSTOP])
+def test_without_the_reader_a_cut_is_read_back_all_the_same(net, signal):
+    net.filter.prepare(net.node["a"])
+    _, reader = net.journal.open_entries()
+    os.kill(reader.op.pid, signal)
+    handle = cut(net, "a", "b")
+    assert net.filter.in_force(handle)
+    assert tcp(net, "c", "a") == "None"
+    net.filter.join(handle)
+    assert tcp(net, "b", "a") == "None"
+    assert not net.filter.in_force(handle)
+
+
+def test_what_the_reader_says_is_what_the_kernel_shows(net):
+    """It keeps what it has read; a change must never be missed by that."""
+    handles = [cut(net, "a", "b")]
+    for _ in range(3):
+        handles.append(cut(net, "a", "c"))
+        assert all(net.filter.in_force(handle) for handle in handles)
+        net.filter.join(handles.pop(0))
+        assert ruleset(net["a"]).count("saddr") == len(handles)
+    net.filter.join(handles.pop())
+    assert ruleset(net["a"]) == ""
 
 
 def test_a_prepared_cut_is_quicker_than_an_unprepared_one(net):

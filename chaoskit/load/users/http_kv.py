@@ -20,6 +20,8 @@ from chaoskit.load.user import CombUser
 
 __all__ = ["DEFINITE", "MOVE_ON", "HttpKv", "Template"]
 
+_json = json.JSONDecoder().raw_decode
+
 DEFINITE = frozenset(
     {400, 401, 403, 404, 405, 409, 410, 411, 412, 413, 414, 415, 421, 422, 428, 429, 431, 503}
 )
@@ -104,6 +106,7 @@ class HttpKv(CombUser):
         else:
             self.scan = Template.of("read_back", self.options.get("read_back"), _SCAN)
         self._headers = _header_lines(self.options.get("headers"))
+        self._commons: dict[str, str] = {}
 
     def perform(self, operation: Operation) -> Verdict:
         """One request to whoever is believed to be in charge, on to others only if refused."""
@@ -111,18 +114,28 @@ class HttpKv(CombUser):
 
     def _payload(self, endpoint: Endpoint, template: Template, operation: Operation) -> bytes:
         path, body = template.path, template.body
-        if operation.key:
+        if operation.key and "{key}" in path:
             path = path.replace("{key}", f"r{operation.key}")
         if operation.token:
             token = str(operation.token)
             path, body = path.replace("{token}", token), body.replace("{token}", token)
-        length = f"Content-Length: {len(body.encode())}\r\n" if template.method != "GET" else ""
         close = "Connection: close\r\n" if operation.fresh else ""
-        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        common = self._common(endpoint)
+        if template.method == "GET":
+            return f"GET {path}{common}{close}\r\n{body}".encode()
+        length = len(body) if body.isascii() else len(body.encode())
         return (
-            f"{template.method} {path} HTTP/1.1\r\nHost: {host}:{endpoint.port or 80}\r\n"
-            f"{self._headers}{length}{close}\r\n{body}"
+            f"{template.method} {path}{common}Content-Length: {length}\r\n{close}\r\n{body}"
         ).encode()
+
+    def _common(self, endpoint: Endpoint) -> str:
+        """What follows the path in every request to the endpoint."""
+        known = self._commons.get(endpoint.url)
+        if known is None:
+            host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+            known = f" HTTP/1.1\r\nHost: {host}:{endpoint.port or 80}\r\n{self._headers}"
+            self._commons[endpoint.url] = known
+        return known
 
     def _attempt(self, endpoint: Endpoint, operation: Operation) -> Verdict:
         template = self.templates[operation.op]
@@ -185,7 +198,7 @@ def _read_answer(answer: Answer, operation: Operation) -> None:
     if answer.status == 404 or not answer.body.startswith(b"{"):
         return
     try:
-        said = json.loads(answer.body.decode())
+        said = _json(answer.body.decode())[0]
     except ValueError:
         return
     value = said.get("value" if operation.op == Op.GET else "version")

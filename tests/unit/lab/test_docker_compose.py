@@ -16,6 +16,7 @@ from chaoskit.lab.docker_compose import (
     tag_of,
 )
 from chaoskit.lab.docker_net import RunNetwork
+from chaoskit.stack.compose import load_stack
 from chaoskit.stack.model import Service, Stack
 
 LABELS = {"chaoskit.run": "r1", "chaoskit.owner": "7@boot"}
@@ -133,8 +134,9 @@ def test_services_with_one_recipe_are_built_once_and_named_after_stack_and_servi
     raw = load_raw(stack)
     keys = build_keys(raw, stack)
     assert keys["a"] == keys["b"] != keys["c"]
-    assert tag_of(stack, "a", raw) == "chaoskit/demo-a"
-    assert tag_of(stack, "c", raw) == "mine"
+    assert tag_of(stack, "a") == "chaoskit/demo-a"
+    named = Stack("demo", stack.file, {"c": Service("c", image="mine")})
+    assert tag_of(named, "c") == "mine"
     file = rendered_for_build(raw, stack, {"a": "t"})
     assert file == {"services": {"a": {"build": ".", "image": "t"}}}
 
@@ -177,3 +179,11 @@ def test_no_compose_at_all_is_none(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_compose() is None
     assert os.environ["PATH"] == str(tmp_path)
+
+
+def test_a_built_image_has_the_name_that_the_file_means_after_its_variables(tmp_path, monkeypatch):
+    file = tmp_path / "compose.yaml"
+    file.write_text("services:\n  a: {build: ., command: x, image: '${CK_IMAGE:-mine}:local'}\n")
+    assert tag_of(load_stack(file), "a") == "mine:local"
+    monkeypatch.setenv("CK_IMAGE", "theirs")
+    assert tag_of(load_stack(file), "a") == "theirs:local"

@@ -3,11 +3,12 @@
 import time
 
 import gevent
+import gevent.event
 import pytest
 
 from chaoskit.history.history import Stream
 from chaoskit.load.alarm import Alarm
-from chaoskit.load.comb import LATE_NS, Comb, Dispatcher, phases
+from chaoskit.load.comb import GROUP_NS, GROUPED_FROM, LATE_NS, Comb, Dispatcher, phases
 
 MS = 1_000_000
 
@@ -101,32 +102,63 @@ def test_combs_are_shifted_so_that_none_of_their_slots_coincide(rates):
         assert not set.intersection(*slots)
 
 
-def test_the_alarm_wakes_at_an_absolute_time_and_never_before_it():
+def test_slots_that_are_close_are_issued_in_groups_and_others_each_on_its_own():
+    def group(*rates):
+        combs = [Comb(stream(rate), i) for i, rate in enumerate(rates)]
+        return Dispatcher(combs, lambda *_: None, lambda *_: None).group_ns
+
+    assert group(1000, 1000) == 0
+    assert group(1000, 1001) == GROUP_NS
+    assert group(5000) == GROUP_NS
+    assert GROUPED_FROM == 2000
+    assert GROUP_NS < LATE_NS  # a slot that waits for its group is never too late for it
+
+
+def test_the_alarm_goes_off_at_an_absolute_time_and_never_before_it():
     alarm = Alarm()
+    over = gevent.event.Event()
+    late = []
+    when = time.monotonic_ns() + 5 * MS
+
+    def gone_off():
+        late.append(time.monotonic_ns() - when - 5 * MS * len(late))
+        alarm.set(when + 5 * MS * len(late))
+        if len(late) == 40:
+            over.set()
+
     try:
-        early, late = 0, []
-        when = time.monotonic_ns() + 5 * MS
-        for _ in range(40):
-            alarm.wait_until(when)
-            lateness = time.monotonic_ns() - when
-            early += lateness < 0
-            late.append(lateness)
-            when += 5 * MS
-        assert early == 0
+        alarm.call(gone_off)
+        alarm.set(when)
+        assert over.wait(10)
+        assert min(late) >= 0
         assert min(late) < 1 * MS  # gevent's own timers are rounded to a millisecond
-        alarm.wait_until(0)  # long past: at once
+        over.clear()
+        late.clear()
+        late.extend([0] * 39)
+        alarm.set(0)  # long past: at once
+        assert over.wait(10)
     finally:
         alarm.close()
         alarm.close()
 
 
-def test_other_greenlets_run_while_the_dispatcher_waits_and_it_ends_when_killed():
-    comb = Comb(stream(rate=100), 0)
+@pytest.mark.parametrize("rate", [100, 4000])  # each on its own, and in groups
+def test_other_greenlets_run_while_the_dispatcher_waits_and_it_ends_when_stopped(rate):
+    comb = Comb(stream(rate=rate), 0)
     sent = []
-    dispatcher = Dispatcher([comb], lambda *a: sent.append(a), lambda *_: None)
+
+    def issue(comb, slot, due_ns):
+        comb.in_flight -= 1
+        sent.append((slot, time.monotonic_ns() - due_ns))
+
+    dispatcher = Dispatcher([comb], issue, lambda *_: None)
     dispatcher.begin(time.monotonic_ns())
-    running = gevent.spawn(dispatcher.run)
+    dispatcher.start()
     gevent.sleep(0.2)
-    running.kill()
-    assert 5 <= len(sent) <= 25
-    assert running.dead
+    dispatcher.stop()
+    dispatcher.stop()
+    assert rate / 20 <= len(sent) <= rate / 4
+    assert [slot for slot, _ in sent] == list(range(len(sent)))
+    assert min(late for _, late in sent) >= 0
+    gevent.sleep(0.05)
+    assert len(sent) == sent[-1][0] + 1

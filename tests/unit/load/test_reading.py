@@ -88,6 +88,16 @@ def test_what_is_not_http_is_a_transport_error(head):
         parse_head(head)
 
 
+def test_heads_that_are_said_again_are_the_same_and_bodies_are_not():
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1"
+    first, second = parse_head(head), parse_head(head)
+    first.body, first.keep = b"x", False
+    assert (second.body, second.keep) == (b"", True)
+    assert second.header(b"content-length") == b"1"
+    for number in range(1000):  # a date that changes must not fill the memory
+        assert parse_head(b"HTTP/1.1 200 OK\r\nDate: %d" % number).header(b"date") == b"%d" % number
+
+
 TWO = {1: 2, 2**64 - 1: 1}
 
 

@@ -85,7 +85,13 @@ def test_the_port_is_the_endpoints_else_the_role_probes():
 def test_targets_and_links_are_read():
     assert labels.is_target(of(target="true"))
     assert not labels.is_target(of())
-    assert labels.links(of(**{"link__app-db": "to: db:5432"})) == {"app-db": ("db", 5432)}
+    linked = of(**{"link__app-db": "to: db:5432", "link__x": "to: c:1 listen: 9001"})
+    assert labels.links(linked) == {
+        "app-db": labels.Link("db", 5432),
+        "x": labels.Link("c", 1, 9001),
+    }
+    assert labels.toxiproxy(of(toxiproxy="http://:8474")).port == 8474
+    assert labels.toxiproxy(of()) is None
 
 
 def test_reading_a_bad_label_says_where():
@@ -104,6 +110,7 @@ def test_good_labels_have_no_problems(check):
             "chaoskit.detector: interval=1s",
             'chaoskit.data: "true"',
             'chaoskit.target: "true"',
+            "chaoskit.toxiproxy: http://:8474",
             "chaoskit.link.self: 'to: a:80'",
             "com.example.other: whatever",
         )
@@ -142,6 +149,9 @@ WRONG = {
     "chaoskit.link.Db: a:1": "small letters",
     "chaoskit.link.db: b:1": "no service 'b'",
     "chaoskit.link.db: a": "is not a link",
+    "chaoskit.link.db: a:1": "declared on the service that runs the Toxiproxy",
+    "chaoskit.link.db: 'a:1 listen: 70000'": "is not a link",
+    "chaoskit.toxiproxy: nowhere": "is not a place",
 }
 
 

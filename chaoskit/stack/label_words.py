@@ -1,0 +1,198 @@
+"""The texts that labels may have, parsed: each function raises ``LabelError`` with a phrase."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chaoskit.units import UnitError, parse_duration
+from chaoskit.wording import did_you_mean, quoted
+
+__all__ = [
+    "ROLES",
+    "DetectorWords",
+    "LabelError",
+    "Link",
+    "Url",
+    "a_detector",
+    "a_flag",
+    "a_link",
+    "a_number_of_shards",
+    "a_place",
+    "a_role",
+    "role_table",
+    "spread",
+]
+
+ROLES = ("primary", "backup", "witness", "frontdoor", "client")
+_LAB_RANGE = ipaddress.ip_network("198.18.0.0/15")
+_URL = re.compile(r"([a-z][a-z0-9+.-]{0,20})://([^/?#\s]*)((?:/[!-~]*)?)")
+
+
+@dataclass(frozen=True)
+class Url:
+    """A place on a node: scheme, port and path; the address is filled in when it is known."""
+
+    scheme: str
+    port: int
+    path: str = ""
+    host: str = ""  # a fixed address, e.g. a virtual one that moves; empty: the node's own
+
+    def at(self, address: str) -> str:
+        """The whole URL, with ``address`` where the label names no fixed one."""
+        return f"{self.scheme}://{self.host or address}:{self.port}{self.path}"
+
+    def __str__(self) -> str:
+        return self.at("")
+
+
+@dataclass(frozen=True)
+class DetectorWords:
+    """``chaoskit.detector`` as declared: a kind and its numbers (seconds, counts)."""
+
+    kind: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A connection through this service's Toxiproxy; ``listen``: the proxy's port, if declared."""
+
+    service: str
+    port: int
+    listen: int | None = None
+
+
+class LabelError(ValueError):
+    """What is wrong with a label's text, as a phrase."""
+
+
+def a_place(text: str) -> Url:
+    """A place on a node: scheme, port, path. Raises ``LabelError``."""
+    found = _URL.fullmatch(text.strip())
+    if found is None:
+        raise LabelError(f"{quoted(text)} is not a place; write e.g. http://:8080/role")
+    scheme, place, path = found.groups()
+    if "@" in place:
+        raise LabelError("a name or password must not stand in a label; use the environment")
+    host, colon, digits = place.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", digits) or not 0 < int(digits) < 65536:
+        raise LabelError(f"{quoted(text)} needs a port from 1 to 65535, e.g. {scheme}://:8080")
+    if host:
+        try:
+            inside = ipaddress.IPv4Address(host) in _LAB_RANGE
+        except ValueError:
+            inside = False
+        if not inside:
+            raise LabelError(
+                f"leave {quoted(host)} out: the node's own address is filled in; only a fixed "
+                f"address inside {_LAB_RANGE} can stand there"
+            )
+    return Url(scheme, int(digits), path, host)
+
+
+def a_role(text: str) -> str:
+    """One of ``ROLES``. Raises ``LabelError``."""
+    if text not in ROLES:
+        raise LabelError(f"unknown role {quoted(text)}{did_you_mean(text, ROLES)}")
+    return text
+
+
+def role_table(text: str) -> dict[str, str]:
+    """A probe's words for roles. Raises ``LabelError``."""
+    words: dict[str, str] = {}
+    for part in re.split(r"[,\s]+", text.strip()):
+        word, equals, role = part.partition("=")
+        if not equals or not word:
+            raise LabelError(
+                f"{quoted(text)} is not a word list; write e.g. leader=primary,replica=backup"
+            )
+        if word in words:
+            raise LabelError(f"the word {quoted(word)} is there twice")
+        words[word] = a_role(role)
+    return words
+
+
+_COUNTS = frozenset({"misses", "priority"})
+_KINDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    # the keys that a kind needs, and those that it may have
+    "heartbeat": (frozenset({"interval"}), frozenset({"misses", "timeout", "promotion"})),
+    "vrrp": (frozenset({"interval"}), frozenset({"misses", "priority", "promotion"})),
+    "lease": (frozenset({"ttl", "interval"}), frozenset({"promotion"})),
+    "sentinel": (frozenset({"down-after"}), frozenset({"interval"})),
+}
+
+
+def a_detector(text: str) -> DetectorWords:
+    """A failure detector, as declared. Raises ``LabelError``."""
+    words: dict[str, str] = {}
+    for part in text.split():
+        key, equals, value = part.partition("=")
+        if not equals or not key or not value:
+            raise LabelError(f"{quoted(part)} is not key=value; write e.g. interval=100ms misses=3")
+        if key in words:
+            raise LabelError(f"{quoted(key)} is there twice")
+        words[key] = value
+    kind = words.pop("kind", "heartbeat")
+    if kind not in _KINDS:
+        raise LabelError(f"unknown kind {quoted(kind)}{did_you_mean(kind, _KINDS)}")
+    required, optional = _KINDS[kind]
+    for key in words:
+        if key not in required | optional:
+            raise LabelError(
+                f"unknown key {quoted(key)} for kind={kind}{did_you_mean(key, required | optional)}"
+            )
+    missing = sorted(required - words.keys())
+    if missing:
+        raise LabelError(f"{missing[0]}= is missing, e.g. {missing[0]}=1s")
+    values = {key: _quantity(key, value) for key, value in words.items()}
+    values.setdefault("interval", 1.0)  # Redis pings once a second; all other kinds require it
+    return DetectorWords(kind, values)
+
+
+def _quantity(key: str, value: str) -> float:
+    if key in _COUNTS:
+        if not re.fullmatch(r"[0-9]{1,3}", value) or int(value) == 0:
+            raise LabelError(f"{key}= wants a whole number from 1 on, not {quoted(value)}")
+        return int(value)
+    try:
+        seconds = parse_duration(value)
+    except UnitError as error:
+        raise LabelError(f"{key}=: {error}") from None
+    if seconds == 0 and key in ("interval", "ttl", "down-after"):
+        raise LabelError(f"{key}= must be longer than 0")
+    return seconds
+
+
+def a_flag(text: str) -> bool:
+    """True or false. Raises ``LabelError``."""
+    if text not in ("true", "false"):
+        raise LabelError(f"write true or false, not {quoted(text)}")
+    return text == "true"
+
+
+def spread(text: str) -> str:
+    """How clients share their requests out. Raises ``LabelError``."""
+    if text != "spread":
+        raise LabelError(f"write spread, not {quoted(text)}, or leave the label out")
+    return text
+
+
+def a_number_of_shards(text: str) -> int:
+    """How many parts the workload has. Raises ``LabelError``."""
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 < int(text) <= 1000:
+        raise LabelError(f"{quoted(text)} is not a number of shards; write 2 to 1000")
+    return int(text)
+
+
+def a_link(text: str) -> Link:
+    """Where a link leads, and where its proxy listens. Raises ``LabelError``."""
+    found = re.fullmatch(
+        r"(?:to:\s*)?([A-Za-z0-9._-]+):([0-9]{1,5})(?:\s+listen:\s*([0-9]{1,5}))?", text.strip()
+    )
+    ports = [int(digits) for digits in found.groups()[1:] if digits] if found else [0]
+    if found is None or not all(0 < port < 65536 for port in ports):
+        raise LabelError(f"{quoted(text)} is not a link; write to: service:port, e.g. to: db:5432")
+    return Link(found[1], ports[0], ports[1] if len(ports) > 1 else None)
