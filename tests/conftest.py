@@ -53,6 +53,12 @@ def _postgres() -> str | None:
     return missing()
 
 
+def _patroni() -> str | None:
+    if os.geteuid() != 0:
+        return "only root can run PostgreSQL as its own user in the sandbox lab"
+    return _postgres() or _programs("patroni", "etcd")()
+
+
 NEEDS: dict[str, Callable[[], str | None]] = {
     "sandbox": functools.cache(_sandbox),
     "unprivileged": functools.cache(_unprivileged),
@@ -60,6 +66,7 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "redis": _programs("redis-server"),
     "toxiproxy": _programs("toxiproxy-server"),
     "postgres": functools.cache(_postgres),
+    "patroni": functools.cache(_patroni),
     "nft": _programs("nft", "ip", "nsenter", "unshare"),
     "browser": _browser,
 }

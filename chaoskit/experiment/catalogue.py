@@ -85,7 +85,11 @@ METRICS: Mapping[str, MetricFacts] = {
     "fencing_latency": _facts("s", "how long the deposed primary still acknowledged"),
     "time_to_steady": _facts("s", "from the fault until service is as good as before it"),
     "gray_time": _facts("s", "clients without service while every probe says that all is well"),
+    "metastable": _facts(
+        "count", "1 if service stayed down until the load was shed, though healed", "nothing"
+    ),
     "flapping": _facts("count", "changes of primary beyond one a fault", "nothing"),
+    "promotions": _facts("count", "how often the office changed hands since the fault", "nothing"),
     "time_to_detect": _facts("s", "from the fault until the control plane declares it"),
     "latency": _facts(
         "s", "of answered requests, from when they were due", "requests", phased=True

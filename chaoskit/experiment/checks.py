@@ -118,6 +118,12 @@ def _check_times(
             f"run_for: must reach past the end of every step; the one in line {node.mark.line} "
             f"ends at {format_duration(end)}",
         )
+    more = experiment.metastability.takes_s() if experiment.metastability else 0.0
+    if end < experiment.run_for_s < end + more:
+        wrong_at(
+            ("run_for",),
+            f"run_for: must reach {format_duration(end + more)}, so that metastability can be told",
+        )
 
 
 def _stack(path: Path, root: ys.Mapping, problems: list[Problem]) -> Stack | None:
@@ -156,6 +162,10 @@ def _check_step(step: Step, node: ys.Mapping, stack: Stack | None, problems: lis
         problems.append(
             node.mark.problem(f"'target' is missing: whom {fault.kind} strikes, e.g. primary")
         )
+    for label in sorted(fault.labels):
+        if stack is not None and not any(label in s.labels for s in stack.services.values()):
+            sentence = f"{fault.kind} needs the label {label}, which no service of the stack has"
+            problems.append(place_of(node, ("fault",)).problem(sentence))
     words = {"target": step.target, **fault.selectors()}
     for key, chosen in words.items():
         for position, word in enumerate(chosen):

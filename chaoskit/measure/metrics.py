@@ -8,6 +8,7 @@ from chaoskit.clock import NS
 from chaoskit.history.history import History
 from chaoskit.measure.failover import failover_time, phases, recovery_kind, time_to_detect
 from chaoskit.measure.linearizability import linearizability
+from chaoskit.measure.metastable import metastability, retry_amplification
 from chaoskit.measure.model import Count, Interval, Metrics, Sharing
 from chaoskit.measure.outage import Outage, bad_runs
 from chaoskit.measure.overlap import dual_primary, fencing_latency
@@ -25,7 +26,7 @@ from chaoskit.measure.sharing import impact_second, shares
 from chaoskit.measure.steady import STEADY_S, latency_overshoot, lost_goodput, time_to_steady
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import PHASES, View, as_seconds
-from chaoskit.measure.watching import flapping, gray_time
+from chaoskit.measure.watching import flapping, gray_time, promotions
 from chaoskit.measure.writes import (
     duplicate_writes,
     lost_writes,
@@ -81,8 +82,10 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         gray_time=gray_time(view),
         dual_primary=dual_primary(view),
         fencing_latency=fencing_latency(view),
+        metastable=metastability(view),
         flaps=Count(count=bad_runs(view.headline, start)),
         flapping=flapping(view),
+        promotions=promotions(view),
         sharing=_sharing(view),
         lost_goodput=lost_goodput(view),
         latency_overshoot_s=latency_overshoot(view),
@@ -174,6 +177,7 @@ def _values(view: View) -> Mapping[str, float | None]:
         _, bad = error_share(view, view.spans[phase])
         values[f"error_rate@{phase}"] = bad
         values[f"availability@{phase}"] = 1 - bad
+        values[f"retry_amplification@{phase}"] = retry_amplification(view, view.spans[phase])
         for name, q in _QUANTILES:
             values[f"latency.{name}@{phase}"] = percentile_s(view, phase, q)
     burned = bad_time(view).value_s or 0.0

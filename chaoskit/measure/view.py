@@ -18,6 +18,7 @@ from chaoskit.history.history import FaultRecord, History, Stream
 from chaoskit.history.records import Op, Outcome
 from chaoskit.measure.outage import Outage, find_outages
 from chaoskit.measure.shards import by_shard, whole_fact
+from chaoskit.measure.shed import Shed, shed_of
 from chaoskit.measure.table import Column, Table, sorted_once
 from chaoskit.measure.track import Track
 
@@ -37,14 +38,25 @@ class View:
 
     @cached_property
     def fault(self) -> FaultRecord | None:
-        """The first fault: the origin of every duration. None where no fault was recorded."""
-        return min(self.history.faults, key=lambda f: f.commanded_ns, default=None)
+        """The first fault that is supposed to bite: the origin of every duration.
+
+        The first of all where none is, as with an operator who was only on duty; None where no
+        fault was recorded.
+        """
+        faults = self.history.faults
+        biting = [f for f in faults if f.must_bite] or faults
+        return min(biting, key=lambda f: f.commanded_ns, default=None)
 
     @cached_property
     def observed(self) -> Span:
         """After warm-up, until the combs were told to stop."""
         window = self.history.window
         return window.baseline_start_ns, max(window.observe_end_ns, window.baseline_start_ns)
+
+    @cached_property
+    def shed(self) -> Shed | None:
+        """When the load was dropped on purpose; None if it never was."""
+        return shed_of(self.history)
 
     @cached_property
     def commanded_ns(self) -> int:
