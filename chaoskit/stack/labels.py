@@ -42,6 +42,7 @@ __all__ = [
     "detector",
     "detector_words",
     "endpoint",
+    "events_probe",
     "health_probe",
     "holds_data",
     "is_target",
@@ -60,6 +61,7 @@ KNOWN: Mapping[str, str] = {
     "chaoskit.role.words": "the probe's words for roles, e.g. leader=primary,replica=backup",
     "chaoskit.probe.role": "where to ask for the role, e.g. http://:8080/role",
     "chaoskit.probe.health": "where to ask for health, e.g. http://:8080/health",
+    "chaoskit.probe.events": "what the node saw and decided, e.g. http://:8080/events",
     "chaoskit.endpoint": "where clients connect, e.g. http://:8080",
     "chaoskit.detector": "declared constants, e.g. interval=100ms misses=3 promotion=50ms",
     "chaoskit.data": "true or false: is a final read owed from this service",
@@ -94,6 +96,11 @@ def role_probe(service: Service) -> Url | None:
 def health_probe(service: Service) -> Url | None:
     """Where to ask the service whether it is healthy."""
     return _read(service, "chaoskit.probe.health", a_place)
+
+
+def events_probe(service: Service) -> Url | None:
+    """Where the service tells what it saw and decided."""
+    return _read(service, "chaoskit.probe.events", a_place)
 
 
 def role_words(service: Service) -> dict[str, str]:
@@ -196,6 +203,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "chaoskit.role.words": role_table,
     "chaoskit.probe.role": a_place,
     "chaoskit.probe.health": a_place,
+    "chaoskit.probe.events": a_place,
     "chaoskit.endpoint": a_place,
     "chaoskit.detector": a_detector,
     "chaoskit.data": a_flag,
