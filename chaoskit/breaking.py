@@ -69,11 +69,12 @@ class Breaking:
         zero_ns += int(phase_s * NS)
         end_ns = zero_ns + int(self._experiment.run_for_s * NS)
         agenda = self._agenda = Agenda(steps, zero_ns, max(zero_ns, now_ns()), roles)
-        while (now := now_ns()) < end_ns:
+        # A person who is asked may take time: the run is longer by that.
+        while (now := now_ns()) < (over_ns := end_ns + self._injector.thinking_ns()):
             if (due := agenda.due(now)) is not None:
                 self._do(agenda, due.what, due.index)
             self._say_missed(agenda)
-            pump(min(end_ns, agenda.next_ns() or end_ns), lambda: self._wakes(agenda))
+            pump(min(over_ns, agenda.next_ns() or over_ns), lambda: self._wakes(agenda))
         self._say_missed(agenda)
         for index in agenda.unfinished():
             self._incident(f"step {steps[index].origin + 1} was not due before the end of the run")

@@ -9,16 +9,18 @@ Times are ``CLOCK_MONOTONIC`` nanoseconds, ``*_ns``. Durations in models are sec
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
     "CLIENT",
     "OBSERVER",
+    "Act",
     "Child",
     "Claim",
     "Dial",
@@ -142,7 +144,7 @@ class Dial:
     the other end's kernel. "datagram": ``size`` datagrams sent from source to target were all
     heard by an observer there; one way only, and no port of the target is involved. "transfer":
     ``size`` bytes sent from source to target were all received by an observer there. "name":
-    ``address`` is a name, which the source has to resolve.
+    ``address`` is a name, which the source has to resolve to ``expect``.
     """
 
     source: str
@@ -157,6 +159,7 @@ class Dial:
     quiet_s: float = 0.1
     how: Literal["connect", "kept", "datagram", "transfer", "name"] = "connect"
     size: int = 1
+    expect: str = ""
     patience_s: float = 0.2  # below TCP's first retransmission: silence is told from slowness
 
 
@@ -175,6 +178,16 @@ class Targets:
         return self.others[name]
 
 
+@dataclass(frozen=True)
+class Act:
+    """Something that an operator saw or did: it becomes a mark of the trial."""
+
+    event: str  # operator-ready, -asked, -approve, -reject, -wrong, -switchover, ...
+    t_ns: int
+    node: str
+    detail: str
+
+
 @dataclass
 class Hold:
     """A fault in force: what the engine writes into the history about it."""
@@ -191,6 +204,9 @@ class Hold:
     outside: bool = True
     """False: no connection can tell whether it bites; that it was verified is all the evidence."""
     may_end: bool = False  # its targets may end of it, sooner or later: no sign of somebody else
+    acts: list[Act] = field(default_factory=list)  # what an operator did so far
+    asked_ns: int | None = None  # a person was asked then and has not answered: the trial waits
+    thought_ns: int = 0  # how long persons took so far
     tend: Callable[[], bool] | None = None
     """What the fault goes on doing while it is on; called every few milliseconds, returns soon.
     True: it ended or started a target just now."""
@@ -225,6 +241,12 @@ class FaultModel(BaseModel):
     needs: ClassVar[frozenset[str]] = frozenset()
     summary: ClassVar[str] = ""
     strikes: ClassVar[Literal["node", "link"]] = "node"  # what its target names
+    labels: ClassVar[frozenset[str]] = frozenset()
+    """Labels of which each must stand on some service of the stack."""
+
+    def drawn(self, rng: random.Random) -> Self:  # noqa: ARG002 - for those that have something
+        """The same with everything decided that the run's seed decides."""
+        return self
 
     def selectors(self) -> Mapping[str, tuple[str, ...]]:
         """Further selectors to resolve at injection, by field name."""

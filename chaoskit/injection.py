@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 
 from chaoskit.clock import now_ns, wait_until
-from chaoskit.contracts import Dial, Fault, Lab, Targets
+from chaoskit.contracts import Act, Dial, Fault, Lab, Targets
 from chaoskit.errors import ChaoskitError, HealFailed, LabError, NotInjected
 from chaoskit.experiment.collisions import clash
 from chaoskit.experiment.model import Experiment, Step
@@ -50,10 +50,17 @@ class Injector:
         for step in self._experiment.steps:
             step.fault.prepare(self._lab)
 
+    def add(self, step: Step) -> int:
+        """One more step, for somebody who decides as he goes; its index."""
+        steps = (*self._experiment.steps, step)
+        self._experiment = self._experiment.model_copy(update={"steps": steps})
+        return len(steps) - 1
+
     def inject(self, index: int) -> None:
         """Resolve the targets of step ``index`` now, and put its fault in force."""
         step = self._experiment.steps[index]
-        fault: Fault = step.fault  # type: ignore[assignment]  # every registered one has inject
+        drawn = step.fault.drawn(self._rng)
+        fault: Fault = drawn  # type: ignore[assignment]  # every registered one has inject
         lacking = unmet(step.fault, self._lab)
         if lacking is not None:
             raise LabError(lacking)
@@ -74,7 +81,7 @@ class Injector:
         hold = context.__enter__()
         self._adopt(names)
         now_running = {node.name: self._lab.identity(node) for node in nodes}
-        params = step.fault.model_dump(mode="json", by_alias=True)
+        params = drawn.model_dump(mode="json", by_alias=True)
         run = Running(index, step, context, hold, names, now_running, params=params)
         self._running.append(run)
         # What did not work before proves nothing by working or not working now.
@@ -132,6 +139,16 @@ class Injector:
             self._feel(run)
             if run.active and run.hold.tend is not None and run.hold.tend():
                 self._adopt(run.nodes)
+            self._tell(run)
+
+    def thinking_ns(self) -> int:
+        """How long persons took to answer so far, a question that is open now included."""
+        now, holds = now_ns(), [run.hold for run in self._running]
+        return sum(h.thought_ns + (now - h.asked_ns if h.asked_ns else 0) for h in holds)
+
+    def acts(self) -> list[Act]:
+        """What operators saw and did, in order of time."""
+        return sorted((act for run in self._running for act in run.hold.acts), key=lambda a: a.t_ns)
 
     def look(self) -> None:
         """Twice a second: is each target still what the fault made of it?"""
@@ -149,6 +166,11 @@ class Injector:
     def records(self) -> tuple[FaultRecord, ...]:
         """What the history keeps of every fault."""
         return tuple(run.record() for run in self._running)
+
+    def _tell(self, run: Running) -> None:
+        for act in run.hold.acts[run.acts_said :]:
+            self._say("operator", {"event": act.event, "node": act.node, "detail": act.detail})
+        run.acts_said = len(run.hold.acts)
 
     def _feel(self, run: Running) -> None:
         dials = run.hold.dials
@@ -231,6 +253,7 @@ class Injector:
         run.active = False
         self._dials.restart((*run.hold.dials, *run.spared))
         run.context.__exit__(None, None, None)
+        self._tell(run)
         self._adopt(run.nodes)
         if run.hold.verified_ns is None and run.problem is None:
             run.problem = f"{run.step.fault.kind} did not hold for its window: {run.hold.detail}"

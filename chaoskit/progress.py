@@ -83,6 +83,12 @@ class Progress:
             + (f"\n          {plan}" if (plan := facts.get("plan")) else "")
         )
 
+    def _on_cell(self, facts: Mapping[str, object]) -> str:
+        cell = facts["cell"]
+        at = cell.items() if isinstance(cell, Mapping) else ()
+        said = ", ".join(f"{clean(axis)}={clean(value)}" for axis, value in at)
+        return f"cell {facts['n']} of {facts['of']}: {said}"
+
     def _on_trial(self, facts: Mapping[str, object]) -> str:
         self.trial = f"trial {facts['n']} of {facts['of']}"
         self.roles, self.load = {}, {}
@@ -108,6 +114,15 @@ class Progress:
 
     def _on_incident(self, facts: Mapping[str, object]) -> str:
         return f"  ! {clean(facts['sentence'])}"
+
+    def _on_operator(self, facts: Mapping[str, object]) -> str:
+        """A question stands out; everything else is one line."""
+        text = str(facts["detail"])
+        if facts["event"] != "operator-asked":
+            return f"  {clean(facts['event'])} {clean(facts['node'])}: {clean(text)}".rstrip(": ")
+        return "\n".join(
+            ["  ? a failover is pending", *(f"      {clean(t)}" for t in text.split("\n"))]
+        )
 
     def _on_judged(self, facts: Mapping[str, object]) -> str:
         return f"  {clean(facts['line'])}"

@@ -28,6 +28,7 @@ class Running:
     felt_healed_ns: int | None = None
     problem: str | None = None
     params: Mapping[str, object] = field(default_factory=dict)
+    acts_said: int = 0
     spared: tuple[Dial, ...] = ()  # those of the hold that worked before the fault came
 
     def owes_a_bite(self) -> bool:
@@ -48,7 +49,7 @@ class Running:
             bitten_ns=self.bitten_ns,
             heal_commanded_ns=hold.heal_commanded_ns,
             healed_ns=hold.healed_ns,
-            felt_healed_ns=self.felt_healed_ns,
+            felt_healed_ns=self.felt_healed_ns if hold.outside else hold.healed_ns,
             detail=hold.detail,
             params=dict(self.params),
             must_bite=self.owes_a_bite(),

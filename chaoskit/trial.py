@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from chaoskit.breaking import Breaking
@@ -20,6 +20,7 @@ from chaoskit.clock import NS, MonotonicClock, now_ns, wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
 from chaoskit.experiment.model import Experiment
+from chaoskit.halting import Lever
 from chaoskit.history.history import Window
 from chaoskit.history.writer import Marks, close_requests
 from chaoskit.injection import Injector
@@ -58,7 +59,7 @@ class _Trial:
 
     def __init__(self, setup: TrialSetup, lab: Lab, signals: Signals) -> None:
         self.setup, self.lab, self.signals = setup, lab, signals
-        self.clock = MonotonicClock()
+        self.clock, self.lever = MonotonicClock(), Lever()
         self.rng = random.Random(f"{setup.seed}/{setup.n}")  # noqa: S311 - not a secret
         self.experiment, self.stack = setup.experiment.unfolded(self.rng), setup.stack
         setup.folder.mkdir(parents=True, exist_ok=True)
@@ -96,6 +97,7 @@ class _Trial:
         """Listen to everything until a moment, or until ``stop`` says so. True if it did."""
         while True:
             self.signals.check()
+            self.lever.check()
             self._listen()
             if stop():
                 return True
@@ -337,6 +339,8 @@ class _Trial:
             self._attempt(self.injector.heal_all, problems)
             for record in self.injector.records():
                 self.marks.fault(record)
+            if acts := self.injector.acts():
+                self.marks.note("operator", [asdict(act) for act in acts])
             self._attempt(self._end_children, problems)
             self.lab.save_logs(str(self.setup.folder / "logs"))
         self._spent("lab down")

@@ -26,6 +26,7 @@ LEVELS: list[set[str]] = [
         "signals",
         "phases",
         "rundir",
+        "operator",
     },
     {
         "agenda",
@@ -37,6 +38,14 @@ LEVELS: list[set[str]] = [
         "choosing",
         "trial",
         "campaign",
+        "crossing",
+        "doctor",
+        "explaining",
+        "halting",
+        "keeper",
+        "keeping",
+        "plan",
+        "planning",
         "report",
         "runfile",
         "judging",
@@ -45,7 +54,15 @@ LEVELS: list[set[str]] = [
         "testing",
         "testing_faults",
     },
-    {"cli", "commands_export", "commands_judge", "progress", "pytest_plugin"},
+    {
+        "cli",
+        "commands_ask",
+        "commands_export",
+        "commands_judge",
+        "commands_lab",
+        "progress",
+        "pytest_plugin",
+    },
 ]
 STAND_ALONE = {"reference"}  # runs on a plain Python without the rest
 

@@ -89,6 +89,7 @@ METRICS: Mapping[str, MetricFacts] = {
     "failback_outage": _facts("s", "the longest outage that clients felt of the way back"),
     "gray_time": _facts("s", "clients without service while every probe says that all is well"),
     "flapping": _facts("count", "changes of primary beyond one a fault", "nothing"),
+    "promotions": _facts("count", "how often the office changed hands since the fault", "nothing"),
     "time_to_detect": _facts("s", "from the fault until the control plane declares it"),
     "latency": _facts(
         "s", "of answered requests, from when they were due", "requests", phased=True

@@ -156,6 +156,10 @@ def _check_step(step: Step, node: ys.Mapping, stack: Stack | None, problems: lis
         problems.append(
             node.mark.problem(f"'target' is missing: whom {fault.kind} strikes, e.g. primary")
         )
+    for label in sorted(fault.labels):
+        if stack is not None and not any(label in s.labels for s in stack.services.values()):
+            sentence = f"{fault.kind} needs the label {label}, which no service of the stack has"
+            problems.append(place_of(node, ("fault",)).problem(sentence))
     words = {"target": step.target, **fault.selectors()}
     for key, chosen in words.items():
         for position, word in enumerate(chosen):

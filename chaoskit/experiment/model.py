@@ -288,6 +288,7 @@ class Experiment(_Frozen):
     )
     _path: Path = PrivateAttr(Path())
     _cell: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _cell_scale: Mapping[str, float] = PrivateAttr(default_factory=dict)
     _source: str = PrivateAttr("")
     _overrides: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -316,9 +317,14 @@ class Experiment(_Frozen):
         """Axis of the matrix → its value here, in words; empty where there is no matrix."""
         return self._cell
 
-    def as_cell(self, cell: Mapping[str, str]) -> Experiment:
+    @property
+    def cell_scale(self) -> Mapping[str, float]:
+        """Of those the ones that are a number or a time (seconds), as such."""
+        return self._cell_scale
+
+    def as_cell(self, cell: Mapping[str, str], scale: Mapping[str, float]) -> Experiment:
         """The same experiment, once it is known which cell of the matrix it is."""
-        self._cell = dict(cell)
+        self._cell, self._cell_scale = dict(cell), dict(scale)
         return self
 
     def unfolded(self, rng: random.Random) -> Experiment:

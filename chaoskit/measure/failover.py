@@ -75,9 +75,11 @@ def promoted(view: View, fault: FaultRecord, until_ns: int) -> Promotion | None:
 
 
 def recovery_kind(view: View) -> str:
-    """``failover``, ``in-place restart``, ``none`` (nothing was out) or ``failed``.
+    """How clients were served again.
 
-    ``absorbed``: several nodes served, one that did no longer does, and the others have its share.
+    ``failover``, ``in-place restart``, ``rejected`` (the same, after an operator had refused a
+    failover), ``none`` (nothing was out) or ``failed``. ``absorbed``: several nodes served, one
+    that did no longer does, and the others have its share.
     """
     outage = view.outage
     if outage is not None and outage.censored:
@@ -89,13 +91,21 @@ def recovery_kind(view: View) -> str:
         return "absorbed"
     if outage is None or fault is None:
         return "none"
-    if not view.writers_after:  # answers do not say who gave them: ask the roles
-        return (
-            "failover"
-            if promotion(view.history, fault.commanded_ns, view.observed[1])
-            else "in-place restart"
-        )
-    return "in-place restart"
+    # Where answers do not say who gave them, the roles do.
+    if not view.writers_after and promotion(view.history, fault.commanded_ns, view.observed[1]):
+        return "failover"
+    return "rejected" if _rejected(view) else "in-place restart"
+
+
+def _rejected(view: View) -> bool:
+    """Whether an operator refused a failover, and was heard."""
+    acts = view.history.notes.get("operator")
+    return any(
+        isinstance(act, dict)
+        and act.get("event") == "operator-reject"
+        and ": accepted" in str(act.get("detail"))
+        for act in (acts if isinstance(acts, list) else ())
+    )
 
 
 def proven_ns(fault: FaultRecord) -> int:

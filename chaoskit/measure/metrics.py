@@ -28,7 +28,7 @@ from chaoskit.measure.sharing import impact_second, shares
 from chaoskit.measure.steady import STEADY_S, latency_overshoot, lost_goodput, time_to_steady
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import PHASES, View, as_seconds
-from chaoskit.measure.watching import flapping, gray_time
+from chaoskit.measure.watching import flapping, gray_time, promotions
 from chaoskit.measure.writes import (
     duplicate_writes,
     lost_writes,
@@ -89,6 +89,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         fencing_latency=fencing_latency(view),
         flaps=Count(count=bad_runs(view.headline, start)),
         flapping=flapping(view),
+        promotions=promotions(view),
         sharing=_sharing(view),
         lost_goodput=lost_goodput(view),
         latency_overshoot_s=latency_overshoot(view),

@@ -199,10 +199,11 @@ class Metrics(Frozen):
     fencing_latency: Interval | None = None
     flaps: Count
     flapping: Count | None = None
+    promotions: Count | None = None
     sharing: Sharing | None = None  # where several nodes are meant to serve
     lost_goodput: float | None = None  # requests short of the baseline's share since the fault
     latency_overshoot_s: float | None = None  # worst second's p99 after recovery, above baseline's
-    recovery: str  # "failover", "in-place restart", "none", "failed"
+    recovery: str  # "failover", "in-place restart", "rejected", "none", "failed"
     phases: Mapping[str, Interval] = {}
     values: Mapping[str, float | None] = {}  # "error_rate@outage", "latency.p99@recovered", ...
     tally: Mapping[str, Mapping[str, int]] = {}  # stream → outcome → count, with "due"

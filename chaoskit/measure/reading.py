@@ -47,6 +47,7 @@ METRICS = (
     *_SAFETIES,
     "flaps",
     "flapping",
+    "promotions",
     "dropped_requests",
     "error_rate",
     "availability",
@@ -89,7 +90,7 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
         return _duration(metric, _interval(metrics, metric))
     if metric in _SAFETIES and phase is None:
         return _safety(metric, getattr(metrics, metric))
-    if metric in ("flaps", "flapping") and phase is None:
+    if metric in ("flaps", "flapping", "promotions") and phase is None:
         return _count(metric, getattr(metrics, metric))
     if metric == "dropped_requests":
         return _dropped(view, phase, stat, unit)

@@ -37,8 +37,14 @@ class View:
 
     @cached_property
     def fault(self) -> FaultRecord | None:
-        """The first fault: the origin of every duration. None where no fault was recorded."""
-        return min(self.history.faults, key=lambda f: f.commanded_ns, default=None)
+        """The first fault that is supposed to bite: the origin of every duration.
+
+        The first of all where none is, as with an operator who was only on duty; None where no
+        fault was recorded.
+        """
+        faults = self.history.faults
+        biting = [f for f in faults if f.must_bite] or faults
+        return min(biting, key=lambda f: f.commanded_ns, default=None)
 
     @cached_property
     def observed(self) -> Span:

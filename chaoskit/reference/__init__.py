@@ -43,6 +43,14 @@ on alone; from the last piece on writes wait for both, and only then does the pr
 witness to take the newcomer in. A primary that finds itself deposed drops what it had not
 acknowledged and is copied to like anybody else.
 
+**Waiting for an operator** (``consent.py``, ``desk.py``). With approval the backup shows what is
+pending and asks the witness only once that was approved: an approval opens the way to the same
+question, and promotes nobody by itself. It is void as soon as the primary is heard.
+
+**Handing over** (``handover.py``, ``failback.py``). By plan the office moves without a loss: the
+primary holds new writes, lets the backup have all others, stops serving, and only then asks the
+witness to make the backup primary. A preferred node may take the office back in this way.
+
 **Beginning.** The witness founds the pair when both nodes are there and both are empty.
 """
 

@@ -19,8 +19,10 @@ __all__ = [
     "Beat",
     "BeatAck",
     "Call",
+    "Claim",
     "Copy",
     "CopyAck",
+    "Handover",
     "Message",
     "Note",
     "Op",
@@ -28,6 +30,7 @@ __all__ = [
     "Reply",
     "Send",
     "To",
+    "Told",
     "View",
     "decode",
     "encode",
@@ -131,9 +134,10 @@ class CopyAck:
 class Call:
     """Any node to the witness: I am here, and perhaps I ask for a change.
 
-    ``ask``: "" (nothing), "promote", "alone" (take the peer out), "add" (put the peer in).
-    A change is considered only if ``epoch`` is the witness's own, ``witness`` names the running
-    witness process, and ``n`` is newer than everything heard from this node before.
+    ``ask``: "" (nothing), "promote", "alone" (take the peer out), "add" (put the peer in),
+    "handover" (the peer is to be primary). A change is considered only if ``epoch`` is the
+    witness's own, ``witness`` names the running witness process, and ``n`` is newer than
+    everything heard from this node before.
     """
 
     node: str
@@ -168,10 +172,30 @@ class View:
     wait_ns: int
 
 
-Message: TypeAlias = Beat | BeatAck | Append | AppendAck | Copy | CopyAck | Call | View
+@dataclass(frozen=True)
+class Handover:
+    """From who was primary: ask the witness, you are primary now. Nothing is believed of it."""
+
+    epoch: int
+    node: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """From a backup in sync that is preferred: give me the office back, by plan."""
+
+    epoch: int
+    node: str
+    inc: str
+
+
+Message: TypeAlias = (
+    Beat | BeatAck | Append | AppendAck | Copy | CopyAck | Call | View | Handover | Claim
+)
 
 _KINDS: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (Beat, BeatAck, Append, AppendAck, Copy, CopyAck, Call, View)
+    cls.__name__: cls
+    for cls in (Beat, BeatAck, Append, AppendAck, Copy, CopyAck, Call, View, Handover, Claim)
 }
 _FIELDS = {name: tuple(f.name for f in fields(cls)) for name, cls in _KINDS.items()}
 _TUPLES = {"session", "ops", "tokens", "entries", "in_sync"}
@@ -230,6 +254,14 @@ class Answer(NamedTuple):
     version: int
 
 
+class Told(NamedTuple):
+    """Answer an operator: an HTTP status and one sentence."""
+
+    request: int
+    status: int
+    sentence: str
+
+
 class Note(NamedTuple):
     """Something for ``GET /events``."""
 
@@ -243,4 +275,4 @@ class Persist(NamedTuple):
     state: dict[str, object]
 
 
-Action: TypeAlias = Send | Reply | Answer | Note | Persist
+Action: TypeAlias = Send | Reply | Answer | Told | Note | Persist

@@ -6,7 +6,10 @@ test can run two nodes, a witness and a bad network for an hour of their time in
 
 from __future__ import annotations
 
+from chaoskit.reference.consent import Consent, Decided
+from chaoskit.reference.failback import Failback
 from chaoskit.reference.follower import Follower
+from chaoskit.reference.handover import Between, Held
 from chaoskit.reference.messages import (
     Action,
     Answer,
@@ -15,18 +18,21 @@ from chaoskit.reference.messages import (
     Beat,
     BeatAck,
     Call,
+    Claim,
     Copy,
     CopyAck,
+    Handover,
     Message,
     Note,
     Reply,
     Send,
     Session,
     To,
+    Told,
     View,
 )
 from chaoskit.reference.office import Office
-from chaoskit.reference.settings import Timing, next_due
+from chaoskit.reference.settings import Rules, Timing, next_due
 from chaoskit.reference.store import Store
 
 __all__ = ["Node"]
@@ -38,7 +44,14 @@ class Node:
     office_type: type[Office] = Office
 
     def __init__(
-        self, name: str, incarnation: str, timing: Timing, now: int, *, preferred: bool = False
+        self,
+        name: str,
+        incarnation: str,
+        timing: Timing,
+        now: int,
+        *,
+        preferred: bool = False,
+        rules: Rules | None = None,
     ) -> None:
         self.name = name
         self.inc = incarnation
@@ -52,12 +65,19 @@ class Node:
         self.follower = Follower(timing, now)
         self.office: Office | None = None
         self.out: list[Action] = []
+        self.rules = rules or Rules()
+        self.consent: Consent | None = None  # None: a failover waits for nobody
+        if self.rules.approval:
+            self.consent = Consent(name, incarnation, timing, self.out)
+        self.between: Between | None = None  # the office was given away a moment ago
+        self.failback = Failback(self.rules, timing, preferred=preferred)
         self.asking = 0  # number of the newest unresolved request for promotion
         self.declared_dead = False
+        self._nudged = False  # whoever was primary says that this node is
         self._witness = ""
         self._witness_proof = 0
         self._calls: dict[int, int] = {}  # number → sent
-        self._call = 0
+        self.calls_made = 0
         self._next_call = now
         self._next_ask = now
         self._tick_ns = now
@@ -88,6 +108,10 @@ class Node:
 
     def write(self, now: int, request: int, key: str, value: int) -> list[Action]:
         """A register's new value, or (key "") a token for the log."""
+        if self.office is None and self.between:
+            held = Held(request, key, value, now + self.timing.write_timeout_ns)
+            self.between.hold(held)
+            return self.take()
         if self.office is None:
             return [Answer(request, 421, None, 0)]
         self.office.write(now, request, key, value)
@@ -101,10 +125,15 @@ class Node:
             self.follower.detector.stalled(now)
             self.out.append(Note("stalled", f"{(now - self._tick_ns) / 1e6:.0f} ms"))
         self._tick_ns = now
+        if self.between:
+            self.between.look(now)
         if self.office:
             self.office.tick(now)
         else:
             self._watch(now)
+            backup = self.role(now) == "backup" and not self.declared_dead
+            claim = Claim(self.epoch, self.name, self.inc)
+            self.out += self.failback.look(now, claim, backup=backup)
         return self.take()
 
     def _watch(self, now: int) -> None:
@@ -117,10 +146,33 @@ class Node:
                 if not self.declared_dead:
                     self.declared_dead = True
                     self.out.append(Note("declared-dead", self.primary))
-                self.ask_promotion(now)
+                if self.may_ask(now):
+                    self.ask_promotion(now)
+        self.withdraw(now)
         if now >= self._next_call:
             self._next_call = next_due(self._next_call, self.timing.interval_ns, now)
             self.call_witness(now, "", live=False, proof=self._heard_witness(now))
+
+    def may_ask(self, now: int) -> bool:
+        """Whether this node may ask for the office, or has to wait for an operator first."""
+        if self.consent is None:
+            return True
+        silent = (now - self.follower.detector.seen_ns) / 1e6
+        reason = f"{self.primary or 'the primary'} was not heard for {silent:.0f} ms"
+        if not self._heard_witness(now):
+            reason += ", nor was the witness"
+        return self.consent.needed(now, self.primary, self.epoch, reason)
+
+    def withdraw(self, now: int) -> None:
+        """Nothing is pending where nothing is needed: the primary is heard, or a copy is stale."""
+        if self.consent is None or self.consent.now is None:
+            return
+        if self.office:
+            self.consent.over(now, "done", f"promoted in epoch {self.epoch}")
+        elif not self.follower.complete:
+            self.consent.over(now, "withdrawn", f"{self.name} is not in sync any more")
+        elif not self.follower.detector.dead(now):
+            self.consent.over(now, "withdrawn", f"{self.primary} is heard again")
 
     def ask_promotion(self, now: int) -> None:
         """The primary is dead as far as this node can tell: the witness decides."""
@@ -128,19 +180,19 @@ class Node:
             self._next_ask = now + self.timing.timeout_ns
             if not self.asking:
                 self.out.append(Note("asked", f"for promotion after epoch {self.epoch}"))
-            self.asking = self._call + 1
+            self.asking = self.calls_made + 1
             self.call_witness(now, "promote", live=False, proof=self._heard_witness(now))
 
     def call_witness(self, now: int, ask: str, *, live: bool, proof: bool) -> None:
         """Send a call, remembering when: what it earns is counted from here."""
-        self._call += 1
-        self._calls[self._call] = now
-        self._calls.pop(self._call - 64, None)
+        self.calls_made += 1
+        self._calls[self.calls_made] = now
+        self._calls.pop(self.calls_made - 64, None)
         peer, peer_inc = "", ""
         if self.office:
             peer, peer_inc = self.office.replica.name, self.office.replica.inc
         call = Call(
-            self.name, self.inc, self._call, self.epoch, self.blank, self.preferred,
+            self.name, self.inc, self.calls_made, self.epoch, self.blank, self.preferred,
             live, proof, ask, peer, peer_inc, self._witness,
         )  # fmt: skip
         self.out.append(Send(To.WITNESS, call))
@@ -160,14 +212,12 @@ class Node:
             self._copy(now, message)
         elif isinstance(message, View):
             self.view(now, message)
-        elif self.office is None:
-            pass  # an answer to an office that is over
-        elif isinstance(message, AppendAck):
-            self.office.append_answered(now, message)
-        elif isinstance(message, BeatAck):
-            self.office.beat_answered(now, message)
-        elif isinstance(message, CopyAck):
-            self.office.copy_answered(now, message)
+        elif isinstance(message, Handover):
+            if self.office is None and message.epoch > self.epoch:
+                self._nudged = True
+                self.call_witness(now, "", live=False, proof=self._heard_witness(now))
+        elif self.office:  # else it is an answer to an office that is over
+            self.office.hears(now, message)
         return self.take()
 
     def _beat(self, now: int, beat: Beat) -> None:
@@ -246,6 +296,8 @@ class Node:
             self.adopt(epoch, node)
             self.follower.moved_on(session)
         self.primary = node
+        if self.between:
+            self.between.over()
         return True
 
     # ------------------------------------------------------------ epochs
@@ -263,6 +315,8 @@ class Node:
             self.follower = Follower(self.timing, now)
             self.members = ()
             office.resign()
+            if office.giving:
+                office.giving.done(now)
 
     def view(self, now: int, view: View) -> None:
         """What the witness knows, from one of its answers."""
@@ -296,8 +350,37 @@ class Node:
         self.declared_dead = False
         self.office = self.office_type(self, now, lease_until)
         self.out.append(Note("promoted", f"epoch {self.epoch}"))
+        self.withdraw(now)
+        if self._nudged:
+            self._nudged = False
+            self.office.tick(now)  # who was primary holds writes until it hears this
+
+    # ------------------------------------------------------------ operators
+
+    def decide(self, now: int, what: str, request: str, candidate: str) -> Decided:
+        """An operator approves, rejects, or raises again ("approve", "reject", "raise")."""
+        if self.consent is None:
+            return Decided(409, "this system fails over by itself; there is nothing to decide")
+        self.withdraw(now)
+        if what == "raise":
+            return self.consent.again(now)
+        decide = self.consent.approve if what == "approve" else self.consent.reject
+        return decide(now, request, candidate)
+
+    def switchover(self, now: int, request: int, to: str) -> list[Action]:
+        """An operator wants the peer to be primary; answered when it is, or why it is not."""
+        if self.office is None:
+            self.out.append(Told(request, 421, f"{self.name} is not primary"))
+        elif to == self.name:
+            self.out.append(Told(request, 200, f"{self.name} is primary already"))
+        elif to and to != self.office.replica.name:
+            self.out.append(Told(request, 409, f"no backup {to} is known here"))
+        elif refusal := self.office.give(now, request, "switchover"):
+            self.out.append(Told(request, 409, f"still primary: {refusal}"))
+        return self.take()
 
     def take(self) -> list[Action]:
         """The actions so far, to be done in this order."""
-        out, self.out = self.out, []
+        out = list(self.out)
+        self.out.clear()
         return out

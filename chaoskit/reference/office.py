@@ -14,12 +14,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chaoskit.reference.handover import Giving, Held
 from chaoskit.reference.messages import (
     Answer,
     AppendAck,
     Beat,
     BeatAck,
+    Claim,
     CopyAck,
+    Message,
     Note,
     Op,
     Send,
@@ -52,7 +55,8 @@ class Office:
         self._beat = 0
         self._next_beat = now
         self._next_ask = now
-        self._broken = False  # the peer lost its copy: no waiting for silence
+        self.broken = False  # the peer lost its copy: no waiting for silence
+        self.giving: Giving | None = None  # a switchover in progress
         self._lost = False
         self._was_serving = False
         self._waiting: dict[int, tuple[int, int]] = {}  # seq → client's request, give up at
@@ -61,11 +65,16 @@ class Office:
 
     def serving(self, now: int) -> bool:
         """Whether clients may be answered at this instant."""
+        if self.giving and self.giving.asked:
+            return False  # somebody else may have been granted the office
         return now < self.witness_until or now < self.peer_until
 
     def write(self, now: int, request: int, key: str, value: int) -> None:
         """Execute a write, or say for certain that it was not executed."""
         node, replica = self.node, self.replica
+        if self.giving:
+            self.giving.hold(Held(request, key, value, now + node.timing.write_timeout_ns))
+            return
         if not self.serving(now) or len(replica.outbox) >= QUEUE:
             node.out.append(Answer(request, 503, None, 0))
             return
@@ -92,6 +101,19 @@ class Office:
             self.node.out.append(Answer(request, status, None, 0))
         self._waiting.clear()
 
+    def give(self, now: int, request: int, why: str) -> str | None:
+        """Begin to hand the office to the peer; one sentence if that is not possible now."""
+        if self.giving:
+            return "a switchover is in progress already"
+        if self.replica.phase < Phase.SYNCED:
+            return "the peer is not in sync"
+        if not self.serving(now) or not self.heard_witness(now):
+            return "the witness does not answer, and nobody else can make the peer primary"
+        self.giving = Giving(self, now, request, why)
+        self.node.out.append(Note("switchover-started", f"{why}: to {self.replica.name}"))
+        self.giving.look(now)
+        return None
+
     # ------------------------------------------------------------ time
 
     def tick(self, now: int) -> None:
@@ -101,9 +123,11 @@ class Office:
         if now >= self._next_beat:
             self._next_beat = next_due(self._next_beat, timing.interval_ns, now)
             self._send_beat(now)
-            node.call_witness(now, "", live=self.serving(now), proof=self._heard_witness(now))
+            node.call_witness(now, "", live=self.serving(now), proof=self.heard_witness(now))
         self._look_at_peer(now)
         self.flush(now)
+        if self.giving:
+            self.giving.look(now)
         while self._waiting:
             seq, (request, deadline) = next(iter(self._waiting.items()))
             if now < deadline:
@@ -129,7 +153,8 @@ class Office:
         )  # fmt: skip
         node.out.append(Send(To.PEER, beat))
 
-    def _heard_witness(self, now: int) -> bool:
+    def heard_witness(self, now: int) -> bool:
+        """Whether the witness answered a moment ago."""
         return self._witness_proof > 0 and now - self._witness_proof <= self.node.timing.lease_ns
 
     def _look_at_peer(self, now: int) -> None:
@@ -143,7 +168,7 @@ class Office:
         if replica.phase < Phase.ADDING:
             if lost:
                 self.drop_peer(now)
-        elif lost or self._broken:
+        elif lost or self.broken:
             self.ask(now, "alone")
         elif replica.phase == Phase.ADDING:
             self.ask(now, "add")
@@ -152,14 +177,12 @@ class Office:
         """Ask the witness for a fresh epoch; again after a while, for as long as it is wanted."""
         if now >= self._next_ask:
             self._next_ask = now + self.node.timing.timeout_ns
-            self.node.call_witness(
-                now, what, live=self.serving(now), proof=self._heard_witness(now)
-            )
+            self.node.call_witness(now, what, live=self.serving(now), proof=self.heard_witness(now))
 
     def drop_peer(self, now: int) -> None:
         """Go on without the peer: allowed only while no witness can hold it to be in sync."""
         self.replica.forget()
-        self._broken = self._lost = False
+        self.broken = self._lost = False
         self.commit(now, self.replica.settle_alone())
 
     def flush(self, now: int) -> None:
@@ -172,6 +195,19 @@ class Office:
             node.out.append(Send(To.PEER, message))
 
     # ------------------------------------------------------------ answers
+
+    def hears(self, now: int, message: Message) -> None:
+        """The peer answered something, or wants the office."""
+        if isinstance(message, AppendAck):
+            self.append_answered(now, message)
+        elif isinstance(message, BeatAck):
+            self.beat_answered(now, message)
+        elif isinstance(message, CopyAck):
+            self.copy_answered(now, message)
+        elif isinstance(message, Claim):
+            known = (self.node.epoch, self.replica.name, self.replica.inc)
+            if known == (message.epoch, message.node, message.inc):
+                self.give(now, 0, "failback")
 
     def beat_answered(self, now: int, ack: BeatAck) -> None:
         """The peer heard a beat: perhaps a promise, perhaps news of its copy."""
@@ -199,7 +235,7 @@ class Office:
         if ack.inc == replica.inc:
             replica.answered_ns = now
         if replica.phase >= Phase.ADDING and not (current and ack.inc == replica.inc):
-            self._broken = True
+            self.broken = True
 
     def append_answered(self, now: int, ack: AppendAck) -> None:
         """The peer has writes up to some point."""
@@ -207,10 +243,12 @@ class Office:
             return
         session = (ack.session[0], ack.session[1])
         if not ack.complete and session >= self.replica.session:
-            self._broken = True
+            self.broken = True
             return
         self.commit(now, self.replica.arrived(session, ack.seq))
         self.flush(now)
+        if self.giving:
+            self.giving.look(now)
 
     def copy_answered(self, now: int, ack: CopyAck) -> None:
         """A piece of a copy arrived."""
@@ -230,6 +268,8 @@ class Office:
     def viewed(self, now: int, view: View, sent: int | None, *, grew: bool) -> None:
         """The witness answered, and we are still its primary; ``grew``: with a fresh epoch."""
         replica = self.replica
+        if self.giving:
+            self.giving.viewed(now, view.n, grew=grew)
         if sent is not None:
             self._witness_proof = max(self._witness_proof, sent)
             if view.lease:

@@ -20,6 +20,7 @@ _REASONS = {
     400: "Bad Request",
     404: "Not Found",
     405: "Method Not Allowed",
+    409: "Conflict",
     413: "Content Too Large",
     421: "Misdirected Request",
     503: "Service Unavailable",

@@ -4,7 +4,7 @@
 
     PUT /kv/<key>   body: unsigned 64-bit decimal     GET /kv/<key>
     POST /log       body: unsigned 64-bit decimal     GET /log      (on every node, any role)
-    GET /role       GET /health       GET /events
+    GET /role       GET /health       GET /events     and what ``desk.py`` offers operators
 
 Answers of ``/kv`` and ``POST /log`` are JSON with value, version, epoch, node. 421: not primary,
 nothing was executed, ``X-Chaoskit-Primary`` names who may be. 503: primary, but not able to
@@ -20,8 +20,20 @@ import secrets
 import time
 from pathlib import Path
 
+from chaoskit.reference import desk
+from chaoskit.reference.consent import Decided
 from chaoskit.reference.link import Link
-from chaoskit.reference.messages import Action, Answer, Call, Message, Persist, Send, To, encode
+from chaoskit.reference.messages import (
+    Action,
+    Answer,
+    Call,
+    Message,
+    Persist,
+    Send,
+    To,
+    Told,
+    encode,
+)
 from chaoskit.reference.node import Node
 from chaoskit.reference.scan import counted
 from chaoskit.reference.server import Connection
@@ -50,7 +62,12 @@ class NodeService(Shell):
         super().__init__(settings)
         timing = settings.timing
         self.node = kind(
-            settings.node, incarnation(), timing, time.monotonic_ns(), preferred=settings.preferred
+            settings.node,
+            incarnation(),
+            timing,
+            time.monotonic_ns(),
+            preferred=settings.preferred,
+            rules=settings.rules,
         )
         if settings.peer is None or settings.witness is None:
             raise BadSettings("a data node needs CHAOSKIT_PEER and CHAOSKIT_WITNESS")
@@ -91,6 +108,10 @@ class NodeService(Shell):
             conn = self._pending.pop(action.request, None)
             if conn is not None:
                 conn.respond(self._render(action))
+        elif isinstance(action, Told):
+            conn = self._pending.pop(action.request, None)
+            if conn is not None:
+                conn.respond(self._tell(Decided(action.status, action.sentence)))
 
     def epoch(self) -> int:
         """The epoch as this process knows it."""
@@ -127,6 +148,8 @@ class NodeService(Shell):
                 return self._render(self.node.read(time.monotonic_ns(), key))
         elif path == b"/log":
             return self._log(conn, method, body)
+        elif path in desk.PATHS:
+            return self._operator(conn, method, path, body)
         known = path.startswith(b"/kv/")
         return self.answer(405 if known else 404, b'{"error":"no such path or method"}')
 
@@ -139,6 +162,33 @@ class NodeService(Shell):
         self._scans.add(task)
         task.add_done_callback(self._scans.discard)
         return None
+
+    def _operator(self, conn: Connection, method: bytes, path: bytes, body: bytes) -> bytes | None:
+        now, node = time.monotonic_ns(), self.node
+        if path == b"/failover" and method == b"GET":
+            made = json.dumps(desk.look(node, now), separators=(",", ":")).encode()
+            self.perform(node.take())
+            return self.answer(200, made)
+        if path == b"/failover" or method != b"POST":
+            return self.answer(405, b'{"error":"no such method"}')
+        if path != b"/switchover":
+            decided = desk.ask(node, now, path, body)
+            self.perform(node.take())
+            return self._tell(decided)
+        self._request += 1
+        self._pending[self._request] = conn
+        found = desk.switch(node, now, self._request, body)
+        if isinstance(found, Decided):
+            del self._pending[self._request]
+            return self._tell(found)
+        self.perform(found)
+        return None
+
+    def _tell(self, decided: Decided) -> bytes:
+        made = {"accepted" if decided.status == 200 else "error": decided.sentence}
+        hint = self.node.hint(time.monotonic_ns()) if decided.status == 421 else ""
+        extra = f"X-Chaoskit-Primary: {hint}\r\n" if hint else ""
+        return self.answer(decided.status, json.dumps(made).encode(), extra=extra)
 
     def _write(self, conn: Connection, key: str, body: bytes) -> bytes | None:
         text = body.strip()

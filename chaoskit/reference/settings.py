@@ -10,10 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-__all__ = ["BadSettings", "Endpoint", "Reader", "Settings", "Timing", "duration_ns", "next_due"]
+__all__ = [
+    "FAILBACKS",
+    "BadSettings",
+    "Endpoint",
+    "Reader",
+    "Rules",
+    "Settings",
+    "Timing",
+    "duration_ns",
+    "next_due",
+]
 
 _UNITS_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s)")
+FAILBACKS = ("never", "manual", "automatic")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -71,6 +82,18 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Rules:
+    """What a node may do by itself, and what an operator decides."""
+
+    approval: bool = False
+    """A failover waits for an operator; a switchover by plan does not, it *is* an operator's."""
+    failback: str = "never"
+    """What a preferred node does once it is in sync again: one of ``FAILBACKS``."""
+    failback_after_ns: int = 2_000_000_000
+    """For how long it must have been in sync."""
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """Where a peer listens. ``host`` is a name or an address."""
 
@@ -89,6 +112,7 @@ class Settings:
     witness: Endpoint | None = None
     preferred: bool = False
     timing: Timing = Timing()
+    rules: Rules = Rules()
     defect: str | None = None
     state_file: str | None = None
 
@@ -104,6 +128,7 @@ class Settings:
             witness=env.endpoint("CHAOSKIT_WITNESS"),
             preferred=env.flag("CHAOSKIT_PREFERRED"),
             timing=env.timing(),
+            rules=env.rules(),
             defect=environment.get("CHAOSKIT_DEFECT") or None,
         )
 
@@ -173,6 +198,21 @@ class Reader:
             return duration_ns(value)
         except ValueError:
             raise BadSettings(f"{key}={value!r} is not a duration such as 100ms or 1.5s") from None
+
+    def choice(self, key: str, words: tuple[str, ...]) -> str:
+        """One of a few words; the first if none is said."""
+        value = self.text(key, words[0])
+        if value not in words:
+            raise BadSettings(f"{key}={value!r} must be one of {', '.join(words)}")
+        return value
+
+    def rules(self) -> Rules:
+        """What operators decide."""
+        return Rules(
+            self.choice("CHAOSKIT_FAILOVER", ("automatic", "approval")) == "approval",
+            self.choice("CHAOSKIT_FAILBACK", FAILBACKS),
+            self.duration("CHAOSKIT_FAILBACK_AFTER", "2s"),
+        )
 
     def timing(self) -> Timing:
         """The times of a detector."""

@@ -92,6 +92,12 @@ class Witness:
             self._change(call, {call.node: call.inc})
         elif call.ask == "add" and holds and call.peer not in {"", call.node}:
             self._change(call, {call.node: call.inc, call.peer: call.peer_inc})
+        elif call.ask == "handover" and holds:
+            if self.in_sync.get(call.peer) == call.peer_inc and call.peer != call.node:
+                self._change(call, {call.peer: call.peer_inc}, call.peer)
+                self.heard_ns = now
+            else:
+                self._out.append(Note("refused", f"handover to {call.peer}: it is not in sync"))
         elif call.ask == "promote" and not holds:
             silent = now - self.heard_ns >= self.timing.witness_ns
             if silent and self.in_sync.get(call.node) == call.inc:
@@ -102,13 +108,14 @@ class Witness:
                 why = "the primary is heard" if not silent else "it is not in sync"
                 self._out.append(Note("refused", f"promotion of {call.node}: {why}"))
 
-    def _change(self, call: Call, in_sync: dict[str, str]) -> None:
+    def _change(self, call: Call, in_sync: dict[str, str], primary: str = "") -> None:
         self.epoch += 1
-        self.primary, self.primary_inc, self.in_sync = call.node, call.inc, in_sync
+        self.primary = primary or call.node
+        self.primary_inc, self.in_sync = in_sync[self.primary], in_sync
         members = " ".join(sorted(in_sync))
         self._out.append(Persist(self._durable()))
         self._out.append(
-            Note("epoch", f"{self.epoch}: {call.ask}, primary {call.node}, in sync {members}")
+            Note("epoch", f"{self.epoch}: {call.ask}, primary {self.primary}, in sync {members}")
         )
 
     def _found(self, now: int) -> None:

@@ -165,6 +165,11 @@ DEFINITIONS = (
         "How often a node became primary since the fault, beyond once for each fault.",
     ),
     Definition(
+        "promotions",
+        "promotions",
+        "How often another node became primary since the fault: 0 where nothing must fail over.",
+    ),
+    Definition(
         "flaps",
         "flaps",
         "Separate stretches of bad requests before they are merged into outages: how often"

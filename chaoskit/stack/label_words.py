@@ -22,6 +22,7 @@ __all__ = [
     "a_number_of_shards",
     "a_place",
     "a_role",
+    "an_http_place",
     "role_table",
     "spread",
 ]
@@ -91,6 +92,14 @@ def a_place(text: str) -> Url:
                 f"address inside {_LAB_RANGE} can stand there"
             )
     return Url(scheme, int(digits), path, host)
+
+
+def an_http_place(text: str) -> Url:
+    """The same for operators, who are asked in one way only (docs/stacks.md)."""
+    found = a_place(text)
+    if found.scheme != "http":
+        raise LabelError(f"operators speak http, not {quoted(found.scheme)}")
+    return found
 
 
 def a_role(text: str) -> str:

@@ -24,6 +24,7 @@ from chaoskit.stack.label_words import (
     a_number_of_shards,
     a_place,
     a_role,
+    an_http_place,
     role_table,
     spread,
 )
@@ -33,7 +34,9 @@ from chaoskit.yaml_source import Text
 
 __all__ = [
     "KNOWN",
+    "OPERATOR",
     "ROLES",
+    "SWITCHOVER",
     "DetectorWords",
     "Link",
     "Url",
@@ -47,6 +50,7 @@ __all__ = [
     "holds_data",
     "is_target",
     "links",
+    "place_of",
     "port",
     "port_of",
     "role_probe",
@@ -63,6 +67,8 @@ KNOWN: Mapping[str, str] = {
     "chaoskit.probe.health": "where to ask for health, e.g. http://:8080/health",
     "chaoskit.probe.events": "what the node saw and decided, e.g. http://:8080/events",
     "chaoskit.endpoint": "where clients connect, e.g. http://:8080",
+    "chaoskit.operator": "where pending failovers are seen and decided, e.g. http://:8080/failover",
+    "chaoskit.operator.switchover": "where a switchover is asked for, e.g. http://:8080/switchover",
     "chaoskit.detector": "declared constants, e.g. interval=100ms misses=3 promotion=50ms",
     "chaoskit.data": "true or false: is a final read owed from this service",
     "chaoskit.clients": "spread: requests are shared out among all services that say so",
@@ -72,6 +78,8 @@ KNOWN: Mapping[str, str] = {
 }
 """Every label that the code reads → what it says; ``chaoskit.link.<name>`` comes on top."""
 
+OPERATOR = "chaoskit.operator"
+SWITCHOVER = "chaoskit.operator.switchover"
 LINK = "chaoskit.link."
 # What the labs write on what they create, for their own search; not for the file.
 _RESERVED = frozenset({"chaoskit.run", "chaoskit.owner"})
@@ -164,6 +172,11 @@ def links(service: Service) -> dict[str, Link]:
     }
 
 
+def place_of(labels: Mapping[str, str], name: str, address: str) -> str | None:
+    """The URL that a label of a node names, with its address; None where it has no such label."""
+    return a_place(labels[name]).at(address) if name in labels else None
+
+
 def port(service: Service) -> int | None:
     """The port it listens on, as far as labels say: the endpoint's, else the role probe's."""
     return port_of(service.labels)
@@ -205,6 +218,8 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "chaoskit.probe.health": a_place,
     "chaoskit.probe.events": a_place,
     "chaoskit.endpoint": a_place,
+    "chaoskit.operator": an_http_place,
+    "chaoskit.operator.switchover": an_http_place,
     "chaoskit.detector": a_detector,
     "chaoskit.data": a_flag,
     "chaoskit.target": a_flag,

@@ -22,11 +22,12 @@ from chaoskit.reference.messages import (
     Reply,
     Send,
     To,
+    Told,
     decode,
     encode,
 )
 from chaoskit.reference.node import Node
-from chaoskit.reference.settings import Timing
+from chaoskit.reference.settings import Rules, Timing
 from chaoskit.reference.witness import Witness
 
 MS = 1_000_000
@@ -80,7 +81,10 @@ class World:
         kind: type[Node] = Node,
         timing: Timing | None = None,
         rate_ns: int = 10 * MS,
+        rules: Rules | None = None,
     ) -> None:
+        self.rules = rules
+        self.told: list[Told] = []  # what operators were answered
         self.random = Random(seed)
         self.weather = weather or Weather()
         self.kind = kind
@@ -127,7 +131,10 @@ class World:
         if name == "witness":
             slot.machine = Witness(self.timing, inc, self.now, self.durable)
         else:
-            slot.machine = self.kind(name, inc, self.timing, self.now, preferred=name == "node-a")
+            preferred = name == "node-a"
+            slot.machine = self.kind(
+                name, inc, self.timing, self.now, preferred=preferred, rules=self.rules
+            )
         self._tick(name, slot.life)
 
     def kill(self, name: str) -> None:
@@ -196,6 +203,8 @@ class World:
                 self.durable = dict(action.state)
             elif isinstance(action, Answer):
                 self._answer(name, action)
+            elif isinstance(action, Told):
+                self.told.append(action)
             else:
                 self.notes.append((self.now, name, action.event, action.detail))
 
@@ -263,6 +272,23 @@ class World:
                 request.value, request.version = answer.value, answer.version
 
         self._carry(name, "client", deliver)
+
+    # ------------------------------------------------------------ operators
+
+    def decide(self, name: str, what: str, request: str = "", candidate: str = "") -> int:
+        """An operator says what to do with a pending failover; the status of the answer."""
+        node = self.machine(name)
+        assert node is not None
+        decided = node.decide(self.now, what, request, candidate)
+        self._perform(name, node.take(), None)
+        return decided.status
+
+    def switchover(self, name: str, to: str = "") -> Told | None:
+        """An operator asks for a switchover; the answer if there was one at once."""
+        node, before = self.machine(name), len(self.told)
+        if node is not None and not self.processes[name].paused:
+            self._perform(name, node.switchover(self.now, next(self._numbers), to), None)
+        return self.told[before] if len(self.told) > before else None
 
     # ------------------------------------------------------------ looking
 

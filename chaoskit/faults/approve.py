@@ -1,0 +1,148 @@
+"""``approve``: an operator who is on duty and decides on a failover that the system raises.
+
+It breaks nothing. From its start to its end it watches the places that ``chaoskit.operator`` names;
+when a failover is pending there it decides, a reaction time after it was seen. What was seen and
+done becomes marks of the trial. A request that is withdrawn meanwhile is decided on all the same:
+that is how late approvals come about.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from chaoskit.clock import now_ns
+from chaoskit.contracts import Act, FaultModel, Hold, Lab, Targets
+from chaoskit.errors import LabError
+from chaoskit.faults.reaction import Reaction, ReactionTime
+from chaoskit.operator import Desk, Person, places
+from chaoskit.stack.labels import OPERATOR
+
+__all__ = ["Approve"]
+
+
+class Approve(FaultModel):
+    """An operator decides on pending failovers for as long as the step lasts."""
+
+    kind: ClassVar[str] = "approve"
+    summary: ClassVar[str] = "an operator on duty decides on failovers that the system raises"
+    labels: ClassVar[frozenset[str]] = frozenset({OPERATOR})
+
+    decide: Literal["approve", "reject", "wrong", "ask"] = Field(
+        "approve",
+        description="What the operator says; 'wrong' approves another candidate than the one that "
+        "is pending, 'ask' asks a person on the terminal.",
+        examples=["approve", "reject"],
+    )
+    reaction: Reaction = Field(
+        ReactionTime.model_validate({"fixed": "1s"}),
+        title="Reaction",
+        description="How long after a failover was seen pending: a duration, or normal, lognormal "
+        "or uniform, drawn by the seed.",
+        examples=["800ms", {"lognormal": {"median": "2s", "sigma": 0.5}}],
+    )
+
+    def drawn(self, rng: random.Random) -> Self:
+        """With a fixed reaction time."""
+        took = round(self.reaction.draw(rng), 6)
+        return self.model_copy(update={"reaction": ReactionTime.model_construct(fixed=took)})
+
+    @contextmanager
+    def inject(self, lab: Lab, targets: Targets) -> Iterator[Hold]:  # noqa: ARG002 - contract
+        """Be on duty; verified once a place that shows what is pending has answered."""
+        hold = Hold(now_ns(), 0, None, detail=self._intent())
+        desk = Desk(lab, self._config(lab))
+        watch = _Watch(desk, hold, Person() if self.decide == "ask" else None)
+        try:
+            watch.until_ready()
+            hold.tend = watch.tend
+            yield hold
+            watch.tend()
+            hold.detail = watch.summary(self._intent())
+        finally:
+            hold.heal_commanded_ns = now_ns()
+            desk.child.close()
+            watch.answered()
+            hold.healed_ns = now_ns()
+
+    def _intent(self) -> str:
+        if self.decide == "ask":
+            return "a person decides"
+        return f"{self.decide} {self.model_dump(mode='json')['reaction']} after it is seen"
+
+    def _config(self, lab: Lab) -> dict[str, object]:
+        watched = places(lab)
+        return {
+            "watch": watched,
+            "names": [place["node"] for place in watched],
+            "decision": None if self.decide == "ask" else self.decide,
+            "reaction_s": self.reaction.fixed,
+        }
+
+
+_READY_WITHIN_S = 5.0
+
+
+class _Watch:
+    """What the operator said so far, and whom to ask."""
+
+    def __init__(self, desk: Desk, hold: Hold, person: Person | None) -> None:
+        self._desk, self._hold, self._person = desk, hold, person
+        self._decided: list[str] = []
+
+    def until_ready(self) -> None:
+        """Wait for the first look; a system that nobody can ask leaves the hold unverified."""
+        message = self._desk.child.receive(_READY_WITHIN_S)
+        self._hold.acknowledged_ns = now_ns()
+        if message is not None:
+            self._take(message)
+
+    def tend(self) -> bool:
+        """Take in what was seen and done; ask and answer. Starts and ends no target."""
+        try:
+            for message in self._desk.read():
+                self._take(message)
+        except LabError as error:
+            self._hold.acts.append(Act("operator-died", now_ns(), "", str(error).splitlines()[0]))
+            self._hold.tend = None
+            self.answered()
+            return False
+        if self._person is not None and self._hold.asked_ns:
+            asked, answer = self._person.asked, self._person.answer()
+            if self._person.asked is None:
+                self.answered()
+            if answer is not None:
+                word = "approve" if answer else "reject"
+                self._desk.child.send({"do": "decide", "id": asked, "decision": word})
+        return False
+
+    def _take(self, message: dict[str, Any]) -> None:
+        act = self._desk.act(message)
+        self._hold.acts.append(act)
+        if act.event == "operator-ready":
+            self._hold.verified_ns = now_ns()
+        elif act.event == "operator-saw" and self._person is not None:
+            text = self._person.question(message)
+            self._hold.acts.append(Act("operator-asked", now_ns(), act.node, text))
+            self._hold.asked_ns = self._hold.asked_ns or now_ns()
+        elif "status" in message:
+            self._decided.append(
+                f"{act.detail}, {message['after_ns'] / 1e6:.0f} ms after it was seen"
+            )
+
+    def answered(self) -> None:
+        """No question is open any more."""
+        if self._hold.asked_ns:
+            self._hold.thought_ns += now_ns() - self._hold.asked_ns
+        self._hold.asked_ns = None
+
+    def summary(self, intent: str) -> str:
+        """One phrase for the report."""
+        if self._decided:
+            return f"{intent}; " + "; ".join(self._decided)
+        saw = any(act.event == "operator-saw" for act in self._hold.acts)
+        return f"{intent}; " + ("no decision was sent" if saw else "nothing was ever pending")

@@ -1,0 +1,146 @@
+"""The operator of an experiment: a process inside the lab that acts, and the person behind it.
+
+A fault of this kind (``approve``, ``switchover``) does not break anything: it does what people do
+when something is broken. Who acts is a child on the observer (``chaoskit.probes.operator``), so
+that reaction times do not depend on what the harness has to do meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from chaoskit.clock import now_ns
+from chaoskit.contracts import OBSERVER, Act, Child, Lab, Node
+from chaoskit.errors import BadInput, Refused
+from chaoskit.experiment.model import Experiment
+from chaoskit.stack.labels import OPERATOR, SWITCHOVER, place_of
+
+__all__ = ["Desk", "Person", "ask_a_person", "check_terminal", "places", "switch_place"]
+
+
+def places(lab: Lab) -> list[dict[str, str]]:
+    """Where pending failovers are seen and decided on: every service with the label."""
+    return [
+        {"node": node.name, "url": url}
+        for node in lab.nodes()
+        if (url := place_of(node.labels, OPERATOR, node.address)) is not None
+    ]
+
+
+def switch_place(node: Node) -> str | None:
+    """Where a switchover away from ``node`` is asked for; None where nobody said so."""
+    return place_of(node.labels, SWITCHOVER, node.address)
+
+
+class Desk:
+    """The child that acts. Messages become acts as they are read."""
+
+    def __init__(self, lab: Lab, config: Mapping[str, object]) -> None:
+        self.child: Child = lab.spawn(
+            lab.node(OBSERVER), ["python", "-m", "chaoskit.probes.operator"]
+        )
+        self.child.send(config)
+
+    def read(self) -> list[dict[str, Any]]:
+        """What it said since the last time. Never waits. Raises ``LabError`` if it has died."""
+        found: list[dict[str, Any]] = []
+        while (message := self.child.receive(0.0)) is not None:
+            found.append(message)
+        return found
+
+    @staticmethod
+    def act(message: Mapping[str, Any]) -> Act:
+        """What it said as a mark."""
+        detail = str(message.get("detail") or message.get("message") or "")
+        if "candidate" in message:
+            detail = f"failover {message['id']} to {message['candidate']} is pending: {detail}"
+        return Act(
+            str(message["event"]),
+            int(message.get("t_ns") or now_ns()),
+            str(message.get("node", "")),
+            detail,
+        )
+
+
+def ask_a_person(experiment: Experiment) -> Experiment:
+    """The same experiment with a person for its operator. Raises ``BadInput`` if it has none."""
+    waits = [i for i, s in enumerate(experiment.steps) if "decide" in type(s.fault).model_fields]
+    if not waits:
+        raise BadInput(
+            f"{experiment.path}: no step waits for an operator (fault: approve), so there would be "
+            "nothing to ask; leave --operator ask out"
+        )
+    steps = list(experiment.steps)
+    for i in waits:
+        fault = steps[i].fault.model_copy(update={"decide": "ask"})
+        steps[i] = steps[i].model_copy(update={"fault": fault, "for_s": None})
+    return experiment.model_copy(update={"steps": tuple(steps)})
+
+
+def check_terminal(stream: TextIO) -> None:
+    """Raises ``Refused`` where nobody could answer."""
+    try:
+        there = stream.isatty()
+    except ValueError:  # it is closed
+        there = False
+    if not there:
+        raise Refused(
+            "--operator ask needs a terminal to ask on, and standard input is none; leave it out "
+            "to let the experiment's own operator decide"
+        )
+
+
+class Person:
+    """Asks on the terminal and does not wait: the trial goes on while somebody thinks."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._fd = (stream or sys.stdin).fileno()
+        self._typed = b""
+        self._gone = False
+        self.asked: str | None = None  # the id that an answer would be for
+
+    def question(self, message: Mapping[str, Any]) -> str:
+        """Everything that is known, and what to type."""
+        self.asked = str(message["id"])
+        self._take_in()
+        self._typed = b""  # what was typed before the question is no answer to it
+        known = message.get("known") or {}
+        facts = [f"{name.replace('_', ' ')}: {_plain(value)}" for name, value in known.items()]
+        lines = [
+            f"{message.get('primary') or 'the primary'} -> {message['candidate']}",
+            f"seen on {message['node']}, id {message['id']}",
+            str(message.get("detail") or "no reason was given"),
+            *([", ".join(facts)] if facts else []),
+            "approve this failover? type y or n and Enter",
+        ]
+        return "\n".join(lines)
+
+    def answer(self) -> bool | None:
+        """What was typed since; None if nothing that is an answer."""
+        self._take_in()
+        while self.asked is not None and b"\n" in self._typed:
+            line, _, self._typed = self._typed.partition(b"\n")
+            word = line.decode("utf-8", "replace").strip().lower()
+            if word in ("y", "yes", "n", "no"):
+                self.asked = None
+                return word.startswith("y")
+        if self._gone:
+            self.asked = None  # nobody will answer
+        return None
+
+    def _take_in(self) -> None:
+        """Read what is there, past the stream's own buffer: that would hide lines from select."""
+        while not self._gone and select.select([self._fd], [], [], 0)[0]:
+            data = os.read(self._fd, 4096)
+            self._gone = not data
+            self._typed += data
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " ".join(map(str, value)) or "nobody"
+    return "unknown" if value is None else str(value)
