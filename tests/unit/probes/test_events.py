@@ -39,7 +39,14 @@ def test_a_node_that_began_anew_is_heard_from_its_first_event_on():
 def test_what_is_no_event_is_passed_over():
     teller = Teller("a", "http://h:1/e?x=1")
     assert teller.question() == "http://h:1/e?x=1&after=0"
-    strange = [None, 3, {"n": 1}, {"n": True, "t_ns": 1, "event": "x"}, event(4) | {"n": "4"}, event(-1)]
+    strange = [
+        None,
+        3,
+        {"n": 1},
+        {"n": True, "t_ns": 1, "event": "x"},
+        event(4) | {"n": "4"},
+        event(-1),
+    ]
     assert heard(teller, *strange, event(7)) == [7]
     with pytest.raises(ValueError, match="Expecting value"):
         new_events(teller, b"nonsense", 5)
