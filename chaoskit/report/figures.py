@@ -16,6 +16,7 @@ from chaoskit.judge.result import (
     TrialResult,
     Verdict,
 )
+from chaoskit.measure.model import Heartbeats
 from chaoskit.report.format import (
     NOT_MEASURED,
     clean,
