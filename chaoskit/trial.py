@@ -26,6 +26,7 @@ from chaoskit.history.writer import Marks, close_requests
 from chaoskit.injection import Injector
 from chaoskit.instruments import DialBoard, RoleBoard, Ticker
 from chaoskit.lab.timens import own_clock, shifted
+from chaoskit.shedding import Shedding
 from chaoskit.signals import Signals
 from chaoskit.stack.labels import holds_data, role_probe
 from chaoskit.stack.model import Stack
@@ -77,6 +78,7 @@ class _Trial:
         self.breaking = Breaking(
             self.experiment, self.injector, self.marks, self._incident, signals
         )
+        self.shedding = Shedding(self.experiment.metastability, self.marks)
         self.load_alive = True
         self.overhead: dict[str, float] = {}
         self._began = now_ns()
@@ -114,9 +116,17 @@ class _Trial:
                     self.breaking.role(message, self.roles.roles()[str(message["node"])])
                     self.setup.say("role", message)
         self._listen_to_load()
+        if self.breaking.all_done():
+            self.shedding.look(self.injector.records, self._command_load)
         self.dials.pump()
         self.injector.feel()
         self.injector.look()
+
+    def _command_load(self, command: Mapping[str, object]) -> None:
+        """Raises nothing: a load that has died is found when it is listened to."""
+        if self.load is not None and self.load_alive:
+            with suppress(LabError):
+                self.load.send(command)
 
     def _listen_to_load(self) -> None:
         if self.load is None or not self.load_alive:

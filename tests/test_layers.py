@@ -51,6 +51,7 @@ LEVELS: list[set[str]] = [
         "judging",
         "comparing",
         "exporting",
+        "shedding",
         "testing",
         "testing_faults",
     },

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chaoskit.experiment.matrix import Axes
+from chaoskit.experiment.metastability import MetastabilitySpec
 from chaoskit.experiment.profile import PROFILES, Profile, ProfileName
 from chaoskit.experiment.step import Step, ends_s, unfolded
 from chaoskit.experiment.threshold import Threshold
@@ -259,6 +260,12 @@ class Experiment(_Frozen):
         description="How long a trial is observed, from the end of warm-up; 5s past the end of the "
         "last step if not said.",
     )
+    metastability: MetastabilitySpec | None = Field(
+        None,
+        title="Metastability",
+        description="Whether the system stays down after heal; sheds the load to tell.",
+        examples=[{"after": "30s", "shed": {"to": "50%", "for": "20s"}}],
+    )
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1, max_length=100)] = Field(
         title="Thresholds",
         description="What must hold in every valid trial.",
@@ -350,7 +357,8 @@ class Experiment(_Frozen):
     @model_validator(mode="after")
     def _run_past_the_last_step(self) -> Experiment:
         if self.run_for_s == 0.0:
-            object.__setattr__(self, "run_for_s", default_run_s(self.steps))
+            more = self.metastability.takes_s() if self.metastability else 0.0
+            object.__setattr__(self, "run_for_s", default_run_s(self.steps) + more)
         return self
 
 

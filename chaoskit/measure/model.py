@@ -6,6 +6,7 @@ Times ending in ``_s`` are seconds; ``*_ns`` are CLOCK_MONOTONIC. ``None`` means
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +20,7 @@ __all__ = [
     "Impact",
     "Impossible",
     "Interval",
+    "Metastability",
     "Metrics",
     "RegisterStep",
     "Safety",
@@ -170,6 +172,15 @@ class Count(Frozen):
     note: str | None = None
 
 
+class Metastability(Frozen):
+    """Whether service stayed degraded after heal: none, suspected, confirmed or unknown."""
+
+    verdict: Literal["none", "suspected", "confirmed", "unknown"]
+    degraded_s: float = 0.0  # the longest stretch after heal and grace, until the load was shed
+    observed_s: float = 0.0  # how long that was looked at
+    note: str | None = None
+
+
 class Metrics(Frozen):
     """Everything measured in one trial. ``values`` holds the metrics that have no field."""
 
@@ -197,6 +208,7 @@ class Metrics(Frozen):
     gray_time: Interval | None = None
     dual_primary: Interval | None = None
     fencing_latency: Interval | None = None
+    metastable: Metastability | None = None
     flaps: Count
     flapping: Count | None = None
     promotions: Count | None = None

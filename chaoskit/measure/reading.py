@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaoskit.measure.metrics import percentile_s
-from chaoskit.measure.model import Count, Interval, Metrics, Safety
+from chaoskit.measure.model import Count, Interval, Metastability, Metrics, Safety
 from chaoskit.measure.requests import dropped, error_share, impact, latency
 from chaoskit.measure.view import PHASES, View
 
@@ -45,6 +45,7 @@ _SAFETIES = (
 METRICS = (
     *_INTERVALS,
     *_SAFETIES,
+    "metastable",
     "flaps",
     "flapping",
     "promotions",
@@ -90,7 +91,7 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
         return _duration(metric, _interval(metrics, metric))
     if metric in _SAFETIES and phase is None:
         return _safety(metric, getattr(metrics, metric))
-    if metric in ("flaps", "flapping", "promotions") and phase is None:
+    if metric in ("metastable", "flaps", "flapping", "promotions") and phase is None:
         return _count(metric, getattr(metrics, metric))
     if metric == "dropped_requests":
         return _dropped(view, phase, stat, unit)
@@ -144,11 +145,23 @@ def _safety(name: str, found: Safety | None) -> Reading:
     return Reading(count, count, count + found.unknown, "count", note=found.note, hint=hint)
 
 
-def _count(name: str, found: Count | None) -> Reading:
+def _count(name: str, found: Count | Metastability | None) -> Reading:
+    if name == "metastable":
+        return _metastable(found if isinstance(found, Metastability) else None)
+    assert not isinstance(found, Metastability)  # noqa: S101 - a field of its own
     if found is None or found.count is None:
         why = found.note if found else "not measured"
         return _absent(f"{name} could not be counted: {why}", "count")
     return _exact(float(found.count), "count")
+
+
+def _metastable(found: Metastability | None) -> Reading:
+    """1 if it is confirmed, 0 if there is none; suspected lies between."""
+    if found is None:
+        return _absent("metastable is not applicable: no fault that bites, or no baseline", "count")
+    low, high = float(found.verdict == "confirmed"), float(found.verdict != "none")
+    note = f"{found.verdict}: {found.note}" if found.note else found.verdict
+    return Reading(low, low, high, "count", note=note, hint=note if low < high else None)
 
 
 def _dropped(view: View, phase: str | None, stat: str | None, unit: str) -> Reading:

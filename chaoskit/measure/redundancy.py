@@ -20,6 +20,7 @@ from chaoskit.measure.view import View, as_seconds
 __all__ = ["failback", "time_to_redundancy"]
 
 WHOLE = frozenset({PRIMARY, "backup"})
+_NEVER = (-1,)
 _SETTLE_NS = 1_000_000_000  # so long after the way back clients may still feel it
 
 
@@ -31,17 +32,17 @@ def time_to_redundancy(view: View) -> Interval | None:
     fault, seen = view.fault, polls(view.history)
     if fault is None or not view.history.nodes or set(view.history.nodes) - set(seen):
         return None
-    ends = [_whole_again(seen[node], fault) for node in view.history.nodes]
-    if any(end is None for end in ends):
+    ends = {node: _whole_again(seen[node], fault) for node in view.history.nodes}
+    missing = [node for node, end in ends.items() if end == _NEVER]
+    if missing:
         last = max(seen[node][-1].done_ns for node in view.history.nodes)
         since = as_seconds(max(0, last - fault.acknowledged_ns))
-        missing = [n for n, end in zip(view.history.nodes, ends, strict=True) if end is None]
         note = f"{', '.join(missing)} had not rejoined when nobody looked any more"
         return Interval(value_s=since, low_s=since, censored=True, note=note)
-    low = max(end[0] for end in ends if end)
-    high = max(end[1] for end in ends if end)
-    if high == 0:
+    known = [end for end in ends.values() if end]
+    if not known:
         return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note="no data node was seen missing")
+    low, high = max(end[0] for end in known), max(end[1] for end in known)
     start = fault.acknowledged_ns
     middle = max((low + high) // 2, start)
     return Interval(
@@ -51,14 +52,14 @@ def time_to_redundancy(view: View) -> Interval | None:
     )
 
 
-def _whole_again(seen: Sequence[Observation], fault: FaultRecord) -> tuple[int, int] | None:
-    """Between which moments a node became whole for good: (0, 0) if it always was; None: not."""
+def _whole_again(seen: Sequence[Observation], fault: FaultRecord) -> tuple[int, ...]:
+    """Between which moments a node became whole for good; empty if it always was."""
     after = [one for one in seen if one.done_ns > fault.commanded_ns]
     bad = [k for k, one in enumerate(after) if one.value not in WHOLE]
     if not bad:
-        return 0, 0
+        return ()
     k = bad[-1]
-    return None if k == len(after) - 1 else (after[k].sent_ns, after[k + 1].done_ns)
+    return _NEVER if k == len(after) - 1 else (after[k].sent_ns, after[k + 1].done_ns)
 
 
 def failback(view: View) -> Failback | None:
@@ -74,14 +75,15 @@ def failback(view: View) -> Failback | None:
     away = _away_ns(view, home, fault)
     if away is None:
         return None
-    healed = max((f.healed_ns or 0) for f in view.history.faults if f.must_bite or f is fault)
+    ended = [f.healed_ns for f in view.history.faults if f.healed_ns is not None and f.must_bite]
     back = _back(view, home, away)
     if back is None:
         return Failback(kind="never", home=home)
     low, high = back
+    healed = max([t for t in ended if t <= high], default=fault.acknowledged_ns)
     middle = (low + high) // 2
     asked = any(f.fault == "switchover" and f.commanded_ns > away for f in view.history.faults)
-    span = (min(healed or low, low), high + _SETTLE_NS)
+    span = (min(healed, low), high + _SETTLE_NS)
     felt = [
         o
         for o in find_outages(view.headline, view.observed[1])

@@ -10,6 +10,7 @@ from chaoskit.judge.result import (
     Count,
     ExpectationResult,
     Interval,
+    Metastability,
     Metrics,
     RunResult,
     Safety,
@@ -167,6 +168,12 @@ DEFINITIONS = (
         "From the fault until the last write that the deposed primary acknowledged.",
     ),
     Definition(
+        "metastable",
+        "metastable",
+        "Whether service stayed degraded after the fault was healed (suspected), and came back only"
+        " when the load was dropped for a while (confirmed).",
+    ),
+    Definition(
         "flapping",
         "flapping",
         "How often a node became primary since the fault, beyond once for each fault.",
@@ -263,7 +270,7 @@ def figure(metrics: Metrics | None, key: str) -> str:
     if key == "dropped_requests":
         dropped = metrics.dropped_requests
         return f"{count(dropped.count)} of {count(dropped.due)} ({percent(dropped.ratio)})"
-    return clean(str(found))
+    return clean(str(found.verdict if isinstance(found, Metastability) else found))
 
 
 _RATIOS = ("error_rate", "availability", "ratio", "share")
