@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.lab.ops import (
+    ContinueProcess,
     ContinueProcesses,
     DockerStart,
     DockerUnpause,
@@ -29,6 +30,7 @@ GOOD = [
     RemoveDockerRun("r_1"),
     DockerStart("0f" * 32),
     DockerUnpause("0f" * 32),
+    ContinueProcess(2, 0, BOOT),
     ContinueProcesses(2, 0, BOOT),
     RemoveTree("lab/root"),
     RemoveQdisc(2, 0, BOOT, "eth0", 0xC001),
@@ -58,6 +60,9 @@ def test_an_operation_survives_the_way_through_json(op):
         ("kill-process", "boot_id", "x"),
         ("kill-process", "boot_id", BOOT + "\n"),
         ("kill-process", "what", "a\nb"),
+        ("continue-process", "pid", 1),
+        ("continue-process", "starttime", -1),
+        ("continue-process", "boot_id", "x"),
         ("kill-process", "what", "\u202eevil"),
         ("kill-process", "what", "x" * 201),
         ("remove-qdisc", "pid", 1),
