@@ -93,9 +93,8 @@ class Keeper:
 
     def watch(self) -> None:
         """Start the role probes and the child that dials, so that no fault waits for them."""
-        config = probe_config(
-            self._stack, self.lab, 0.1, self.lab.inside(str(self.folder / "roles"))
-        )
+        out, told = (self.lab.inside(str(self.folder / name)) for name in ("roles", "events"))
+        config = probe_config(self._stack, self.lab, 0.1, out, told)
         observer = self.lab.node(OBSERVER)
         if config is not None:
             self.probe = self.lab.spawn(observer, ["python", "-m", "chaoskit.probes.child"])

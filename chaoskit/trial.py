@@ -178,7 +178,8 @@ class _Trial:
         self.setup.say("phase", {"name": "watching roles"})
         folder = self.setup.folder
         out = self.lab.inside(str(folder / "observations.jsonl"))
-        config = probe_config(self.stack, self.lab, self.experiment.probes.every_s, out)
+        told = self.lab.inside(str(folder / "events.jsonl"))
+        config = probe_config(self.stack, self.lab, self.experiment.probes.every_s, out, told)
         observer, client = self.lab.node(OBSERVER), self.lab.node(CLIENT)
         self.load = self.lab.spawn(client, ["python", "-m", "chaoskit.load.child"])
         self.load.send(

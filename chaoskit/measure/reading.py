@@ -25,6 +25,9 @@ _INTERVALS = (
     "goodput_gap",
     "max_stall",
     "time_to_steady",
+    "time_to_redundancy",
+    "failback_time",
+    "failback_outage",
     "gray_time",
     "dual_primary",
     "fencing_latency",
@@ -85,7 +88,7 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
     if phase is not None and phase not in PHASES:
         return _absent(f"there is no phase {phase!r}")
     if metric in _INTERVALS and phase is None:
-        return _duration(metric, getattr(metrics, metric))
+        return _duration(metric, _interval(metrics, metric))
     if metric in _SAFETIES and phase is None:
         return _safety(metric, getattr(metrics, metric))
     if metric in ("metastable", "flaps", "flapping", "promotions") and phase is None:
@@ -102,6 +105,15 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
     if metric in METRICS:
         return _absent(f"{metric} is not measured by phase")
     return _absent(f"{metric} is not measured")
+
+
+def _interval(metrics: Metrics, metric: str) -> Interval | None:
+    found: Interval | None
+    if metric.startswith("failback_"):
+        found = getattr(metrics.failback, metric.removeprefix("failback_"), None)
+    else:
+        found = getattr(metrics, metric)
+    return found
 
 
 def _exact(value: float, unit: Unit) -> Reading:

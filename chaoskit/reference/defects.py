@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from chaoskit.reference.group_defects import FRONTDOOR, ROWS
 from chaoskit.reference.messages import Answer, Op, View
 from chaoskit.reference.node import Node
 from chaoskit.reference.office import Office
@@ -128,7 +129,8 @@ class Defect:
     does: str
     experiment: str
     metrics: tuple[str, ...]
-    node: type[Node]
+    node: type[Node] | None = None  # None: the flaw is not in a node of the pair
+    needs: str = ""  # a program that must be installed in the sandbox lab
 
 
 DEFECTS: dict[str, Defect] = {
@@ -178,13 +180,15 @@ DEFECTS: dict[str, Defect] = {
 }
 """Every planted defect by name."""
 
+DEFECTS |= {row[0]: Defect(*row[:5], needs=row[5]) for row in ROWS}
+
 
 def node_type(name: str | None) -> type[Node]:
     """The state machine to run. Raises ``BadSettings`` with the list for an unknown name."""
-    if name is None:
+    if name is None or name.startswith(FRONTDOOR):
         return Node
-    if name not in DEFECTS:
-        raise BadSettings(
-            f"CHAOSKIT_DEFECT={name!r} is not a planted defect; there are: {', '.join(DEFECTS)}"
-        )
-    return DEFECTS[name].node
+    node = DEFECTS[name].node if name in DEFECTS else None
+    if node is None:
+        known = ", ".join(n for n, defect in DEFECTS.items() if defect.node)
+        raise BadSettings(f"CHAOSKIT_DEFECT={name!r} is not a planted defect; there are: {known}")
+    return node

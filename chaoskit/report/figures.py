@@ -17,6 +17,7 @@ from chaoskit.judge.result import (
     TrialResult,
     Verdict,
 )
+from chaoskit.measure.model import Heartbeats
 from chaoskit.report.format import (
     NOT_MEASURED,
     clean,
@@ -143,6 +144,12 @@ DEFINITIONS = (
         "time to steady",
         "From the fault acknowledged until every second is as good as the baseline again: 90 %"
         " of its goodput, 1.5 times its p99, 0.1 % more bad requests at most.",
+    ),
+    Definition(
+        "time_to_redundancy",
+        "time to redundancy",
+        "From the fault until every data node says again that it is primary or backup: until then"
+        " a second failure would have been fatal.",
     ),
     Definition(
         "gray_time",
@@ -298,6 +305,24 @@ def _after(metrics: Metrics) -> Iterator[tuple[str, str]]:
         yield "lost goodput, requests", count(round(metrics.lost_goodput))
     if metrics.latency_overshoot_s is not None:
         yield "latency overshoot", seconds(metrics.latency_overshoot_s)
+    back = metrics.failback
+    if back is not None:
+        yield "failback", f"{clean(back.kind)} (to {clean(back.home)})"
+        if back.time is not None and back.outage is not None:
+            yield "failback time", interval(back.time)
+            yield "failback outage", interval(back.outage)
+    for link, seen in metrics.heartbeats.items():
+        yield f"heartbeats, {clean(link)}", _beats(seen)
+
+
+def _beats(seen: Heartbeats) -> str:
+    parts = [f"{count(seen.seen)} before the fault"]
+    if seen.interval_s is not None:
+        parts.append(f"every {seconds(seen.interval_s)}")
+    if seen.longest_s is not None and seen.jitter_s is not None:
+        parts.append(f"longest {seconds(seen.longest_s)}, jitter {seconds(seen.jitter_s)}")
+    parts.append(f"missed {count(seen.missed_before)} before, {count(seen.missed_after)} after")
+    return ", ".join(parts)
 
 
 def _tallies(metrics: Metrics) -> Iterator[tuple[str, str]]:
