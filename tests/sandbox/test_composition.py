@@ -87,7 +87,7 @@ def test_the_lever_ends_a_run_as_aborted_with_everything_healed(experiment, tmp_
     pulled = chaoskit("halt", "on", "fire", env=env)
     assert pulled.code == 0, pulled.err
     assert "no fault is on" in pulled.out
-    assert run.process.wait(30) == 4
+    assert run.finish(within_s=30) == 4
     (folder,) = [p for p in (tmp_path / "out" / "short").iterdir() if not p.is_symlink()]
     result = json.loads((folder / "result.json").read_text("utf-8"))
     assert result["verdict"] == "ABORTED"
