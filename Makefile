@@ -50,5 +50,5 @@ accuracy: dev-venv  ## make docs/accuracy.md anew: simulated outages against wha
 	@$(PY) benchmarks/accuracy.py
 
 defects: venv  ## run every planted defect, see that it is found: makes docs/defects.md (sandbox lab)
-	@scripts/install-sandbox-tools
+	@scripts/install-sandbox-tools && scripts/install-haproxy
 	@$(PY) benchmarks/defects.py

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,8 @@ def clean(experiment: str, shape: str, trials: int, seed: int = 1) -> Row:
 def rows(names: Sequence[str], cap: int, sound: int) -> Iterator[Row]:
     """Every chosen defect, then the sound system in each of their experiments."""
     chosen = [d for d in DEFECTS.values() if not names or d.name in names]
+    if absent := sorted({d.needs for d in chosen if d.needs and not shutil.which(d.needs)}):
+        raise SystemExit(f"{absent[0]} is not installed; scripts/install-{absent[0]} does it")
     for defect in chosen:
         yield catch(defect, cap)
     for experiment, shape in dict.fromkeys((d.experiment, d.shape) for d in chosen):

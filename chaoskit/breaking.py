@@ -54,6 +54,10 @@ class Breaking:
         elif message.get("event") == "good":
             self._agenda.served_again(int(message["due_ns"]), int(message["done_ns"]))
 
+    def all_done(self) -> bool:
+        """While the run goes on: every step that is to come has come, and was healed."""
+        return self._agenda is not None and not self._agenda.unfinished()
+
     # ------------------------------------------------------------ the stretch itself
 
     def run(

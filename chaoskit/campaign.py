@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaoskit import __version__
 from chaoskit.choosing import Choice, build_lab, choose_lab, refuse_unmet
 from chaoskit.clock import NS, now_ns, utc_label
-from chaoskit.contracts import Lab
+from chaoskit.contracts import FaultModel, Lab
 from chaoskit.errors import ChaoskitError, HealFailed
 from chaoskit.experiment.model import AUTO_CAP, Experiment
+from chaoskit.halting import refuse_if_halted
 from chaoskit.judge.verdict import JudgedTrial, enough
 from chaoskit.judging import Outcome, case_of, judge_dir, judge_one, trial_line
 from chaoskit.lab.guardian import Guardian
@@ -22,6 +23,7 @@ from chaoskit.lab.heal import heal
 from chaoskit.lab.journal import Journal
 from chaoskit.measure.looks import describe, looks_up_to
 from chaoskit.phases import longest_period_s, open_phases_s, phases_s
+from chaoskit.planning import plan_hash
 from chaoskit.rundir import create_run_dir, trial_folder
 from chaoskit.runfile import RunFile, read_run_file, write_run_file
 from chaoskit.signals import Signals
@@ -29,7 +31,7 @@ from chaoskit.stack.compose import load_stack
 from chaoskit.stack.model import Stack
 from chaoskit.trial import TrialSetup, run_trial
 
-__all__ = ["RunRequest", "run_experiment"]
+__all__ = ["RunRequest", "faults_of", "run_experiment"]
 
 Say = Callable[[str, Mapping[str, object]], None]
 
@@ -45,6 +47,7 @@ class RunRequest:
     out: Path = Path("reports")
     argv: tuple[str, ...] = ()
     say: Say = lambda _event, _facts: None
+    folder: Path | None = None  # of the run, where it is a cell of a matrix; made by this run
     auto: bool = False  # stop when enough is known; ``trials`` is then the cap
 
 
@@ -62,6 +65,7 @@ class _Campaign:
     facts: dict[str, str] = field(default_factory=dict)
     began_ns: int = field(default_factory=now_ns)
     looks: tuple[int, ...] = ()
+    plan: str = ""
     judged: list[JudgedTrial] = field(default_factory=list)
 
     def run(self) -> None:
@@ -118,6 +122,7 @@ class _Campaign:
                 version=__version__,
                 host={"kernel": platform.release(), "cpus": str(os.cpu_count() or 1)},
                 took_s=(now_ns() - self.began_ns) / NS,
+                plan=self.plan,
             ),
         )
 
@@ -141,7 +146,8 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
     experiment = request.experiment
     stack = load_stack(experiment.stack)
     choice = choose_lab(request.lab, stack)
-    refuse_unmet(choice, (step.fault for step in experiment.steps))
+    refuse_if_halted()
+    refuse_unmet(choice, faults_of(experiment))
     for healed in heal():  # a run that died on this machine must not disturb this one
         request.say("incident", {"sentence": f"left by an earlier run: {healed}"})
     seed = request.seed if request.seed is not None else experiment.seed
@@ -151,7 +157,11 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
     if request.auto and request.trials is None:
         trials = experiment.repeat.cap or AUTO_CAP
     looks = looks_up_to(trials) if auto else ()
-    run_dir = create_run_dir(request.out, experiment.name, f"{utc_label()}-{seed}")
+    run_dir = request.folder
+    if run_dir is None:
+        run_dir = create_run_dir(request.out, experiment.name, f"{utc_label()}-{seed}")
+    else:
+        (run_dir / "trials").mkdir(parents=True)
     run_id = secrets.token_hex(4)
     os.environ["CHAOSKIT_RUN"] = run_id  # every process of the run carries its mark
     journal = Journal.create(run_id)
@@ -172,6 +182,7 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
     campaign = _Campaign(
         request, stack, choice, seed, trials, run_id, run_dir, journal, signals, looks=looks
     )
+    campaign.plan = plan_hash(experiment, stack, choice.name, trials)
     ended: ChaoskitError | None = None
     try:
         campaign.write_run_file()
@@ -185,6 +196,12 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
     if ended is not None and signals.skip_report:
         raise ended
     return judge_dir(run_dir, ended=ended)
+
+
+def faults_of(experiment: Experiment) -> Iterator[FaultModel]:
+    """Every fault that a run may inject, those that the seed may choose included."""
+    for step in experiment.steps:
+        yield from (one.fault for one in step.alternatives())
 
 
 def _close(journal: Journal, guardian: Guardian, run_dir: Path) -> HealFailed | None:

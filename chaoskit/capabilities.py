@@ -25,11 +25,19 @@ __all__ = [
     "Direction",
     "Executes",
     "Kills",
+    "Misdirection",
+    "Misdirects",
+    "Misname",
+    "Misnames",
+    "Netem",
     "Pauses",
     "Process",
     "Processes",
     "Ran",
+    "Rate",
     "Removes",
+    "Shape",
+    "Shapes",
     "Spawns",
     "Stops",
 ]
@@ -66,6 +74,14 @@ class Pauses(Protocol):
 
     def resume(self, node: Node) -> None:
         """Returns when nobody stands still any more. Idempotent. Raises ``HealFailed``."""
+
+
+@runtime_checkable
+class Spawns(Protocol):
+    """``spawn``: a process of ours beside a node, as in ``Lab``; every lab can."""
+
+    def spawn(self, place: Node, argv: Sequence[str]) -> Child:
+        """See ``Lab``."""
 
 
 @runtime_checkable
@@ -197,12 +213,101 @@ class Cuts(Protocol):
         """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
 
 
-@runtime_checkable
-class Spawns(Protocol):
-    """``spawn``: a process of ours beside a node. A part of ``Lab`` itself."""
+@dataclass(frozen=True)
+class Rate:
+    """A token bucket: so many bytes a second on average, ``burst`` of them at once.
 
-    def spawn(self, place: Node, argv: Sequence[str]) -> Child:
-        """As ``Lab`` says."""
+    ``limit``: bytes that may wait; what comes on top is lost.
+    """
+
+    bytes_per_s: int
+    burst: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class Netem:
+    """What the kernel's network emulator does to each packet; shares from 0 to 1.
+
+    ``correlation``: how much each draw depends on the one before. ``limit``: packets that may wait.
+    """
+
+    delay_us: int = 0
+    jitter_us: int = 0
+    normal: bool = False  # jitter is distributed normally, not evenly
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    corrupt: float = 0.0
+    correlation: float = 0.0
+    limit: int = 10_000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Everything that ``node`` sends, on every device of it."""
+
+    node: Node
+    what: Rate | Netem
+
+
+@runtime_checkable
+class Shapes(Protocol):
+    """``shape`` and ``unshape``: slow and unsound links."""
+
+    def shape(self, shapes: Sequence[Shape]) -> str:
+        """Put all in force, read them back, return a handle. All or nothing; never replaces."""
+
+    def shaped(self, handle: str) -> bool:
+        """Ask the kernel whether every shape of the handle is there now."""
+
+    def unshape(self, handle: str) -> None:
+        """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
+
+
+@dataclass(frozen=True)
+class Misdirection:
+    """``node`` sends what is for ``address`` to a link-layer address that nobody has."""
+
+    node: Node
+    address: str
+
+
+@runtime_checkable
+class Misdirects(Protocol):
+    """``misdirect`` and ``redirect``: stale neighbours, as after an address has moved."""
+
+    def misdirect(self, wrong: Sequence[Misdirection]) -> str:
+        """Put all in force, read them back, return a handle. All or nothing; never replaces."""
+
+    def misdirected(self, handle: str) -> bool:
+        """Ask the kernel whether every wrong entry of the handle is there now."""
+
+    def redirect(self, handle: str) -> None:
+        """Remove ours and only ours, and see that it is gone. Idempotent. Raises HealFailed."""
+
+
+@dataclass(frozen=True)
+class Misname:
+    """What ``names`` mean on ``node``: the address here, or nothing at all where that is None."""
+
+    node: Node
+    names: tuple[str, ...]
+    address: str | None = None
+
+
+@runtime_checkable
+class Misnames(Protocol):
+    """``misname`` and ``rename``: names that are not resolved, or to the wrong address."""
+
+    def misname(self, wrong: Sequence[Misname]) -> str:
+        """Put all in force, read them back, return a handle. All or nothing."""
+
+    def misnamed(self, handle: str) -> bool:
+        """Whether every name of the handle still means what it was made to mean."""
+
+    def rename(self, handle: str) -> None:
+        """Let names mean what they did, and see that they do. Idempotent. Raises HealFailed."""
 
 
 LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
@@ -211,8 +316,11 @@ LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
 CAPABILITIES: Mapping[str, type] = {
     "kill": Kills,
     "cut": Cuts,
-    "exec": Executes,
     "pause": Pauses,
+    "shape": Shapes,
+    "misdirect": Misdirects,
+    "misname": Misnames,
+    "exec": Executes,
     "process": Processes,
     "remove": Removes,
     "spawn": Spawns,  # every lab can

@@ -9,7 +9,14 @@ from chaoskit.clock import NS
 from chaoskit.contracts import CLIENT, Lab
 from chaoskit.errors import Refused
 from chaoskit.experiment.model import Experiment
-from chaoskit.stack.labels import endpoint, health_probe, holds_data, role_probe, role_words
+from chaoskit.stack.labels import (
+    endpoint,
+    events_probe,
+    health_probe,
+    holds_data,
+    role_probe,
+    role_words,
+)
 from chaoskit.stack.model import Service, Stack
 from chaoskit.stack.sharing import is_spread, shards
 
@@ -102,9 +109,15 @@ def _place(service: Service, lab: Lab) -> dict[str, object]:
     return {"node": service.name, "url": url.at(lab.node(service.name).address)}
 
 
-def probe_config(stack: Stack, lab: Lab, every_s: float, out: str) -> Mapping[str, object] | None:
-    """What the probe child is told; None where no service has a probe."""
+def probe_config(
+    stack: Stack, lab: Lab, every_s: float, out: str, told: str
+) -> Mapping[str, object] | None:
+    """What the probe child is told; None where no service has a probe.
+
+    Observations go to ``out``, what nodes tell of themselves to ``told``.
+    """
     probes: list[dict[str, object]] = []
+    tellers: list[dict[str, object]] = []
     for service in stack.services.values():
         address = lab.node(service.name).address
         for question, url in (("role", role_probe(service)), ("health", health_probe(service))):
@@ -117,8 +130,12 @@ def probe_config(stack: Stack, lab: Lab, every_s: float, out: str) -> Mapping[st
                         "words": dict(role_words(service)),
                     }
                 )
-    if not probes:
+        events = events_probe(service)
+        if events is not None:
+            tellers.append({"node": service.name, "url": events.at(address)})
+    if not probes and not tellers:
         return None
     timeout_ns = int(_PROBE_TIMEOUT_S * NS)
     every_ns = int(every_s * NS)
-    return {"every_ns": every_ns, "timeout_ns": timeout_ns, "probes": probes, "out": out}
+    found = {"every_ns": every_ns, "timeout_ns": timeout_ns, "probes": probes, "out": out}
+    return {**found, "tellers": tellers, "told": told}

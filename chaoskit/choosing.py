@@ -14,7 +14,7 @@ from chaoskit.stack.model import Stack
 if TYPE_CHECKING:
     from chaoskit.lab.journal import Journal
 
-__all__ = ["LAB_NAMES", "Choice", "build_lab", "choose_lab", "refuse_unmet"]
+__all__ = ["LAB_NAMES", "Choice", "build_lab", "choose_lab", "lab_class", "refuse_unmet"]
 
 LabName = Literal["auto", "docker", "sandbox"]
 LAB_NAMES: tuple[LabName, ...] = ("auto", "docker", "sandbox")
@@ -65,13 +65,14 @@ def refuse_unmet(choice: Choice, faults: Iterable[FaultModel]) -> None:
     """Raises ``Refused`` where the lab or this machine cannot do what a fault needs."""
     from chaoskit.lab.needs import unmet
 
-    kind = _lab_class(choice)
+    kind = lab_class(choice)
     lacking = dict.fromkeys(sentence for fault in faults if (sentence := unmet(fault, kind)))
     if lacking:
         raise Refused("\n".join(lacking))
 
 
-def _lab_class(choice: Choice) -> type:
+def lab_class(choice: Choice) -> type:
+    """The class of the lab; nothing of it is made."""
     if choice.name == "docker":
         from chaoskit.lab.docker import DockerLab
 
@@ -83,5 +84,5 @@ def _lab_class(choice: Choice) -> type:
 
 def build_lab(choice: Choice, stack: Stack, run_id: str, run_dir: Path, journal: Journal) -> Lab:
     """The lab of a trial, not yet up."""
-    lab: Lab = _lab_class(choice)(stack, run_id, run_dir, journal)
+    lab: Lab = lab_class(choice)(stack, run_id, run_dir, journal)
     return lab

@@ -18,27 +18,31 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from chaoskit import __version__
+from chaoskit.commands_ask import doctor, explain, plan
 from chaoskit.commands_export import export
 from chaoskit.commands_judge import compare, judge, shown
-from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted, Problem
+from chaoskit.commands_lab import halt, inject, lab
+from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted, Problem, worst_code
 
 if TYPE_CHECKING:
+    from chaoskit.campaign import RunRequest
+    from chaoskit.experiment.model import Experiment
     from chaoskit.progress import Progress
     from chaoskit.signals import Signals
 
 __all__ = ["main"]
 
-_WORST_FIRST = (5, 4, 2, 1, 3, 0)
 _FEW = """Measure what clients feel when a failover system fails over.
 
 \b
   chaoskit run FILE...        break it, measure it, judge it, report it
-  chaoskit validate FILE...   check experiment files; starts nothing
-  chaoskit judge DIR          judge a stored run again, from its records alone
-  chaoskit compare BASE NEW   is a stored run no worse than an earlier one?
-  chaoskit export RUN         every request, for Jepsen's checkers and other tools
-  chaoskit list KIND          faults, probes, loads or labs that are installed
+  chaoskit plan FILE          what a run would do and undo; validate FILE...: only check
+  chaoskit judge DIR          judge a stored run again; compare, export: other uses of one
+  chaoskit list KIND          faults, probes, loads or labs; explain NAME: what one of them is
+  chaoskit lab up FILE        a stack that stays up; inject FAULT TARGET: break it by hand
+  chaoskit doctor             what this machine can do, and what would help
   chaoskit heal               undo whatever an earlier run left behind
+  chaoskit halt               stop every run, heal, and block new ones
 """
 
 
@@ -113,21 +117,24 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text")
 def validate(files: tuple[Path, ...], form: str) -> None:
     """Check experiment files: schema, names, targets. Starts nothing; says every problem."""
-    from chaoskit.experiment.loader import load_experiment
+    from chaoskit.experiment.loader import load_cells
 
     problems: list[Problem] = []
     sentences: list[str] = []
     checked = _files(files)
     for path in checked:
         try:
-            experiment = load_experiment(path)
+            cells = load_cells(path)
         except BadInput as error:
             problems += error.problems
             sentences += [] if error.problems else [str(error)]
             continue
         if form == "text":
-            steps = len(experiment.steps)
-            click.echo(f"ok {path}: {steps} step{'s' * (steps != 1)}, stack {experiment.stack}")
+            steps = len(cells[0].steps)
+            crossed = f", {len(cells)} cells" if cells[0].cell else ""
+            click.echo(
+                f"ok {path}: {steps} step{'s' * (steps != 1)}{crossed}, stack {cells[0].stack}"
+            )
     _print_problems(problems, sentences, form)
     if problems or sentences:
         sys.exit(BadInput.exit_code)
@@ -191,6 +198,8 @@ def list_(kind: str) -> None:
     help="Who decides on a failover that needs approval: as the file says, or you.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="load.rate=50/s")
+@click.option("--cell", "cells", multiple=True, metavar="CELL", help="Of a matrix: 3, or for=2s.")
+@click.option("--plan-hash", metavar="HASH", help="Refuse to run anything but this plan.")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json instead of a line.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def run(
@@ -201,43 +210,60 @@ def run(
     out: Path,
     operator: str,
     overrides: tuple[str, ...],
+    cells: tuple[str, ...],
+    plan_hash: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Run experiments: start the stack, break it under load, measure, judge, report."""
-    from chaoskit.experiment.loader import load_experiment
+    from chaoskit.experiment.loader import load_cells
+    from chaoskit.experiment.overrides import read_changes
     from chaoskit.progress import progress
     from chaoskit.signals import Signals
 
-    changes = _changes(overrides)
-    loaded = [load_experiment(path, overrides=changes) for path in _files(files)]
+    changes = read_changes(overrides)
+    loaded = [load_cells(path, overrides=changes) for path in _files(files)]
     if operator == "ask":
         from chaoskit.operator import ask_a_person, check_terminal
 
         check_terminal(sys.stdin)
-        loaded = [ask_a_person(experiment) for experiment in loaded]
+        loaded = [tuple(map(ask_a_person, all_cells)) for all_cells in loaded]
     from chaoskit.campaign import RunRequest
+    from chaoskit.crossing import chosen_cells
+    from chaoskit.plan import check_hash
 
+    chosen = [chosen_cells(all_cells, cells) for all_cells in loaded]
     auto = trials == "auto"
     fixed = trials if isinstance(trials, int) else None
     codes: list[int] = []
     signals = Signals()
     with signals.installed(), progress(quiet=quiet) as say:
-        for experiment in loaded:
-            request = RunRequest(
-                experiment, lab, fixed, seed, out, ("chaoskit", *sys.argv[1:]), say, auto=auto
-            )
-            codes.append(_run_one(request, signals, say, as_json))
+        for all_cells, some in zip(loaded, chosen, strict=True):
+            argv = ("chaoskit", *sys.argv[1:])
+            request = RunRequest(some[0][1], lab, fixed, seed, out, argv, say, auto=auto)
+            check_hash(plan_hash, [cell for _, cell in some], request)
+            codes.append(_run_one(request, some, len(all_cells), signals, say, as_json))
             if codes[-1] >= 128:
                 break
-    sys.exit(_worst(codes))
+    sys.exit(worst_code(codes))
 
 
-def _run_one(request: object, signals: Signals, say: Progress, as_json: bool) -> int:
-    from chaoskit.campaign import RunRequest, run_experiment
+def _run_one(
+    request: RunRequest,
+    cells: Sequence[tuple[int, Experiment]],
+    all_of_them: int,
+    signals: Signals,
+    say: Progress,
+    as_json: bool,
+) -> int:
+    from chaoskit.campaign import run_experiment
+    from chaoskit.crossing import run_matrix
 
-    assert isinstance(request, RunRequest)  # noqa: S101 - narrows for the lazy import
     try:
+        if request.experiment.cell:
+            crossed = run_matrix(request, cells, all_of_them, signals)
+            say.result(crossed.result.model_dump_json(indent=1) if as_json else crossed.line())
+            return crossed.result.exit_code
         outcome = run_experiment(request, signals)
     except ChaoskitError as error:
         say.line(f"{request.experiment.name}: {error}")
@@ -247,25 +273,14 @@ def _run_one(request: object, signals: Signals, say: Progress, as_json: bool) ->
     return outcome.result.exit_code
 
 
-def _changes(overrides: Sequence[str]) -> dict[str, str]:
-    changes: dict[str, str] = {}
-    for text in overrides:
-        path, equals, value = text.partition("=")
-        if not equals or not path:
-            raise BadInput(f"--set {text}: write it as path=value, e.g. --set load.rate=50/s")
-        changes[path] = value
-    return changes
-
-
-def _worst(codes: Sequence[int]) -> int:
-    signalled = [code for code in codes if code >= 128]
-    if 5 not in codes and signalled:
-        return signalled[0]
-    return next((code for code in _WORST_FIRST if code in codes), 4)
-
-
 cli.add_command(judge)
 cli.add_command(compare)
+cli.add_command(plan)
+cli.add_command(lab)
+cli.add_command(inject)
+cli.add_command(halt)
+cli.add_command(explain)
+cli.add_command(doctor)
 cli.add_command(export)
 
 

@@ -39,8 +39,15 @@ def judge(folder: Path, as_json: bool, expressions: tuple[str, ...], out: Path |
     With --threshold the run's own reports stay as they are: nothing is written without --out.
     """
     thresholds = _thresholds(expressions)
+    from chaoskit.crossing import is_matrix, judge_crossed
     from chaoskit.judging import judge_dir
 
+    if is_matrix(folder):
+        if thresholds or out is not None:
+            raise BadInput(f"{folder} is a matrix: name one of its cells, e.g. {folder}/cells/01")
+        crossed = judge_crossed(folder.resolve())
+        click.echo(crossed.result.model_dump_json(indent=1) if as_json else crossed.line())
+        sys.exit(crossed.result.exit_code)
     outcome = judge_dir(
         folder.resolve(), thresholds=thresholds, out=None if out is None else out.resolve()
     )

@@ -144,7 +144,7 @@ class Dial:
     the other end's kernel. "datagram": ``size`` datagrams sent from source to target were all
     heard by an observer there; one way only, and no port of the target is involved. "transfer":
     ``size`` bytes sent from source to target were all received by an observer there. "name":
-    ``address`` is a name, which the source has to resolve.
+    ``address`` is a name, which the source has to resolve to ``expect``.
     """
 
     source: str
@@ -159,6 +159,7 @@ class Dial:
     quiet_s: float = 0.1
     how: Literal["connect", "kept", "datagram", "transfer", "name"] = "connect"
     size: int = 1
+    expect: str = ""
     patience_s: float = 0.2  # below TCP's first retransmission: silence is told from slowness
 
 

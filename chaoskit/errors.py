@@ -7,6 +7,7 @@
     ├── Refused         this machine or stack cannot do it; nothing started   exit 2
     ├── LabError        the lab could not do what it promised                 exit 4
     │   └── NotInjected a step could not be carried out when it was due       INVALID
+    ├── Halted          somebody pulled the lever; everything is healed      exit 4
     ├── HealFailed      something may still be broken                         exit 5
     └── Interrupted     a signal asked the run to end; it heals and reports   exit 128 + signal
 
@@ -21,13 +22,17 @@ from dataclasses import dataclass
 __all__ = [
     "BadInput",
     "ChaoskitError",
+    "Halted",
     "HealFailed",
     "Interrupted",
     "LabError",
     "NotInjected",
     "Problem",
     "Refused",
+    "worst_code",
 ]
+
+_WORST_FIRST = (5, 4, 2, 1, 3, 0)
 
 
 @dataclass(frozen=True, order=True)
@@ -80,6 +85,14 @@ class NotInjected(LabError):
     """A step could not be carried out when it was due; it touched nothing. Its trial is invalid."""
 
 
+class Halted(ChaoskitError):
+    """Somebody stopped all runs, with a reason; what was on is healed on the way out."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"halted: {reason}")
+
+
 class HealFailed(ChaoskitError):
     """Something may still be broken; names it and the command that would undo it."""
 
@@ -93,3 +106,11 @@ class Interrupted(ChaoskitError):
         self.signum = signum
         self.exit_code = 128 + signum
         super().__init__(f"interrupted by signal {signum}")
+
+
+def worst_code(codes: Sequence[int]) -> int:
+    """The exit code over several experiments: a signal's, unless something may still be broken."""
+    signalled = [code for code in codes if code >= 128]
+    if 5 not in codes and signalled:
+        return signalled[0]
+    return next((code for code in _WORST_FIRST if code in codes), 4)

@@ -50,6 +50,12 @@ class Injector:
         for step in self._experiment.steps:
             step.fault.prepare(self._lab)
 
+    def add(self, step: Step) -> int:
+        """One more step, for somebody who decides as he goes; its index."""
+        steps = (*self._experiment.steps, step)
+        self._experiment = self._experiment.model_copy(update={"steps": steps})
+        return len(steps) - 1
+
     def inject(self, index: int) -> None:
         """Resolve the targets of step ``index`` now, and put its fault in force."""
         step = self._experiment.steps[index]

@@ -85,6 +85,15 @@ class _Line:
     opened_ns: int | None = None  # first success asked after the heal
 
 
+def _word(heard: Mapping[str, Any], dial: Dial) -> str:
+    """What became of a try's datagrams."""
+    if heard["n"] < dial.size:
+        return "lossy"
+    if heard["copies"]:
+        return "doubled"
+    return "shuffled" if heard["disorder"] else "open"
+
+
 def _route(dial: Dial) -> str:
     """Who asks whom, for a sentence."""
     way = f"{dial.source} to {dial.target}"
@@ -218,8 +227,7 @@ class DialBoard:
         elif message.get("event") == "heard":
             line, _ = self._sent.get(int(message["id"]), (None, 0))
             if line is not None:
-                word = "open" if message["n"] >= line.dial.size else "lossy"
-                self._take({**message, "outcome": word})
+                self._take({**message, "outcome": _word(message, line.dial)})
         else:
             self._take(message)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit.clock import NS
-from chaoskit.errors import BadInput, ChaoskitError, Interrupted
+from chaoskit.errors import BadInput, ChaoskitError, Halted, Interrupted
 from chaoskit.experiment.grammar import ThresholdError, parse_threshold
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.history.history import Stream
@@ -211,6 +211,9 @@ def _ending(ended: ChaoskitError) -> Ending:
     if isinstance(ended, Interrupted):
         text = f"Interrupted by signal {ended.signum}; everything is healed."
         return Ending(Verdict.INTERRUPTED, ended.exit_code, text)
+    if isinstance(ended, Halted):
+        text = f"Stopped by chaoskit halt ({ended.reason}); everything is healed."
+        return Ending(Verdict.ABORTED, ended.exit_code, text)
     return Ending(Verdict.ERROR, ended.exit_code, first if first.endswith(".") else f"{first}.")
 
 

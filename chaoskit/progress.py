@@ -83,6 +83,12 @@ class Progress:
             + (f"\n          {plan}" if (plan := facts.get("plan")) else "")
         )
 
+    def _on_cell(self, facts: Mapping[str, object]) -> str:
+        cell = facts["cell"]
+        at = cell.items() if isinstance(cell, Mapping) else ()
+        said = ", ".join(f"{clean(axis)}={clean(value)}" for axis, value in at)
+        return f"cell {facts['n']} of {facts['of']}: {said}"
+
     def _on_trial(self, facts: Mapping[str, object]) -> str:
         self.trial = f"trial {facts['n']} of {facts['of']}"
         self.roles, self.load = {}, {}

@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-def create_run_dir(out: Path, experiment: str, label: str) -> Path:
+def create_run_dir(out: Path, experiment: str, label: str, *, inside: str = "trials") -> Path:
     """Make the run's directory, new and empty, and point ``latest`` at it.
 
     Raises ``ChaoskitError`` with one sentence where it cannot be made.
@@ -31,7 +31,7 @@ def create_run_dir(out: Path, experiment: str, label: str) -> Path:
         _keep_out_of_git(out)
         folder = _unused(parent, label)
         folder.mkdir(mode=0o755)
-        (folder / "trials").mkdir()
+        (folder / inside).mkdir()
         link = parent / f".latest-{os.getpid()}"
         link.unlink(missing_ok=True)
         link.symlink_to(folder.name)

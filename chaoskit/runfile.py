@@ -52,6 +52,8 @@ class RunFile(BaseModel):
     source: str  # the experiment file, as it was
     source_path: str
     overrides: Mapping[str, str] = {}
+    cell: Mapping[str, str] = {}  # of a matrix: axis → value
+    plan: str = ""  # hash of what was planned, as ``chaoskit plan`` prints it
     stack: str
     thresholds: tuple[ThresholdFact, ...]
     baseline_s: float
@@ -90,6 +92,7 @@ class RunFile(BaseModel):
         version: str,
         host: Mapping[str, str],
         took_s: float,
+        plan: str = "",
     ) -> RunFile:
         """Gather it from the experiment, its stack and what the campaign decided."""
         by_hand = any(step.fault.labels & {OPERATOR, SWITCHOVER} for step in experiment.steps)
@@ -103,6 +106,7 @@ class RunFile(BaseModel):
             source=experiment.source,
             source_path=str(experiment.path),
             overrides=dict(experiment.overrides),
+            cell=dict(experiment.cell),
             stack=stack.name,
             thresholds=tuple(
                 ThresholdFact(text=t.text, line=t.line, because=t.because)
@@ -126,6 +130,7 @@ class RunFile(BaseModel):
             host=dict(host),
             started_utc=utc_label(),
             took_s=took_s,
+            plan=plan,
             band=None
             if band is None
             else BandFact(low_s=band.low_s, high_s=band.high_s, formula=band.formula),

@@ -20,11 +20,13 @@ from chaoskit.clock import NS, MonotonicClock, now_ns, wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
 from chaoskit.experiment.model import Experiment
+from chaoskit.halting import Lever
 from chaoskit.history.history import Window
 from chaoskit.history.writer import Marks, close_requests
 from chaoskit.injection import Injector
 from chaoskit.instruments import DialBoard, RoleBoard, Ticker
 from chaoskit.lab.timens import own_clock, shifted
+from chaoskit.shedding import Shedding
 from chaoskit.signals import Signals
 from chaoskit.stack.labels import holds_data, role_probe
 from chaoskit.stack.model import Stack
@@ -58,7 +60,7 @@ class _Trial:
 
     def __init__(self, setup: TrialSetup, lab: Lab, signals: Signals) -> None:
         self.setup, self.lab, self.signals = setup, lab, signals
-        self.clock = MonotonicClock()
+        self.clock, self.lever = MonotonicClock(), Lever()
         self.rng = random.Random(f"{setup.seed}/{setup.n}")  # noqa: S311 - not a secret
         self.experiment, self.stack = setup.experiment.unfolded(self.rng), setup.stack
         setup.folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +78,7 @@ class _Trial:
         self.breaking = Breaking(
             self.experiment, self.injector, self.marks, self._incident, signals
         )
+        self.shedding = Shedding(self.experiment.metastability, self.marks)
         self.load_alive = True
         self.overhead: dict[str, float] = {}
         self._began = now_ns()
@@ -96,6 +99,7 @@ class _Trial:
         """Listen to everything until a moment, or until ``stop`` says so. True if it did."""
         while True:
             self.signals.check()
+            self.lever.check()
             self._listen()
             if stop():
                 return True
@@ -112,9 +116,17 @@ class _Trial:
                     self.breaking.role(message, self.roles.roles()[str(message["node"])])
                     self.setup.say("role", message)
         self._listen_to_load()
+        if self.breaking.all_done():
+            self.shedding.look(self.injector.records, self._command_load)
         self.dials.pump()
         self.injector.feel()
         self.injector.look()
+
+    def _command_load(self, command: Mapping[str, object]) -> None:
+        """Raises nothing: a load that has died is found when it is listened to."""
+        if self.load is not None and self.load_alive:
+            with suppress(LabError):
+                self.load.send(command)
 
     def _listen_to_load(self) -> None:
         if self.load is None or not self.load_alive:
@@ -166,7 +178,8 @@ class _Trial:
         self.setup.say("phase", {"name": "watching roles"})
         folder = self.setup.folder
         out = self.lab.inside(str(folder / "observations.jsonl"))
-        config = probe_config(self.stack, self.lab, self.experiment.probes.every_s, out)
+        told = self.lab.inside(str(folder / "events.jsonl"))
+        config = probe_config(self.stack, self.lab, self.experiment.probes.every_s, out, told)
         observer, client = self.lab.node(OBSERVER), self.lab.node(CLIENT)
         self.load = self.lab.spawn(client, ["python", "-m", "chaoskit.load.child"])
         self.load.send(

@@ -68,6 +68,9 @@ class Text(str):
         made.mark = mark
         return made
 
+    def __getnewargs__(self) -> tuple[str, Mark]:  # type: ignore[override]  # str's own has one
+        return str(self), self.mark  # so that it can be copied
+
 
 @dataclass(frozen=True)
 class Scalar:

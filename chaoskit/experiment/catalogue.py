@@ -84,7 +84,13 @@ METRICS: Mapping[str, MetricFacts] = {
     "dual_primary": _facts("s", "how long two nodes both acknowledged writes"),
     "fencing_latency": _facts("s", "how long the deposed primary still acknowledged"),
     "time_to_steady": _facts("s", "from the fault until service is as good as before it"),
+    "time_to_redundancy": _facts("s", "from the fault until every data node is whole again"),
+    "failback_time": _facts("s", "from the heal until the old primary is primary again"),
+    "failback_outage": _facts("s", "the longest outage that clients felt of the way back"),
     "gray_time": _facts("s", "clients without service while every probe says that all is well"),
+    "metastable": _facts(
+        "count", "1 if service stayed down until the load was shed, though healed", "nothing"
+    ),
     "flapping": _facts("count", "changes of primary beyond one a fault", "nothing"),
     "promotions": _facts("count", "how often the office changed hands since the fault", "nothing"),
     "time_to_detect": _facts("s", "from the fault until the control plane declares it"),

@@ -118,6 +118,12 @@ def _check_times(
             f"run_for: must reach past the end of every step; the one in line {node.mark.line} "
             f"ends at {format_duration(end)}",
         )
+    more = experiment.metastability.takes_s() if experiment.metastability else 0.0
+    if end < experiment.run_for_s < end + more:
+        wrong_at(
+            ("run_for",),
+            f"run_for: must reach {format_duration(end + more)}, so that metastability can be told",
+        )
 
 
 def _stack(path: Path, root: ys.Mapping, problems: list[Problem]) -> Stack | None:

@@ -72,7 +72,8 @@ def load_cells(path: Path, *, overrides: Mapping[str, str] = _NONE) -> tuple[Exp
         experiment = _build(changed(root, changes, problems), path, problems)
         if experiment is not None:
             experiment = experiment.read_from(path, source, overrides)
-            found.append(experiment.as_cell({c.axis: c.label for c in changes}))
+            scale = {c.axis: c.number for c in changes if c.number is not None}
+            found.append(experiment.as_cell({c.axis: c.label for c in changes}, scale))
     if problems:
         raise BadInput(problems)
     return tuple(found)

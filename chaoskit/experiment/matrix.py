@@ -23,6 +23,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from chaoskit import yaml_source as ys
 from chaoskit.errors import BadInput, Problem
 from chaoskit.experiment.overrides import put
+from chaoskit.units import UnitError, parse_duration
 from chaoskit.wording import quoted
 
 __all__ = ["MOST_CELLS", "Axes", "Change", "cells_of", "changed"]
@@ -50,6 +51,19 @@ class Change:
     axis: str
     label: str
     puts: tuple[tuple[str, ys.Node, ys.Mark], ...]  # place, value, where the place is named
+
+    @property
+    def number(self) -> float | None:
+        """What it puts first, where that is a number or a time (in seconds)."""
+        first = self.puts[0][1] if self.puts else None
+        if not isinstance(first, ys.Scalar) or isinstance(first.value, bool):
+            return None
+        if isinstance(first.value, int | float):
+            return float(first.value)
+        try:
+            return parse_duration(first.value)
+        except UnitError:
+            return None
 
 
 def cells_of(root: ys.Mapping, problems: list[Problem]) -> Iterator[tuple[Change, ...]]:

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chaoskit.experiment.matrix import Axes
+from chaoskit.experiment.metastability import MetastabilitySpec
 from chaoskit.experiment.profile import PROFILES, Profile, ProfileName
 from chaoskit.experiment.step import Step, ends_s, unfolded
 from chaoskit.experiment.threshold import Threshold
@@ -259,6 +260,12 @@ class Experiment(_Frozen):
         description="How long a trial is observed, from the end of warm-up; 5s past the end of the "
         "last step if not said.",
     )
+    metastability: MetastabilitySpec | None = Field(
+        None,
+        title="Metastability",
+        description="Whether the system stays down after heal; sheds the load to tell.",
+        examples=[{"after": "30s", "shed": {"to": "50%", "for": "20s"}}],
+    )
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1, max_length=100)] = Field(
         title="Thresholds",
         description="What must hold in every valid trial.",
@@ -288,6 +295,7 @@ class Experiment(_Frozen):
     )
     _path: Path = PrivateAttr(Path())
     _cell: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _cell_scale: Mapping[str, float] = PrivateAttr(default_factory=dict)
     _source: str = PrivateAttr("")
     _overrides: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -316,9 +324,14 @@ class Experiment(_Frozen):
         """Axis of the matrix → its value here, in words; empty where there is no matrix."""
         return self._cell
 
-    def as_cell(self, cell: Mapping[str, str]) -> Experiment:
+    @property
+    def cell_scale(self) -> Mapping[str, float]:
+        """Of those the ones that are a number or a time (seconds), as such."""
+        return self._cell_scale
+
+    def as_cell(self, cell: Mapping[str, str], scale: Mapping[str, float]) -> Experiment:
         """The same experiment, once it is known which cell of the matrix it is."""
-        self._cell = dict(cell)
+        self._cell, self._cell_scale = dict(cell), dict(scale)
         return self
 
     def unfolded(self, rng: random.Random) -> Experiment:
@@ -344,7 +357,8 @@ class Experiment(_Frozen):
     @model_validator(mode="after")
     def _run_past_the_last_step(self) -> Experiment:
         if self.run_for_s == 0.0:
-            object.__setattr__(self, "run_for_s", default_run_s(self.steps))
+            more = self.metastability.takes_s() if self.metastability else 0.0
+            object.__setattr__(self, "run_for_s", default_run_s(self.steps) + more)
         return self
 
 

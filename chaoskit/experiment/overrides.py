@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from chaoskit import yaml_source as ys
 from chaoskit.errors import BadInput, Problem
 from chaoskit.wording import did_you_mean, quoted
 
-__all__ = ["apply_overrides", "put"]
+__all__ = ["apply_overrides", "put", "read_changes"]
 
 
 def apply_overrides(
@@ -31,6 +31,17 @@ def apply_overrides(
         assert isinstance(changed, ys.Mapping)  # noqa: S101 - _put keeps the shape of the root
         root = changed
     return root
+
+
+def read_changes(flags: Sequence[str]) -> dict[str, str]:
+    """What the flags ``--set PATH=VALUE`` say. Raises ``BadInput``."""
+    changes: dict[str, str] = {}
+    for text in flags:
+        path, equals, value = text.partition("=")
+        if not equals or not path:
+            raise BadInput(f"--set {text}: write it as path=value, e.g. --set load.rate=50/s")
+        changes[path] = value
+    return changes
 
 
 def put(node: ys.Node, path: str, value: ys.Node, mark: ys.Mark) -> ys.Node:

@@ -17,6 +17,7 @@ from chaoskit import registry
 from chaoskit.contracts import FaultModel
 from chaoskit.errors import Refused
 from chaoskit.experiment.catalogue import METRICS, PHASES
+from chaoskit.experiment.metastability import MetastabilitySpec, ShedSpec
 from chaoskit.experiment.model import Experiment, LoadSpec, ProbeSpec, Repeat
 from chaoskit.experiment.step import Again
 from chaoskit.experiment.steps import fault_class
@@ -44,7 +45,7 @@ def json_schema(*, only_from: str | None = None) -> dict[str, Any]:
     for name in ("FaultModel", "Step", "Threshold"):
         definitions.pop(name, None)
     properties["stack"].pop("format", None)
-    for model in (ProbeSpec, LoadSpec, Repeat, Again):
+    for model in (ProbeSpec, LoadSpec, MetastabilitySpec, ShedSpec, Repeat, Again):
         _say_defaults(model, definitions[model.__name__]["properties"])
     for table, name in (
         (properties, "run_for"),

@@ -9,7 +9,7 @@ from chaoskit.stack.labels import port_of
 
 _POKE = "HEAD / HTTP/1.0\r\n\r\n"
 
-__all__ = ["datagrams", "dial", "kept", "poke", "transfer"]
+__all__ = ["datagrams", "dial", "kept", "named", "poke", "transfer"]
 
 
 def dial(source: Node, target: Node) -> tuple[Dial, ...]:
@@ -28,6 +28,14 @@ def poke(source: Node, target: Node) -> tuple[Dial, ...]:
 def kept(source: Node, target: Node) -> tuple[Dial, ...]:
     """A connection that stays open; its bytes must go on being acknowledged."""
     return tuple(replace(found, how="kept") for found in dial(source, target))
+
+
+def named(source: Node, target: Node) -> tuple[Dial, ...]:
+    """The dial by the target's name: it must be resolved, to the target's own address."""
+    return tuple(
+        replace(one, how="name", address=target.name, expect=one.address, patience_s=0.5)
+        for one in dial(source, target)
+    )
 
 
 def datagrams(source: Node, target: Node, count: int = 1) -> tuple[Dial, ...]:

@@ -60,53 +60,54 @@ class Kill(FaultModel):
     @contextmanager
     def inject(self, lab: Lab, targets: Targets) -> Iterator[Hold]:
         """Kill every target; verified once the lab finds no incarnation of any of them."""
-        hold = self._hold(lab, targets)
-        try:
-            if self.process is None:
-                gone = self._kill_nodes(lab, targets, hold)
-            else:
-                gone = self._kill_processes(lab, targets, hold, self.process)
-            hold.verified_ns = now_ns() if gone else None
-            yield hold
-        finally:
-            hold.heal_commanded_ns = now_ns()
-            if self.process is not None:
-                _end_where_it_did_not_come_back(lab, targets, self.process)
-            start_all(lab, targets.nodes)
-            hold.healed_ns = now_ns()
-
-    def _hold(self, lab: Lab, targets: Targets) -> Hold:
+        number = signals.Signals[self.signal].value
+        if self.process is not None:
+            with self._one_process(_acts(lab), lab, targets, self.process) as hold:
+                yield hold
+            return
         observer = lab.node(OBSERVER)
         dials = tuple(d for node in targets.nodes for d in dial(observer, node))
         hold = Hold(now_ns(), 0, None, dials, detail=f"{self.signal} to every process")
-        if self.process is not None:
-            # The node may serve on without it, come back by itself or end: all of that is the
-            # system's answer. That the very process is gone is the evidence.
-            hold.dials, hold.outside, hold.may_end = (), False, True
-        return hold
+        try:
+            for node in targets.nodes:
+                cast("Kills", lab).kill(node, number)
+            hold.acknowledged_ns = now_ns()
+            hold.verified_ns = now_ns() if all_gone(lab, targets.nodes) else None
+            yield hold
+        finally:
+            hold.heal_commanded_ns = now_ns()
+            start_all(lab, targets.nodes)
+            hold.healed_ns = now_ns()
 
-    def _kill_nodes(self, lab: Lab, targets: Targets, hold: Hold) -> bool:
-        for node in targets.nodes:
-            cast("Kills", lab).kill(node, signals.Signals[self.signal].value)
-        hold.acknowledged_ns = now_ns()
-        return all_gone(lab, targets.nodes)
+    @contextmanager
+    def _one_process(
+        self, acts: Processes, lab: Lab, targets: Targets, pattern: str
+    ) -> Iterator[Hold]:
+        """Only what is named: that the very process is gone is the evidence.
 
-    def _kill_processes(self, lab: Lab, targets: Targets, hold: Hold, pattern: str) -> bool:
-        acts = _acts(lab)
+        What the node makes of it is the system's answer: it may serve on, come back or end.
+        """
+        number = signals.Signals[self.signal].value
         meant = find(acts, targets.nodes, pattern)
-        hold.commanded_ns = now_ns()
-        for node, process in meant:
-            acts.signal_process(node, process, signals.Signals[self.signal].value)
-        hold.acknowledged_ns = now_ns()
         who = ", ".join(f"{p.name} ({p.pid}) of {node.name}" for node, p in meant)
-        hold.detail = f"{self.signal} to {who}"
-        return bool(
-            wait_until(
+        hold = Hold(now_ns(), 0, None, detail=f"{self.signal} to {who}")
+        hold.outside, hold.may_end = False, True
+        try:
+            for node, process in meant:
+                acts.signal_process(node, process, number)
+            hold.acknowledged_ns = now_ns()
+            gone = wait_until(
                 lambda: not any(acts.runs(process) for _, process in meant),
                 within_s=GONE_WITHIN_S,
                 every_s=0.001,
             )
-        )
+            hold.verified_ns = now_ns() if gone else None
+            yield hold
+        finally:
+            hold.heal_commanded_ns = now_ns()
+            _end_where_it_did_not_come_back(lab, targets, pattern)
+            start_all(lab, targets.nodes)
+            hold.healed_ns = now_ns()
 
 
 def _acts(lab: Lab) -> Processes:

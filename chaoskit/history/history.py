@@ -6,6 +6,7 @@ On disk (``docs/architecture.md``)::
               strings.json        {"errors": ["", ...], "servers": ["", ...], "clients": ["", ...],
                                    "streams": [Stream, ...]}; index 0 of the first three is "none"
               observations.jsonl  one poll of one probe a line: Observation
+              events.jsonl        what nodes told of themselves, one event a line: NodeEvent
               marks.jsonl         one line for everything the engine did: Mark
               final/<place>.npy   what a final read returned, place = a node's name or "frontdoor":
                                   two columns of u8, token and multiplicity
@@ -20,7 +21,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FRONTDOOR", "FaultRecord", "FinalRead", "History", "Observation", "Stream", "Window"]
+__all__ = [
+    "FRONTDOOR",
+    "FaultRecord",
+    "FinalRead",
+    "History",
+    "NodeEvent",
+    "Observation",
+    "Stream",
+    "Window",
+]
 
 FRONTDOOR = "frontdoor"
 
@@ -53,6 +63,18 @@ class Observation:
     value: str | None  # the role in our words; None: no answer
     epoch: int | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class NodeEvent:
+    """What a node says that it saw or decided, and when, by its own reading of the clock."""
+
+    node: str
+    t_ns: int
+    event: str  # a word of docs/stacks.md, or one of the system's own
+    seen_ns: int  # when the answer that told it was complete
+    detail: str = ""
+    epoch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +131,7 @@ class History:
     window: Window
     finals: Mapping[str, FinalRead]
     nodes: tuple[str, ...]  # services that hold data: a final read is owed from each of them
+    events: tuple[NodeEvent, ...] = ()  # in no particular order
     incidents: tuple[str, ...] = ()  # what the engine itself knows went wrong with the harness
     poll_every_ns: int = 50_000_000
     tick_lag_ns: int = 0  # the harness's own heartbeat: how late it was at worst in the window

@@ -19,6 +19,7 @@ from chaoskit.history.history import (
     FaultRecord,
     FinalRead,
     History,
+    NodeEvent,
     Observation,
     Stream,
     Window,
@@ -57,6 +58,11 @@ def read_trial(folder: Path) -> History:
         _build(polls, line, Observation, fields)
         for line, fields in _lines(polls, notes, missing_is_empty=True)
     )
+    told = folder / "events.jsonl"
+    events = tuple(
+        _build(told, line, NodeEvent, fields)
+        for line, fields in _lines(told, notes, missing_is_empty=True)
+    )
     return History(
         requests=_requests(folder, notes),
         streams=strings.streams,
@@ -64,6 +70,7 @@ def read_trial(folder: Path) -> History:
         servers=strings.servers,
         clients=strings.clients,
         observations=observations,
+        events=events,
         faults=tuple(marks.faults[step] for step in sorted(marks.faults)),
         window=marks.window,
         finals=_finals(folder / "final"),
@@ -228,6 +235,10 @@ _SHAPES: Mapping[type, Mapping[str, tuple[type, ...]]] = {
     Observation: {
         "node": _TEXT, "question": _TEXT, "sent_ns": _INT, "done_ns": _INT,
         "value": _MAYBE_TEXT, "epoch": _MAYBE_INT, "error": _MAYBE_TEXT,
+    },
+    NodeEvent: {
+        "node": _TEXT, "t_ns": _INT, "event": _TEXT, "seen_ns": _INT, "detail": _TEXT,
+        "epoch": _MAYBE_INT,
     },
     Window: {
         "load_start_ns": _INT, "baseline_start_ns": _INT, "observe_end_ns": _INT,

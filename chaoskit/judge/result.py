@@ -17,6 +17,7 @@ from chaoskit.measure.model import (
     Example,
     Frozen,
     Interval,
+    Metastability,
     Metrics,
     Safety,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "ExpectationResult",
     "FaultResult",
     "Interval",
+    "Metastability",
     "Metrics",
     "RunResult",
     "Safety",

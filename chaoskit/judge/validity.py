@@ -184,7 +184,7 @@ def _comb_reasons(view: View, name: str, track: Track, gates: Gates) -> list[str
     silent = (view.observed[1] - int(track.due[-1])) / NS
     if silent > max(0.5, 5 / track.stream.rate):
         found.append(f"the comb {name} fell silent {seconds(silent)} before the observation ended")
-    missing, longest_ns = missing_slots(track)
+    missing, longest_ns = missing_slots(track, view.shed)
     if missing > gates.missing_share * (len(track) + missing) or longest_ns > 10**9:
         found.append(
             f"{plural(missing, 'slot')} of {name} left no record (the longest gap is "

@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.capabilities import Cut
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Node
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab.child import PipeChild
@@ -30,6 +29,7 @@ from chaoskit.lab.docker_helper import HelperNamespaces
 from chaoskit.lab.docker_host import close_ways_out, first_process, with_names
 from chaoskit.lab.docker_image import client_image, stack_images
 from chaoskit.lab.docker_life import Life
+from chaoskit.lab.docker_links import DockerLinks
 from chaoskit.lab.docker_net import RunNetwork, create_networks
 from chaoskit.lab.docker_own import OwnContainers
 from chaoskit.lab.docker_pause import Freezer
@@ -39,7 +39,6 @@ from chaoskit.lab.docker_remove import Removal
 from chaoskit.lab.docker_sweep import LABEL_OWNER, LABEL_RUN, remove_run
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.linkboard import Linking
-from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import RUN_MARK, RemoveDockerRun, check_run_id
 from chaoskit.lab.process import ProcessIdentity, boot_id, is_alive
@@ -63,7 +62,7 @@ _prepared: dict[tuple[str, Path], _Prepared] = {}
 """By run and stack: the trials of a run use the same images, even if somebody builds meanwhile."""
 
 
-class DockerLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
+class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, Commands, Removal, Linking):
     """``Lab`` and every capability with Docker. One object may go up and down repeatedly.
 
     Raises ``Refused`` at once where the engine is not on a local socket.
@@ -94,7 +93,7 @@ class DockerLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
         self._standby: dict[str, str] = {}  # containers that will take the place of others
         self._last_words: dict[str, str] = {}  # logs of containers that were removed
         NodeProcesses.__init__(self)
-        self._filter = Netfilter(run_id, journal, self._namespaces)
+        self._make_links(run_id, journal, self._namespaces, self._first, self._first)
 
     # ------------------------------------------------------------ up and down
 
@@ -163,7 +162,7 @@ class DockerLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
             self._children.pop().close(grace_s=0.2)
         if self._own is not None:
             self._own.close()
-        self._filter.close()
+        self._netfilter.close()
         if self._entry is not None:
             remove_run(self._run_id, engine=self._engine)
             self._journal.undone(self._entry)
@@ -173,6 +172,7 @@ class DockerLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
                 self._journal.undone(entry)  # what it was about is gone: nothing is left to undo
             held.clear()
         self._forget_hung()
+        self._forget_links()
         self._dead.clear()
         self._ending.clear()
         self._standby.clear()
@@ -323,16 +323,7 @@ class DockerLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
                 with self._namespaces(node) as inside:
                     close_ways_out(inside)
 
-    # ------------------------------------------------------------ cut and join
-
-    def cut(self, cuts: Sequence[Cut]) -> str:
-        """See ``Cuts``."""
-        return self._filter.cut(cuts)
-
-    def in_force(self, handle: str) -> bool:
-        """See ``Cuts``."""
-        return self._filter.in_force(handle)
-
-    def join(self, handle: str) -> None:
-        """See ``Cuts``."""
-        self._filter.join(handle)
+    def _first(self, node: Node) -> ProcessIdentity | None:
+        if self.identity(node) is None:
+            raise LabError(f"{node.name} does not run")
+        return first_process(self._state(node), self._id(node))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from chaoskit.contracts import Node
 from chaoskit.errors import LabError
 from chaoskit.lab.docker_child import ExecProcess
 from chaoskit.lab.docker_engine import Engine
-from chaoskit.lab.process import identity_of, open_checked
+from chaoskit.lab.process import identity_of, kill_and_wait
 
 __all__ = ["Commands", "Tail"]
 
@@ -85,10 +84,10 @@ def _end(pid: int, container: str) -> bool:
     if os.geteuid() != 0 or pid <= 1:
         return False
     try:
-        with open_checked(identity_of(pid)) as fd:
-            if container not in Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii"):
-                return False
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        who = identity_of(pid)
+        if container not in Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii"):
+            return False
+        kill_and_wait(who)
     except (ProcessLookupError, FileNotFoundError):
-        return True  # it has just ended
+        pass  # it has just ended
     return True

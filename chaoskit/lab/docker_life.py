@@ -34,7 +34,7 @@ class Life:
     _engine: Engine
     _journal: Journal
     _stack: Stack
-    _filter: Netfilter
+    _netfilter: Netfilter
     _stopped: dict[str, list[int]]
     _dead: set[str]
     _ending: dict[str, ProcessIdentity]
@@ -45,6 +45,9 @@ class Life:
 
     @abstractmethod
     def _id(self, node: Node) -> str: ...
+
+    @abstractmethod
+    def _renew_links(self, node: Node) -> None: ...
 
     @abstractmethod
     def _state(self, node: Node) -> Tree: ...
@@ -88,7 +91,7 @@ class Life:
             lambda: not self._state(node).get("Running"), within_s=_STOPPED_WITHIN_S, every_s=0.005
         ):
             raise HealFailed(f"the engine does not notice that {node.name} has ended")
-        with self._filter.shielded(node):
+        with self._netfilter.shielded(node):
             with translating(f"starting {node.name}"):
                 self._engine.client().api.start(identity)
             if not wait_until(
@@ -102,7 +105,7 @@ class Life:
             # Where this fails the cut is not in force, and in_force says so: no reason not to
             # heal.
             with contextlib.suppress(ChaoskitError):
-                self._filter.renew(node)
+                self._renew_links(node)
             self._close_ways_out(node)
         for entry in self._stopped.pop(node.name, []):
             self._journal.undone(entry)

@@ -28,7 +28,7 @@ from chaoskit.lab.private import remove_folder, state_roots
 from chaoskit.lab.process import boot_id, identity_of, is_alive
 from chaoskit.lab.undo import Outcome, order_of, undo_all
 
-__all__ = ["Healed", "heal"]
+__all__ = ["Healed", "faults_on", "heal"]
 
 _YOUNG_S = 10.0  # a folder without a journal may be a run that is just beginning
 _GUARDIAN_S = 15.0  # how long a guardian may be at work on a dead run before we say so
@@ -68,6 +68,19 @@ def heal(*, dry_run: bool = False, roots: Sequence[Path] | None = None) -> list[
             found.append(one)
     found += _sweep(live | {one.run_id for one in found if one.failed or dry_run}, dry_run=dry_run)
     return found
+
+
+def faults_on(roots: Sequence[Path] | None = None) -> tuple[str, ...]:
+    """Runs, alive or dead, whose journal holds a fault that has not been undone."""
+    found = []
+    for folder in _folders(state_roots() if roots is None else roots):
+        try:
+            left = read_journal(folder / FILE_NAME).open_entries()
+        except (OSError, ChaoskitError):
+            continue  # it was closed and moved away in the meantime, or holds nothing
+        if any(entry.scope == "fault" for entry in left):
+            found.append(folder.name)
+    return tuple(found)
 
 
 def _folders(roots: Sequence[Path]) -> Iterator[Path]:

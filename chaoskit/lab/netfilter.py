@@ -126,7 +126,13 @@ class Netfilter:
         with self._lock:
             names = self._handles.get(handle, ())
             targets = [self._targets[name] for name in names if name in self._targets]
-            held = [t for t in targets if handle in t.rules and self._is_current(t)]
+            # A node that does not run talks to nobody; whoever starts it puts the rules back first.
+            held = [
+                target
+                for target in targets
+                if handle in target.rules
+                and (self._is_current(target) or not self._runs(target.node))
+            ]
             whole = bool(names) and len(held) == len(names) and handle not in self._gaps
             return whole and _seen(handle, held)
 
@@ -169,8 +175,8 @@ class Netfilter:
             cuts = [cut for some in target.cuts.values() for cut in some] if target else []
             handle = None
             try:
-                mirrored = [c for cut in cuts for c in mirrored(cut) if self._runs(c.node)]
-                handle = self.cut(mirrored) if mirrored else None
+                turned = [c for cut in cuts for c in mirrored(cut) if self._runs(c.node)]
+                handle = self.cut(turned) if turned else None
             except LabError:
                 self._gaps.update(target.cuts if target else ())
         try:

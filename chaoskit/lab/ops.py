@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 from typing import ClassVar
 
@@ -25,8 +26,11 @@ __all__ = [
     "KillProcess",
     "Op",
     "RemoveDockerRun",
+    "RemoveNeighbour",
+    "RemoveQdisc",
     "RemoveToxic",
     "RemoveTree",
+    "RestoreNames",
     "check_run_id",
     "describe",
     "from_data",
@@ -39,6 +43,8 @@ RUN_MARK = "CHAOSKIT_RUN"
 _RUN_ID = re.compile(r"[a-z0-9_]{1,15}")
 _BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
+_DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
+_OUR_LINK = re.compile(r"02:ca(:[0-9a-f]{2}){4}")
 _LINK = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _TOXIC = re.compile(r"down|chaoskit_[a-z0-9_]{1,15}_[0-9]{1,9}")
 _PRINTABLE = re.compile(r"[ -~]{0,200}")
@@ -182,6 +188,60 @@ class RemoveTree:
         return plain and bool(parts) and parts[0] != "/" and ".." not in parts
 
 
+@dataclass(frozen=True)
+class RemoveQdisc:
+    """Take a queueing discipline of ours off a device in this process's network.
+
+    ``major`` is the handle's major number, which is ours: between c000 and cfff.
+    """
+
+    kind: ClassVar[str] = "remove-qdisc"
+    pid: int
+    starttime: int
+    boot_id: str
+    device: str
+    major: int
+
+    def __post_init__(self) -> None:
+        _check_process(self.pid, self.starttime, self.boot_id)
+        _check(_matches(_DEVICE, self.device), "device", self.device)
+        _check(_is_int(self.major) and 0xC000 <= self.major <= 0xCFFF, "major", self.major)
+
+
+@dataclass(frozen=True)
+class RemoveNeighbour:
+    """Take a neighbour entry of ours, known by ``link``, out of this process's network."""
+
+    kind: ClassVar[str] = "remove-neighbour"
+    pid: int
+    starttime: int
+    boot_id: str
+    device: str
+    address: str
+    link: str
+
+    def __post_init__(self) -> None:
+        _check_process(self.pid, self.starttime, self.boot_id)
+        _check(_matches(_DEVICE, self.device), "device", self.device)
+        _check(_is_ipv4(self.address), "address", self.address)
+        _check(_matches(_OUR_LINK, self.link), "link", self.link)
+
+
+@dataclass(frozen=True)
+class RestoreNames:
+    """Let names mean what they did in ``/etc/hosts`` as this process sees it: our lines go."""
+
+    kind: ClassVar[str] = "restore-names"
+    pid: int
+    starttime: int
+    boot_id: str
+    run_id: str
+
+    def __post_init__(self) -> None:
+        _check_process(self.pid, self.starttime, self.boot_id)
+        _check(_matches(_RUN_ID, self.run_id), "run_id", self.run_id)
+
+
 Op = (
     KillProcess
     | RemoveDockerRun
@@ -191,6 +251,9 @@ Op = (
     | ContinueProcesses
     | RemoveToxic
     | RemoveTree
+    | RemoveQdisc
+    | RemoveNeighbour
+    | RestoreNames
 )
 
 _KINDS: Mapping[str, Callable[..., Op]] = {
@@ -202,6 +265,9 @@ _KINDS: Mapping[str, Callable[..., Op]] = {
     ContinueProcesses.kind: ContinueProcesses,
     RemoveToxic.kind: RemoveToxic,
     RemoveTree.kind: RemoveTree,
+    RemoveQdisc.kind: RemoveQdisc,
+    RemoveNeighbour.kind: RemoveNeighbour,
+    RestoreNames.kind: RestoreNames,
 }
 
 
@@ -228,7 +294,7 @@ def from_data(data: object) -> Op:
         raise ValueError(f"undo operation {kind} has other fields than it should") from None
 
 
-def describe(op: Op) -> str:  # noqa: PLR0911 - one for each kind
+def describe(op: Op) -> str:  # noqa: C901, PLR0911 - one for each kind
     """The operation in words, for a report or an error message."""
     match op:
         case KillProcess():
@@ -248,11 +314,31 @@ def describe(op: Op) -> str:  # noqa: PLR0911 - one for each kind
             return f"{what} the link {op.proxy}"
         case RemoveTree():
             return f"remove the folder {op.path} of the run"
+        case RemoveQdisc():
+            return f"take qdisc {op.major:x}: off {op.device} in the network of process {op.pid}"
+        case RemoveNeighbour():
+            return f"take the entry for {op.address} out of the network of process {op.pid}"
+        case RestoreNames():
+            return f"restore /etc/hosts as process {op.pid} sees it"
 
 
 def _check(good: bool, name: str, value: object) -> None:
     if not good:
         raise ValueError(f"undo operation: bad {name} {value!r}")
+
+
+def _check_process(pid: object, starttime: object, boot_id: object) -> None:
+    _check(isinstance(pid, int) and _is_int(pid) and 1 < pid <= _PID_MAX, "pid", pid)
+    good = isinstance(starttime, int) and _is_int(starttime) and starttime >= 0
+    _check(good, "starttime", starttime)
+    _check(_matches(_BOOT_ID, boot_id), "boot_id", boot_id)
+
+
+def _is_ipv4(value: object) -> bool:
+    try:
+        return isinstance(value, str) and str(IPv4Address(value)) == value
+    except ValueError:
+        return False
 
 
 def _is_int(value: object) -> bool:

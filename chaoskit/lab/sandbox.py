@@ -19,14 +19,13 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaoskit.capabilities import Cut
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import CLIENT, Child, Node
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.linkboard import Linking
-from chaoskit.lab.netfilter import Netfilter
+from chaoskit.lab.links import Links
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import KillProcess
 from chaoskit.lab.process import ProcessIdentity
@@ -55,7 +54,7 @@ _UP_S = 600.0
 _LOGS = "lab-logs"
 
 
-class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
+class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking, Links):
     """Implements ``Lab`` and every capability, for callers in any thread.
 
     ``run_dir`` holds the services' logs while the lab is up. Raises ``Refused`` where the stack
@@ -80,7 +79,7 @@ class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
         self._frozen: dict[str, list[tuple[int, ProcessIdentity]]] = {}
         self._logs: dict[str, int] = {}
         NodeProcesses.__init__(self)
-        self._netfilter = Netfilter(run_id, journal, self._namespaces)
+        self._make_links(run_id, journal, self._namespaces, self._holder, self._first)
         weakref.finalize(self, _close_files, self._logs)
 
     # ------------------------------------------------------------ Lab
@@ -120,6 +119,7 @@ class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
                 self._journal.undone(entry)
             self._frozen.clear()
             self._forget_hung()
+            self._forget_links()
             self._services.clear()
             self._holders.clear()
             self._session = None
@@ -185,21 +185,6 @@ class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
             with contextlib.suppress(OSError), (Path(folder) / f"{name}.log").open("wb") as out:
                 if name in self._logs:
                     _copy(self._logs[name], out.fileno())
-
-    # ------------------------------------------------------------ Cuts
-
-    def cut(self, cuts: Sequence[Cut]) -> str:
-        """Put all cuts in force, read back; returns a handle."""
-        self._running()
-        return self._netfilter.cut(cuts)
-
-    def in_force(self, handle: str) -> bool:
-        """Whether every cut of the handle is there now."""
-        return self._netfilter.in_force(handle)
-
-    def join(self, handle: str) -> None:
-        """Remove the cuts of the handle. Idempotent. Raises ``HealFailed``."""
-        self._netfilter.join(handle)
 
     # ------------------------------------------------------------ how it comes up
 
@@ -306,10 +291,19 @@ class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking):
             raise LabError("the lab is not up")
         return self._session
 
-    def _namespaces(self, node: Node) -> Namespaces:
+    def _holder(self, node: Node) -> ProcessIdentity:
         holder = self._holders.get(node.name)
         if holder is None:
             raise LabError(f"{node.name} has no network: the lab is not up")
+        return holder
+
+    def _first(self, node: Node) -> ProcessIdentity:
+        if self.first_pid(node) is None:
+            raise LabError(f"{node.name} is not a running service")
+        return self._services[node.name].identity
+
+    def _namespaces(self, node: Node) -> Namespaces:
+        holder = self._holder(node)
         return Namespaces.of(holder.pid, holder.starttime)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from chaoskit.capabilities import Ran
 from chaoskit.contracts import Node
 from chaoskit.errors import LabError
+from chaoskit.lab.process import kill_and_wait
 from chaoskit.lab.sandbox_session import Inside
 from chaoskit.stack.model import Service, Stack
 
@@ -42,7 +43,7 @@ class Commands:
                 status: int | None = process.wait(timeout_s)
             except TimeoutError:
                 status = None
-                process.kill()
+                kill_and_wait(process.identity)
             finally:
                 process.release()
             size = os.fstat(output).st_size

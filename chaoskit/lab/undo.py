@@ -24,8 +24,11 @@ from chaoskit.lab.ops import (
     DockerUnpause,
     KillProcess,
     RemoveDockerRun,
+    RemoveNeighbour,
+    RemoveQdisc,
     RemoveToxic,
     RemoveTree,
+    RestoreNames,
     describe,
 )
 from chaoskit.lab.process import ProcessIdentity, kill_and_wait
@@ -97,6 +100,10 @@ def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: PLR0911 - one for 
             return "undone" if undo_toxic(entry.op) else "gone"
         case RemoveTree(path):
             return _remove_tree(folder, path)
+        case RemoveQdisc() | RemoveNeighbour() | RestoreNames():
+            from chaoskit.lab.undo_link import undo_link  # only where it is needed: it is heavier
+
+            return undo_link(entry.op)
 
 
 def undo_all(path: Path, *, by: str, scope: Scope | None = None) -> list[Outcome]:
@@ -233,5 +240,9 @@ def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: PLR0911 - one for each
             return f"nsenter --net --target {pid} {undo}"
         case RemoveTree(path):
             return f"rm -r {folder / path}"
+        case RemoveQdisc() | RemoveNeighbour() | RestoreNames():
+            from chaoskit.lab.undo_link import link_by_hand
+
+            return link_by_hand(entry.op)
         case RemoveDockerRun(run_id):
             return f"chaoskit heal  # or look at: docker ps -a --filter label=chaoskit.run={run_id}"

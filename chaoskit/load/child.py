@@ -155,6 +155,9 @@ class _Child:
                 case "start":
                     session.start(_whole(command, "at_ns"))
                     ticking = gevent.spawn(self._tick, session.tick)
+                case "shed":
+                    whole = (_whole(command, "from_ns"), _whole(command, "until_ns"))
+                    session.shed(*whole, _share(command, "share"))
                 case "stop":
                     records = session.stop()
                     if ticking is not None:
@@ -181,6 +184,13 @@ class _Child:
         while True:
             gevent.sleep(TICK_S)
             self.output.say_if_read(tick())
+
+
+def _share(command: Mapping[str, object], key: str) -> float:
+    value = command.get(key)
+    if not isinstance(value, float) or not 0 < value < 1:
+        raise BadInput(f"command {command.get('do')!r} needs a share {key}, not {value!r}")
+    return value
 
 
 def _whole(command: Mapping[str, object], key: str) -> int:

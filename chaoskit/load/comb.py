@@ -56,6 +56,7 @@ class Comb:
         "ok",
         "phase_ns",
         "room",
+        "shed",
         "slot",
         "start_ns",
         "step_ns",
@@ -69,12 +70,22 @@ class Comb:
         # Every operation ends at its timeout, so this is twice what an open loop can ever need.
         self.room = _LEAST_ROOM + 2 * math.ceil(stream.rate * stream.timeout_ns / 1e9)
         self.slot = self.start_ns = self.next_ns = 0
+        self.shed: tuple[int, int, float] | None = None
         self.due = self.ok = self.bad = self.not_sent = self.in_flight = self.last_ok_ns = 0
 
     def begin(self, at_ns: int) -> None:
         """Slot 0 is due at ``at_ns`` plus the comb's phase."""
         self.start_ns = self.next_ns = at_ns + self.phase_ns
         self.slot = 0
+
+    def thin(self, slot: int, due_ns: int) -> bool:
+        """Whether a slot is not due after all, because the load was dropped for a while.
+
+        Evenly: of any n slots in a row, ``share`` times n are left, up to one.
+        """
+        if self.shed is None or not self.shed[0] <= due_ns < self.shed[1]:
+            return False
+        return int((slot + 1) * self.shed[2]) == int(slot * self.shed[2])
 
     def take(self) -> tuple[int, int]:
         """Number and due time of the next slot; the one after becomes the next."""
@@ -122,6 +133,9 @@ class Dispatcher:
         for comb in self.combs:
             while comb.next_ns <= now:
                 slot, due_ns = comb.take()
+                if comb.thin(slot, due_ns):
+                    comb.due -= 1
+                    continue
                 late = now - due_ns
                 if late > comb.late_ns:
                     self._skip(comb, slot, due_ns, LATE, late)

@@ -8,6 +8,7 @@ are gevent's, so a ``gevent.Timeout`` ends any of them.
 
 from __future__ import annotations
 
+import ipaddress
 import select
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 import psycopg
 from gevent.monkey import get_original
-from gevent.socket import wait_read, wait_write
+from gevent.socket import getaddrinfo, wait_read, wait_write
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
@@ -62,8 +63,10 @@ class Session:
 
     def __init__(self, endpoint: Endpoint, login: Mapping[str, str], generation: int = 0) -> None:
         self.generation = generation
+        self.server = ""  # node at the other end, once somebody has found out
         self._doubtful = ""
-        conninfo = make_conninfo("", host=endpoint.host, port=endpoint.port or PORT, **login)
+        place = {"host": endpoint.host, "hostaddr": _address(endpoint.host)}
+        conninfo = make_conninfo("", **place, port=endpoint.port or PORT, **login)
         self._conn = pq.PGconn.connect_start(make_conninfo(conninfo, **_FIXED).encode())
         try:
             self._open()
@@ -80,9 +83,9 @@ class Session:
             if state == pq.PollingStatus.OK:
                 return
             if state == pq.PollingStatus.READING:
-                wait_read(conn.socket)
+                wait_read(_descriptor(conn))
             elif state == pq.PollingStatus.WRITING:
-                wait_write(conn.socket)
+                wait_write(_descriptor(conn))
             else:
                 break
         raise ConnectionError(phrase_of(conn.get_error_message()))
@@ -122,7 +125,7 @@ class Session:
             operation.dispatched = True  # libpq may get rid of it before it returns
         _try(conn, lambda: conn.send_query_params(statement, values))
         while _try(conn, conn.flush):
-            wait_write(conn.socket)
+            wait_write(_descriptor(conn))
         answer = self._answer()
         if operation is not None:
             operation.done_ns = time.monotonic_ns()
@@ -133,7 +136,7 @@ class Session:
         conn, found = self._conn, None
         while True:
             while _try(conn, conn.is_busy):
-                wait_read(conn.socket)
+                wait_read(_descriptor(conn))
                 _try(conn, conn.consume_input)
             result = conn.get_result()
             if result is None:
@@ -151,6 +154,19 @@ class Session:
     def broken(self) -> bool:
         """Whether the server has hung up, perhaps after an answer."""
         return self._conn.status != pq.ConnStatus.OK
+
+
+def _descriptor(conn: pq.abc.PGconn) -> int:
+    return _try(conn, lambda: conn.socket)
+
+
+def _address(host: str) -> str:
+    """One address for a name, asked for without holding up the loop, as libpq would."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return str(getaddrinfo(host, None)[0][4][0])
+    return host
 
 
 def _try(conn: pq.abc.PGconn, call: Callable[[], T]) -> T:

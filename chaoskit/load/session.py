@@ -135,6 +135,11 @@ class LoadSession:
         self.dispatcher.start()
         self._flushing = gevent.spawn(self._flush_for_ever)
 
+    def shed(self, from_ns: int, until_ns: int, share: float) -> None:
+        """Of the slots due from (inside) to (outside) only ``share`` is asked, of every comb."""
+        for comb in self.combs:
+            comb.shed = (from_ns, until_ns, share)
+
     def stop(self) -> int:
         """Issue no more, wait for what is in flight, flush. The number of records."""
         self.dispatcher.stop()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chaoskit.history.records import Outcome
+from chaoskit.measure.shed import Shed
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import View
 
@@ -48,9 +49,15 @@ def _count(found: list[str], broken: np.ndarray[Any, Any], what: str) -> None:
         found.append(f"{verb}: the record is damaged, or the load has a defect")
 
 
-def missing_slots(track: Track) -> tuple[int, int]:
-    """Slots between the first and the last that left no record, and the longest such gap, ns."""
-    gaps = np.diff(track.due)
+def missing_slots(track: Track, shed: Shed | None = None) -> tuple[int, int]:
+    """Slots between the first and the last that left no record, and the longest such gap, ns.
+
+    Where the load was dropped on purpose, those of the share that was left.
+    """
+    gaps = np.diff(track.due).astype(np.float64)
+    if shed is not None:
+        share = shed.due_share(track.due[:-1], track.due[1:])
+        gaps = np.where(share < 1, gaps * share - 1e9 / track.stream.rate, gaps)
     skipped = np.maximum(np.rint(gaps * (track.stream.rate / 1e9)).astype(np.int64) - 1, 0)
     holes = gaps[skipped > 0]
     return int(skipped.sum()), int(holes.max()) if holes.size else 0

@@ -1,8 +1,7 @@
-"""How long the failover took, from the fault to the first good write, and what it was made of."""
+"""How long the failover took, from the fault to the first good write, and of what kind it was."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,14 +15,19 @@ from chaoskit.measure.view import View, as_seconds
 __all__ = [
     "failover_time",
     "first_good_ns",
-    "phases",
+    "promoted",
     "proven_ns",
     "recovery_kind",
-    "split",
-    "time_to_detect",
 ]
 
 NOTHING_FAILED_OVER = "nothing failed over: no outage, and the same node went on writing"
+
+ALL_SERVE = "nothing fails over where all nodes serve: look at dropped requests, latency and shares"
+
+
+def _all_serve(view: View) -> bool:
+    """Several nodes serve the same: nobody takes anything over."""
+    return view.several_serve and not view.shards
 
 
 def first_good_ns(view: View) -> int | None:
@@ -35,7 +39,7 @@ def first_good_ns(view: View) -> int | None:
     fault, outage, track = view.fault, view.outage, view.worst_piece
     if fault is None or not any(f.must_bite for f in view.history.faults):
         return None
-    if outage is not None and outage.censored:
+    if (outage is not None and outage.censored) or _all_serve(view):
         return None
     good = track.good & (track.done >= (outage.end_ns if outage else fault.acknowledged_ns))
     if outage is None:
@@ -63,88 +67,19 @@ def failover_time(view: View) -> Interval:
         )
     end = first_good_ns(view)
     if end is None:
-        return Interval(applicable=False, note=NOTHING_FAILED_OVER)
+        note = ALL_SERVE if _all_serve(view) else NOTHING_FAILED_OVER
+        return Interval(applicable=False, note=note)
     lag = outage.lag_ns if outage else 0
     return _since(fault, end, end, end, lag)
 
 
-def time_to_detect(view: View) -> Interval | None:
-    """From the fault until another node calls itself primary; None where that was not seen.
-
-    The declaration itself is not observed: this is the first sign of it, and an upper bound.
-    """
-    fault = view.fault
-    change = None if fault is None else _promoted(view, fault, view.observed[1])
-    if fault is None or change is None:
-        return None
-    found = _since(fault, change.middle_ns, change.after_ns, change.seen_ns, 0)
-    return found.model_copy(update={"note": f"first poll that saw {change.node} as primary"})
-
-
-def phases(view: View) -> Mapping[str, Interval]:
-    """What ``failover_time`` is made of; the parts sum to it.
-
-    mask: until the first client felt it. promote: until another node was seen to be primary,
-    detection included. reroute: until a client's write went through. Where the new primary was
-    not seen, the last two are one. Empty where nothing failed over.
-    """
-    fault, end = view.fault, first_good_ns(view)
-    if fault is None or end is None:
-        return {}
-    felt = view.outage.start_ns if view.outage else None
-    change = _promoted(view, fault, end + 2 * view.history.poll_every_ns)
-    marks: list[tuple[str, int]] = []
-    if felt is not None:
-        marks.append(("mask", felt))
-    marks.append(("promote", change.middle_ns) if change else ("promote+reroute", end))
-    if change:
-        marks.append(("reroute", end))
-    return {
-        name: _part(view, name, length, change)
-        for name, length in split(fault.acknowledged_ns, marks, end)
-    }
-
-
-def _promoted(view: View, fault: FaultRecord, until_ns: int) -> Promotion | None:
+def promoted(view: View, fault: FaultRecord, until_ns: int) -> Promotion | None:
     """When another node became primary: seen by a poll, or proven by a write that it took."""
     change = promotion(view.history, fault.commanded_ns, until_ns)
     served = first_good_ns(view)
     if change is None or served is None or change.node not in view.writers_after:
         return change
     return replace(change, seen_ns=max(change.after_ns, min(change.seen_ns, served)))
-
-
-def split(start_ns: int, marks: Sequence[tuple[str, int]], end_ns: int) -> list[tuple[str, int]]:
-    """Lengths of consecutive parts that sum to ``end_ns - start_ns`` exactly.
-
-    Each mark names the part that it ends. A mark outside is moved to the nearest end, and marks
-    are taken in order of time; the last part ends at ``end_ns``.
-    """
-    span = max(end_ns, start_ns)
-    ordered = sorted(((min(max(t, start_ns), span), i, n) for i, (n, t) in enumerate(marks)))
-    parts, at = [], start_ns
-    for k, (moment, _, name) in enumerate(ordered):
-        until = span if k == len(ordered) - 1 else moment
-        parts.append((name, until - at))
-        at = until
-    return parts
-
-
-def _part(view: View, name: str, length_ns: int, change: Promotion | None) -> Interval:
-    """The length with what its two ends are worth."""
-    before = after = 0
-    fault = view.fault
-    if fault is not None and name == "mask":
-        after = fault.acknowledged_ns - fault.commanded_ns
-        before = max(0, proven_ns(fault) - fault.acknowledged_ns)
-    half = 0 if change is None or name == "mask" else (change.seen_ns - change.after_ns) // 2 + 1
-    interval = view.worst_piece.interval_ns if name in ("mask", "promote+reroute") else 0
-    low = max(0, length_ns - before - half - interval)
-    return Interval(
-        value_s=as_seconds(length_ns),
-        low_s=as_seconds(low),
-        high_s=as_seconds(length_ns + after + half + interval),
-    )
 
 
 def recovery_kind(view: View) -> str:

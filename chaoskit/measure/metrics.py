@@ -6,11 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 
 from chaoskit.clock import NS
 from chaoskit.history.history import History
-from chaoskit.measure.failover import failover_time, phases, recovery_kind, time_to_detect
+from chaoskit.measure.failover import failover_time, recovery_kind
+from chaoskit.measure.heartbeats import heartbeats
 from chaoskit.measure.linearizability import linearizability
+from chaoskit.measure.metastable import metastability, retry_amplification
 from chaoskit.measure.model import Count, Interval, Metrics, Sharing
 from chaoskit.measure.outage import Outage, bad_runs
 from chaoskit.measure.overlap import dual_primary, fencing_latency
+from chaoskit.measure.phases import phases, time_to_detect
+from chaoskit.measure.redundancy import failback, time_to_redundancy
 from chaoskit.measure.registers import session_violations, stale_reads
 from chaoskit.measure.requests import (
     bad_time,
@@ -78,9 +82,13 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         linearizability_violations=orders,
         impossible=impossible,
         time_to_steady=time_to_steady(view, steady_s),
+        time_to_redundancy=time_to_redundancy(view),
+        failback=failback(view),
+        heartbeats=heartbeats(view),
         gray_time=gray_time(view),
         dual_primary=dual_primary(view),
         fencing_latency=fencing_latency(view),
+        metastable=metastability(view),
         flaps=Count(count=bad_runs(view.headline, start)),
         flapping=flapping(view),
         promotions=promotions(view),
@@ -175,6 +183,7 @@ def _values(view: View) -> Mapping[str, float | None]:
         _, bad = error_share(view, view.spans[phase])
         values[f"error_rate@{phase}"] = bad
         values[f"availability@{phase}"] = 1 - bad
+        values[f"retry_amplification@{phase}"] = retry_amplification(view, view.spans[phase])
         for name, q in _QUANTILES:
             values[f"latency.{name}@{phase}"] = percentile_s(view, phase, q)
     burned = bad_time(view).value_s or 0.0

@@ -6,6 +6,7 @@ Times ending in ``_s`` are seconds; ``*_ns`` are CLOCK_MONOTONIC. ``None`` means
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,10 +14,13 @@ __all__ = [
     "Count",
     "Dropped",
     "Example",
+    "Failback",
     "Frozen",
+    "Heartbeats",
     "Impact",
     "Impossible",
     "Interval",
+    "Metastability",
     "Metrics",
     "RegisterStep",
     "Safety",
@@ -137,10 +141,43 @@ class Impossible(Frozen):
     steps: tuple[RegisterStep, ...]
 
 
+class Heartbeats(Frozen):
+    """What one node saw of another's heartbeats; intervals until the fault, seconds."""
+
+    seen: int
+    interval_s: float | None  # median
+    longest_s: float | None
+    jitter_s: float | None  # 95th less 5th percentile of the intervals
+    missed_before: int
+    missed_after: int
+
+
+class Failback(Frozen):
+    """The way back of the primary's role to the node that had it before the fault.
+
+    ``kind``: never, automatic, or manual (a step of the experiment asked for it). ``time`` counts
+    from the last heal. ``outage`` is the longest that clients felt of it.
+    """
+
+    kind: str
+    home: str
+    time: Interval | None = None
+    outage: Interval | None = None
+
+
 class Count(Frozen):
     """A plain number of things."""
 
     count: int | None
+    note: str | None = None
+
+
+class Metastability(Frozen):
+    """Whether service stayed degraded after heal: none, suspected, confirmed or unknown."""
+
+    verdict: Literal["none", "suspected", "confirmed", "unknown"]
+    degraded_s: float = 0.0  # the longest stretch after heal and grace, until the load was shed
+    observed_s: float = 0.0  # how long that was looked at
     note: str | None = None
 
 
@@ -165,9 +202,13 @@ class Metrics(Frozen):
     linearizability_violations: Safety | None = None  # registers, not operations
     impossible: tuple[Impossible, ...] = ()  # the first registers among them
     time_to_steady: Interval | None = None
+    time_to_redundancy: Interval | None = None
+    failback: Failback | None = None
+    heartbeats: Mapping[str, Heartbeats] = {}
     gray_time: Interval | None = None
     dual_primary: Interval | None = None
     fencing_latency: Interval | None = None
+    metastable: Metastability | None = None
     flaps: Count
     flapping: Count | None = None
     promotions: Count | None = None

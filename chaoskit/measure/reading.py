@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaoskit.measure.metrics import percentile_s
-from chaoskit.measure.model import Count, Interval, Metrics, Safety
+from chaoskit.measure.model import Count, Interval, Metastability, Metrics, Safety
 from chaoskit.measure.requests import dropped, error_share, impact, latency
 from chaoskit.measure.view import PHASES, View
 
@@ -25,6 +25,9 @@ _INTERVALS = (
     "goodput_gap",
     "max_stall",
     "time_to_steady",
+    "time_to_redundancy",
+    "failback_time",
+    "failback_outage",
     "gray_time",
     "dual_primary",
     "fencing_latency",
@@ -42,6 +45,7 @@ _SAFETIES = (
 METRICS = (
     *_INTERVALS,
     *_SAFETIES,
+    "metastable",
     "flaps",
     "flapping",
     "promotions",
@@ -84,10 +88,10 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
     if phase is not None and phase not in PHASES:
         return _absent(f"there is no phase {phase!r}")
     if metric in _INTERVALS and phase is None:
-        return _duration(metric, getattr(metrics, metric))
+        return _duration(metric, _interval(metrics, metric))
     if metric in _SAFETIES and phase is None:
         return _safety(metric, getattr(metrics, metric))
-    if metric in ("flaps", "flapping", "promotions") and phase is None:
+    if metric in ("metastable", "flaps", "flapping", "promotions") and phase is None:
         return _count(metric, getattr(metrics, metric))
     if metric == "dropped_requests":
         return _dropped(view, phase, stat, unit)
@@ -101,6 +105,15 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
     if metric in METRICS:
         return _absent(f"{metric} is not measured by phase")
     return _absent(f"{metric} is not measured")
+
+
+def _interval(metrics: Metrics, metric: str) -> Interval | None:
+    found: Interval | None
+    if metric.startswith("failback_"):
+        found = getattr(metrics.failback, metric.removeprefix("failback_"), None)
+    else:
+        found = getattr(metrics, metric)
+    return found
 
 
 def _exact(value: float, unit: Unit) -> Reading:
@@ -132,11 +145,23 @@ def _safety(name: str, found: Safety | None) -> Reading:
     return Reading(count, count, count + found.unknown, "count", note=found.note, hint=hint)
 
 
-def _count(name: str, found: Count | None) -> Reading:
+def _count(name: str, found: Count | Metastability | None) -> Reading:
+    if name == "metastable":
+        return _metastable(found if isinstance(found, Metastability) else None)
+    assert not isinstance(found, Metastability)  # noqa: S101 - a field of its own
     if found is None or found.count is None:
         why = found.note if found else "not measured"
         return _absent(f"{name} could not be counted: {why}", "count")
     return _exact(float(found.count), "count")
+
+
+def _metastable(found: Metastability | None) -> Reading:
+    """1 if it is confirmed, 0 if there is none; suspected lies between."""
+    if found is None:
+        return _absent("metastable is not applicable: no fault that bites, or no baseline", "count")
+    low, high = float(found.verdict == "confirmed"), float(found.verdict != "none")
+    note = f"{found.verdict}: {found.note}" if found.note else found.verdict
+    return Reading(low, low, high, "count", note=note, hint=note if low < high else None)
 
 
 def _dropped(view: View, phase: str | None, stat: str | None, unit: str) -> Reading:

@@ -17,7 +17,14 @@ from chaoskit.measure.model import Interval
 from chaoskit.measure.track import Bools, Ints, Track
 from chaoskit.measure.view import View, as_seconds
 
-__all__ = ["STEADY_S", "latency_overshoot", "lost_goodput", "time_to_steady"]
+__all__ = [
+    "STEADY_S",
+    "baseline_of",
+    "goodput",
+    "latency_overshoot",
+    "lost_goodput",
+    "time_to_steady",
+]
 
 STEADY_S = 2.0
 """How long it has to stay as good as before, where nothing else is said."""
@@ -67,7 +74,7 @@ def time_to_steady(view: View, steady_s: float = STEADY_S) -> Interval | None:
     fault = view.fault
     if fault is None or not any(f.must_bite for f in view.history.faults):
         return Interval(applicable=False, note="no fault that bites was injected")
-    base = _baseline(view)
+    base = baseline_of(view)
     if base is None:
         return None
     end = view.observed[1]
@@ -76,7 +83,7 @@ def time_to_steady(view: View, steady_s: float = STEADY_S) -> Interval | None:
     start = _back_ns(view)
     step, bucket = _BUCKET_NS // _STEPS, _BUCKET_NS
     at = np.arange(start, max(start, end - bucket + 1), step, dtype=np.int64)
-    steady, failed = _held(_as_before(view.headline, base, at), max(1, math.ceil(steady_s)))
+    steady, failed = _held(_as_before(view, base, at), max(1, math.ceil(steady_s)))
     if steady is None:
         known = int(at[failed]) if failed is not None else start
         watched = as_seconds(max(0, end - start))
@@ -106,7 +113,7 @@ def lost_goodput(view: View) -> float | None:
 
     None without a fault or without a baseline.
     """
-    base, track = _baseline(view), view.headline
+    base, track = baseline_of(view), view.headline
     if view.fault is None or base is None:
         return None
     starts = np.arange(
@@ -123,7 +130,7 @@ def latency_overshoot(view: View) -> float | None:
 
     None where service did not come back, or there is no baseline.
     """
-    base, track, end = _baseline(view), view.headline, view.observed[1]
+    base, track, end = baseline_of(view), view.headline, view.observed[1]
     out = view.outage is not None and view.outage.censored
     if view.fault is None or base is None or out:
         return None
@@ -141,7 +148,7 @@ def _back_ns(view: View) -> int:
     return max(back, view.observed[0])
 
 
-def _baseline(view: View) -> _Baseline | None:
+def baseline_of(view: View) -> _Baseline | None:
     """None where the baseline is under two seconds, or nothing was answered in its last half."""
     start, end = view.spans["baseline"]
     middle, track = (start + end) // 2, view.headline
@@ -171,15 +178,25 @@ def _rank(size: int) -> int:
     return -(-99 * size // 100)
 
 
-def _as_before(track: Track, base: _Baseline, starts: Ints) -> Bools:
+def goodput(view: View, starts: Ints, ends: Ints) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Good requests of the headline stream in each window, as if the whole load had been due."""
+    track = view.headline
+    sums = np.concatenate(([0], np.cumsum(track.good, dtype=np.int64)))
+    good = sums[np.searchsorted(track.due, ends)] - sums[np.searchsorted(track.due, starts)]
+    share = view.shed.due_share(starts, ends) if view.shed else 1.0
+    return np.asarray(good / share, dtype=np.float64)
+
+
+def _as_before(view: View, base: _Baseline, starts: Ints) -> Bools:
     """Whether each second that begins at one of ``starts`` is as good as the baseline."""
+    track = view.headline
     sums, ends = _Sums(track, base.p99_ns * _LATENCY), starts + _BUCKET_NS
-    good, answered = sums.within(sums.good, starts, ends), sums.within(sums.answered, starts, ends)
+    answered = sums.within(sums.answered, starts, ends)
     bad, asked = sums.within(sums.bad, starts, ends), sums.within(sums.asked, starts, ends)
     slow = sums.within(sums.slow, starts, ends)
     fast: Bools = slow <= answered - (-(-99 * answered // 100))
     clean: Bools = bad <= asked * (base.bad_share + _ERRORS)
-    served: Bools = good >= _GOODPUT * base.goodput
+    served: Bools = goodput(view, starts, ends) >= _GOODPUT * base.goodput
     return fast & clean & served & (answered > 0)
 
 

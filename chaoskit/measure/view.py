@@ -18,6 +18,7 @@ from chaoskit.history.history import FaultRecord, History, Stream
 from chaoskit.history.records import Op, Outcome
 from chaoskit.measure.outage import Outage, find_outages
 from chaoskit.measure.shards import by_shard, whole_fact
+from chaoskit.measure.shed import Shed, shed_of
 from chaoskit.measure.table import Column, Table, sorted_once
 from chaoskit.measure.track import Track
 
@@ -51,6 +52,11 @@ class View:
         """After warm-up, until the combs were told to stop."""
         window = self.history.window
         return window.baseline_start_ns, max(window.observe_end_ns, window.baseline_start_ns)
+
+    @cached_property
+    def shed(self) -> Shed | None:
+        """When the load was dropped on purpose; None if it never was."""
+        return shed_of(self.history)
 
     @cached_property
     def commanded_ns(self) -> int:

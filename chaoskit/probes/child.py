@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from chaoskit.clock import time_namespace
 from chaoskit.probes.dial import outcome_of
+from chaoskit.probes.events import Teller, ToldEvents
 from chaoskit.probes.lines import fail, leave, listen, read_line, say
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Config:
     out: str
     every_ns: int = _EVERY_NS
     timeout_ns: int = _TIMEOUT_NS
+    tellers: Sequence[Teller] = ()
+    told: str = ""
 
 
 def find_probe(scheme: str) -> Probe:
@@ -84,13 +87,17 @@ def parse(data: object) -> Config:
         every_ns = int(data.get("every_ns") or _EVERY_NS)
         timeout_ns = int(data.get("timeout_ns") or _TIMEOUT_NS)
         out = data["out"]
+        tellers = [Teller.of(item) for item in data.get("tellers") or ()]
+        told = data.get("told", "")
     except KeyError as error:
         raise ValueError(f"the configuration of the probes lacks {error}") from None
     except (TypeError, AttributeError):
         raise ValueError("the configuration of the probes has a value of a wrong type") from None
+    if tellers and not (isinstance(told, str) and told):
+        raise ValueError("'told' is the path that events are written to")
     if not isinstance(out, str) or every_ns <= 0 or timeout_ns <= 0:
         raise ValueError("'out' is a path; 'every_ns' and 'timeout_ns' are positive")
-    return Config(polls, out, every_ns, timeout_ns)
+    return Config(polls, out, every_ns, timeout_ns, tellers, told)
 
 
 def _poll(item: Mapping[str, object]) -> Poll:
@@ -110,6 +117,7 @@ class _Asker:
     def __init__(self, config: Config, out: int) -> None:
         self._config = config
         self._out = out
+        self._told = ToldEvents(config.tellers, config.told, config.timeout_ns / _NS)
         self._lines: list[str] = []
         self._last: dict[tuple[str, str], tuple[object, object]] = {}
         self.polls = 0
@@ -122,6 +130,7 @@ class _Asker:
             asyncio.create_task(self._repeat(poll, begin + index * spread))
             for index, poll in enumerate(self._config.polls)
         ]
+        asking = asyncio.create_task(self._told.repeat())
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _FLUSH_S)
@@ -129,10 +138,14 @@ class _Asker:
             for task in (task for task in tasks if task.done()):
                 name = self._config.polls[tasks.index(task)].node
                 fail(f"the probe of {name} is broken: {task.exception()!r}")
-        for task in tasks:
+            if asking.done():
+                fail(f"asking for events is broken: {asking.exception()!r}")
+        for task in (*tasks, asking):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, asking, return_exceptions=True)
         self._flush()
+        await self._told.ask()
+        self._told.close()
 
     async def _repeat(self, poll: Poll, begin: int) -> None:
         every, slot = self._config.every_ns, 0

@@ -5,9 +5,9 @@
 else of ``contracts.Dial`` says when it works. Output:
 ``{"id": 1, "outcome": "open", "sent_ns": ..., "done_ns": ..., "bytes": 0}``; outcomes are ``open``,
 ``refused``, ``reset``, ``silent`` (no answer in time), ``unreachable``, ``short`` (fewer bytes than
-asked for) and ``slow`` (all of it, but later than it should). Requests are served side by side; a
-connection that opens is closed at once, with ``poke`` after that text was sent and as much came
-back as was asked for.
+asked for), ``slow`` (all of it, but later than it should), ``unknown`` and ``misled`` (a name).
+Requests are served side by side; a connection that opens is closed at once, with ``poke`` after
+that text was sent and as much came back as was asked for.
 
 The first line says on which ports this child hears others: datagrams sent to it are reported as
 ``{"event": "heard", "id": 1, "n": 1, "done_ns": ...}``, by it and not by whoever sent them.
@@ -67,6 +67,12 @@ async def dial(ask: Mapping[str, object], kept: Kept | None = None) -> Outcome:
     wanted = int(str(ask.get("min_bytes", 0)))
     loop = asyncio.get_running_loop()
     size = done_ns = 0
+    if ask.get("how") == "name":
+        begin_ns = time.monotonic_ns()
+        word = await _resolve(address, str(ask["expect"]), timeout_s)
+        if word is not None:
+            return Outcome(word, begin_ns, time.monotonic_ns())
+        address = str(ask["expect"])
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)
         sent_ns = time.monotonic_ns()
@@ -86,6 +92,17 @@ async def dial(ask: Mapping[str, object], kept: Kept | None = None) -> Outcome:
     if word == "open" and limit_s and done_ns - sent_ns > limit_s * 1e9:
         word = "slow"
     return Outcome(word, sent_ns, done_ns, size)
+
+
+async def _resolve(name: str, expect: str, timeout_s: float) -> str | None:
+    """None if the name means that address, else what became of the question."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout_s):
+            found = await loop.getaddrinfo(name, None, family=socket.AF_INET)
+    except OSError as error:
+        return "silent" if isinstance(error, TimeoutError) else "unknown"
+    return None if expect in {place[4][0] for place in found} else "misled"
 
 
 async def _dial_otherwise(ask: Mapping[str, object], kept: Kept) -> Outcome:

@@ -11,6 +11,8 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 __all__ = ["FarEnd", "send_datagrams", "transfer"]
 
@@ -19,13 +21,20 @@ _PIECE = 65536
 _GAP_S = 0.0005  # between datagrams: no queue of a sound link is ever full
 
 
+@dataclass
+class _Heard:
+    """What has come of one question."""
+
+    numbers: list[int] = field(default_factory=list)
+    done_ns: int = 0
+
+
 class FarEnd(asyncio.DatagramProtocol):
     """Counts the datagrams of each question, and says ``heard`` once for each."""
 
     def __init__(self, say: Callable[[Mapping[str, object]], None]) -> None:
         self._say = say
-        self._heard: dict[str, int] = {}
-        self._done_ns: dict[str, int] = {}
+        self._heard: dict[int, _Heard] = {}
         self.ports = {"udp": 0, "tcp": 0}
 
     async def open(self) -> None:
@@ -40,23 +49,26 @@ class FarEnd(asyncio.DatagramProtocol):
         }
 
     def datagram_received(self, data: bytes, _from: object) -> None:
-        """``<id> <how many there are>``; anything else is somebody else's."""
-        who, _, total = data.decode("ascii", errors="replace").partition(" ")
-        if not (who.isdecimal() and total.isdecimal()):
+        """``<question> <its number> <how many there are>``; anything else is somebody else's."""
+        words = data.decode("ascii", errors="replace").split(" ")
+        if len(words) != 3 or not all(word.isdecimal() for word in words):
             return
-        first = who not in self._heard
-        self._heard[who] = self._heard.get(who, 0) + 1
-        self._done_ns[who] = time.monotonic_ns()
-        if self._heard[who] >= int(total):
-            self._report(who)
-        elif first:
-            asyncio.get_running_loop().call_later(_ALL_HEARD_S, self._report, who)
+        question, number, total = map(int, words)
+        heard = self._heard.setdefault(question, _Heard())
+        heard.numbers.append(number)
+        heard.done_ns = time.monotonic_ns()
+        if total == 1:
+            self._report(question)
+        elif len(heard.numbers) == 1:  # whatever else comes: lost ones do not, copies do
+            wait_s = _ALL_HEARD_S + total * _GAP_S
+            asyncio.get_running_loop().call_later(wait_s, self._report, question)
 
-    def _report(self, who: str) -> None:
-        heard = self._heard.pop(who, None)
-        if heard is not None:
-            self._say({"event": "heard", "id": int(who), "n": heard, "done_ns": self._done_ns[who]})
-            del self._done_ns[who]
+    def _report(self, question: int) -> None:
+        heard = self._heard.pop(question)
+        said = {"n": len(set(heard.numbers)), "copies": 0, "disorder": 0}
+        said["copies"] = len(heard.numbers) - said["n"]
+        said["disorder"] = sum(a > b for a, b in pairwise(heard.numbers))
+        self._say({"event": "heard", "id": question, **said, "done_ns": heard.done_ns})
 
 
 async def _take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,12 +86,11 @@ async def _take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 async def send_datagrams(address: str, port: int, number: object, size: int) -> None:
     """Send ``size`` of them for question ``number``. What cannot be sent is lost."""
-    text = f"{number} {size}".encode("ascii")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
         out.setblocking(False)
-        for _ in range(size):
+        for i in range(size):
             with contextlib.suppress(OSError):
-                out.sendto(text, (address, port))
+                out.sendto(f"{number} {i} {size}".encode("ascii"), (address, port))
             await asyncio.sleep(_GAP_S if size > 1 else 0)
 
 

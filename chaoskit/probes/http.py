@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
-__all__ = ["HttpProbe"]
+__all__ = ["HttpProbe", "get"]
 
 _SIZE_MAX = 64 << 10
 _ROLE_MAX = 64
@@ -31,7 +31,7 @@ class HttpProbe:
     ) -> Mapping[str, object]:
         """``{"value": ..., "epoch": ...}``; ``OSError`` without an answer that says so."""
         async with asyncio.timeout(timeout_s):
-            status, body = await _get(url)
+            status, body = await get(url)
         if question == "health":
             return {"value": "healthy" if _good(status) else "unhealthy"}
         answer = _role(body, plain=_good(status))
@@ -66,8 +66,11 @@ def _role(body: bytes, *, plain: bool) -> dict[str, object] | None:
     return None
 
 
-async def _get(url: str) -> tuple[int, bytes]:
-    """Status and body of one GET. Raises ``OSError`` for an answer that is not HTTP."""
+async def get(url: str, most: int = _SIZE_MAX) -> tuple[int, bytes]:
+    """Status and body of one GET, up to so many bytes of it.
+
+    Raises ``OSError`` for an answer that is not HTTP.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -76,12 +79,12 @@ async def _get(url: str) -> tuple[int, bytes]:
         head = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode("ascii"))
         await writer.drain()
-        return await _answer(reader)
+        return await _answer(reader, most)
     finally:
         writer.transport.abort()  # also when the time is up: no connection is left to linger
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def _answer(reader: asyncio.StreamReader, most: int) -> tuple[int, bytes]:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
@@ -99,21 +102,21 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     }
     length = named.get("content-length", "")
     if length.isdecimal():
-        size = min(int(length), _SIZE_MAX)
+        size = min(int(length), most)
         try:
             body = await reader.readexactly(size)
         except asyncio.IncompleteReadError:
             raise ConnectionResetError("closed in the middle of the answer") from None
     else:
-        body = await _rest(reader)
+        body = await _rest(reader, most)
     if named.get("transfer-encoding", "").lower() == "chunked":
         body = _unchunked(body)
     return int(words[1]), body
 
 
-async def _rest(reader: asyncio.StreamReader) -> bytes:
+async def _rest(reader: asyncio.StreamReader, most: int) -> bytes:
     body = b""
-    while len(body) < _SIZE_MAX and (piece := await reader.read(_SIZE_MAX)):
+    while len(body) < most and (piece := await reader.read(_SIZE_MAX)):
         body += piece
     return body
 

@@ -1,6 +1,6 @@
-"""``python3 -m chaoskit.reference node | witness | active-active | cluster | check``.
+"""``python3 -m chaoskit.reference node | witness | active-active | cluster | relay | check``.
 
-Configured by environment.
+Configured by environment. ``relay`` is a worker between the clients and a node (``relay.py``).
 
 ``check`` is for health checks: exit 0 if the process of this very environment says it is healthy.
 """
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-USAGE = "usage: python3 -m chaoskit.reference node | witness | active-active | cluster | check"
+USAGE = (
+    "usage: python3 -m chaoskit.reference node | witness | active-active | cluster | relay | check"
+)
 GROUPS = ("active-active", "cluster")
 
 
@@ -26,7 +28,7 @@ def main(arguments: list[str]) -> int:
     """Run; the exit status. 2: one sentence on stderr says what is wrong."""
     if arguments == ["check"]:
         return _check()
-    if arguments not in (["node"], ["witness"], *([group] for group in GROUPS)):
+    if arguments not in (["node"], ["witness"], ["relay"], *([group] for group in GROUPS)):
         print(USAGE, file=sys.stderr)  # noqa: T201 - a program talking to its user
         return 2
     # As PID 1 there is no default action for a signal: say what it is, before anything else.
@@ -39,10 +41,13 @@ def _serve(kind: str) -> int:
     import asyncio
 
     from chaoskit.reference.defects import node_type, timing_of
+    from chaoskit.reference.relay import serve as relay
     from chaoskit.reference.service import NodeService, WitnessService
     from chaoskit.reference.settings import BadSettings, Settings
 
     async def run() -> None:
+        if kind == "relay":
+            await relay()
         service: Shell
         if kind == "witness":
             settings = Settings.of_witness(os.environ)

@@ -15,7 +15,8 @@ class Defect:
     """``experiment`` must find it, by a threshold on one of ``metrics``.
 
     ``node`` is the flawed state machine of the pair, None for shapes that have their own;
-    ``timing``: all three processes are timed like that, whatever they were told.
+    ``timing``: all three processes are timed like that, whatever they were told; ``needs``: a
+    program that must be installed in the sandbox lab.
     """
 
     name: str
@@ -25,3 +26,4 @@ class Defect:
     metrics: tuple[str, ...]
     node: type[Node] | None = None
     timing: Timing | None = None
+    needs: str = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from chaoskit.reference.approval_defects import APPROVAL
 from chaoskit.reference.defect import Defect
+from chaoskit.reference.group_defects import FRONTDOOR, ROWS
 from chaoskit.reference.node import Node
 from chaoskit.reference.pair_defects import PAIR
 from chaoskit.reference.settings import BadSettings, Timing
@@ -20,6 +21,7 @@ DEFECTS: dict[str, Defect] = {
     for defect in (
         *PAIR,
         *APPROVAL,
+        *(Defect(*row[:5], needs=row[5]) for row in ROWS),
     )
 }
 """Every planted defect by name."""
@@ -27,17 +29,21 @@ DEFECTS: dict[str, Defect] = {
 
 def node_type(name: str | None) -> type[Node]:
     """The state machine to run. Raises ``BadSettings`` with the list for an unknown name."""
-    return (_found(name).node if name else None) or Node
+    if name is None or name.startswith(FRONTDOOR):
+        return Node
+    return _of_a_node(name).node or Node
 
 
 def timing_of(name: str | None, timing: Timing) -> Timing:
     """The times to run by: ``timing`` unless the defect is one of time."""
-    return (_found(name).timing if name else None) or timing
+    if name is None or name.startswith(FRONTDOOR):
+        return timing
+    return _of_a_node(name).timing or timing
 
 
-def _found(name: str) -> Defect:
-    if name not in DEFECTS:
-        raise BadSettings(
-            f"CHAOSKIT_DEFECT={name!r} is not a planted defect; there are: {', '.join(DEFECTS)}"
-        )
-    return DEFECTS[name]
+def _of_a_node(name: str) -> Defect:
+    defect = DEFECTS.get(name)
+    if defect is None or defect.node is None:
+        known = ", ".join(n for n, one in DEFECTS.items() if one.node)
+        raise BadSettings(f"CHAOSKIT_DEFECT={name!r} is not a planted defect; there are: {known}")
+    return defect

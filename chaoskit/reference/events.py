@@ -23,11 +23,20 @@ class Events:
         kept = self._beats if event == "heartbeat-seen" else self._rest
         kept.append((self._number, now, event, detail, epoch))
 
-    def as_json(self) -> bytes:
-        """``{"node", "clock", "events": [{"n", "t_ns", "event", "detail", "epoch"}]}``."""
+    def as_json(self, after: int = 0) -> bytes:
+        """``{"node", "clock", "last", "events": [{"n", "t_ns", "event", "detail", "epoch"}]}``.
+
+        Those numbered above ``after``; ``last`` is the highest number there is.
+        """
         rows = [
             {"n": n, "t_ns": t, "event": event, "detail": detail, "epoch": epoch}
             for n, t, event, detail, epoch in sorted((*self._beats, *self._rest))
+            if n > after
         ]
-        made = {"node": self._node, "clock": "CLOCK_MONOTONIC", "events": rows}
+        made: dict[str, object] = {
+            "node": self._node,
+            "clock": "CLOCK_MONOTONIC",
+            "last": self._number,
+        }
+        made["events"] = rows
         return json.dumps(made, separators=(",", ":")).encode()

@@ -102,9 +102,11 @@ class Shell(ABC):
             except ValueError:
                 return self.answer(400, b'{"error":"not a message of this protocol"}')
             return response(200, self.perform(self.heard(time.monotonic_ns(), message)))
-        if method == b"GET" and path in {b"/role", b"/health", b"/events"}:
-            if path == b"/events":
-                return self.answer(200, self.events.as_json())
+        place, _, asked = path.partition(b"?")
+        if method == b"GET" and place == b"/events":
+            after = asked.removeprefix(b"after=")
+            return self.answer(200, self.events.as_json(int(after) if after.isdigit() else 0))
+        if method == b"GET" and path in {b"/role", b"/health"}:
             healthy, status = self.status(time.monotonic_ns())
             return self.answer(200 if healthy or path == b"/role" else 503, status)
         return self.client(conn, method, path, body)

@@ -102,6 +102,7 @@ class Witness:
             silent = now - self.heard_ns >= self.timing.witness_ns
             if silent and self.in_sync.get(call.node) == call.inc:
                 self._change(call, {call.node: call.inc})
+                self._out.append(Note("chosen", call.node))
                 self.heard_ns = now
             else:
                 why = "the primary is heard" if not silent else "it is not in sync"

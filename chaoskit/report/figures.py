@@ -10,12 +10,14 @@ from chaoskit.judge.result import (
     Count,
     ExpectationResult,
     Interval,
+    Metastability,
     Metrics,
     RunResult,
     Safety,
     TrialResult,
     Verdict,
 )
+from chaoskit.measure.model import Heartbeats
 from chaoskit.report.format import (
     NOT_MEASURED,
     clean,
@@ -144,6 +146,12 @@ DEFINITIONS = (
         " of its goodput, 1.5 times its p99, 0.1 % more bad requests at most.",
     ),
     Definition(
+        "time_to_redundancy",
+        "time to redundancy",
+        "From the fault until every data node says again that it is primary or backup: until then"
+        " a second failure would have been fatal.",
+    ),
+    Definition(
         "gray_time",
         "gray time",
         "How long writes were out while every probe said that all is well.",
@@ -158,6 +166,12 @@ DEFINITIONS = (
         "fencing_latency",
         "fencing latency",
         "From the fault until the last write that the deposed primary acknowledged.",
+    ),
+    Definition(
+        "metastable",
+        "metastable",
+        "Whether service stayed degraded after the fault was healed (suspected), and came back only"
+        " when the load was dropped for a while (confirmed).",
     ),
     Definition(
         "flapping",
@@ -256,7 +270,7 @@ def figure(metrics: Metrics | None, key: str) -> str:
     if key == "dropped_requests":
         dropped = metrics.dropped_requests
         return f"{count(dropped.count)} of {count(dropped.due)} ({percent(dropped.ratio)})"
-    return clean(str(found))
+    return clean(str(found.verdict if isinstance(found, Metastability) else found))
 
 
 _RATIOS = ("error_rate", "availability", "ratio", "share")
@@ -291,6 +305,24 @@ def _after(metrics: Metrics) -> Iterator[tuple[str, str]]:
         yield "lost goodput, requests", count(round(metrics.lost_goodput))
     if metrics.latency_overshoot_s is not None:
         yield "latency overshoot", seconds(metrics.latency_overshoot_s)
+    back = metrics.failback
+    if back is not None:
+        yield "failback", f"{clean(back.kind)} (to {clean(back.home)})"
+        if back.time is not None and back.outage is not None:
+            yield "failback time", interval(back.time)
+            yield "failback outage", interval(back.outage)
+    for link, seen in metrics.heartbeats.items():
+        yield f"heartbeats, {clean(link)}", _beats(seen)
+
+
+def _beats(seen: Heartbeats) -> str:
+    parts = [f"{count(seen.seen)} before the fault"]
+    if seen.interval_s is not None:
+        parts.append(f"every {seconds(seen.interval_s)}")
+    if seen.longest_s is not None and seen.jitter_s is not None:
+        parts.append(f"longest {seconds(seen.longest_s)}, jitter {seconds(seen.jitter_s)}")
+    parts.append(f"missed {count(seen.missed_before)} before, {count(seen.missed_after)} after")
+    return ", ".join(parts)
 
 
 def _tallies(metrics: Metrics) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ from chaoskit.report.detail import DETAILS
 from chaoskit.report.facts import RunFacts
 from chaoskit.report.page import Page, build_page
 
-__all__ = ["LIMIT", "environment", "render_html"]
+__all__ = ["LIMIT", "environment", "render_html", "render_template"]
 
 LIMIT = 950_000
 """Bytes; the promise is 1 MB, so that a report can be mailed."""
@@ -92,13 +92,19 @@ def render_html(result: RunResult, timelines: Mapping[int, Timeline], facts: Run
 
 def render_page(page: Page) -> str:
     """A built page as HTML."""
+    return render_template("report.html.j2", page.verdict, page=page)
+
+
+def render_template(name: str, verdict: Verdict, /, **words: object) -> str:
+    """One of our templates with our style, allowed by its hash, and the verdict as its icon."""
     return (
         environment()
-        .get_template("report.html.j2")
+        .get_template(name)
         .render(
-            page=page,
             style=Markup(_style()),  # noqa: S704 - our own file, no string of a run in it
             style_hash=_style_hash(),
-            icon_uri=_icon(page.verdict),
+            icon_uri=_icon(verdict),
+            verdict=verdict,
+            **words,
         )
     )

@@ -13,9 +13,9 @@ from chaoskit.judge.result import ExpectationResult, Interval, RunResult, TrialR
 from chaoskit.report.facts import RunFacts
 from chaoskit.report.format import block, clean
 
-__all__ = ["render_junit"]
+__all__ = ["ELEMENT", "render_junit"]
 
-_ELEMENT = {
+ELEMENT = {
     Verdict.FAIL: ("failure", "ThresholdMissed"),
     Verdict.INVALID: ("error", "Invalid"),
     Verdict.INCONCLUSIVE: ("error", "Inconclusive"),
@@ -40,7 +40,7 @@ def render_junit(result: RunResult, facts: RunFacts) -> str:
         outcomes.append(
             _case(suite, found.expression, found.verdict, message=message, seconds=seconds)
         )
-    wanted = _ELEMENT.get(result.verdict, (None, ""))[0]
+    wanted = ELEMENT.get(result.verdict, (None, ""))[0]
     if not outcomes or (wanted is not None and wanted not in outcomes):
         message = " ".join((result.sentence, *_reasons(result)))
         outcomes.append(_case(suite, "verdict", result.verdict, message=message, seconds=0.0))
@@ -90,7 +90,7 @@ def _case(
     )
     if verdict is Verdict.PASS:
         return None
-    element, kind = _ELEMENT[verdict]
+    element, kind = ELEMENT[verdict]
     told = ET.SubElement(case, element, {"message": clean(message), "type": kind})
     if element != "skipped":
         told.text = clean(message, 4_000)

@@ -10,12 +10,12 @@ from chaoskit.report.facts import RunFacts
 from chaoskit.report.figures import by_severity, figure, reasons, worst_first
 from chaoskit.report.format import NONE, clean, interval, seconds
 
-__all__ = ["LIMIT", "render_markdown"]
+__all__ = ["LIMIT", "SIGNS", "as_text", "render_markdown"]
 
 LIMIT = 50_000
 """Bytes; GitHub drops a job's whole summary above its own, larger limit."""
 
-_SIGNS = {
+SIGNS = {
     Verdict.PASS: "✅",
     Verdict.FAIL: "❌",
     Verdict.INCONCLUSIVE: "❔",
@@ -44,7 +44,7 @@ def render_markdown(result: RunResult, facts: RunFacts) -> str:
     return text.encode()[: LIMIT - 100].decode(errors="ignore") + "\n\n(cut: see report.html)\n"
 
 
-def _text(text: str, limit: int = 300) -> str:
+def as_text(text: str, limit: int = 300) -> str:
     """Foreign words as plain text: nothing in them is markup, a link, a mention or a cell's end."""
     escaped = _SPECIAL.sub(r"\\\1", clean(text, limit).replace("&", "&amp;"))
     escaped = escaped.replace(r"\<", "&lt;").replace(r"\>", "&gt;").replace(r"\@", "&#64;")
@@ -68,28 +68,28 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _lines(result: RunResult, facts: RunFacts, most: int) -> list[str]:
     lines = [
-        f"## {_SIGNS[result.verdict]} {result.verdict.value} {_text(result.experiment)}",
+        f"## {SIGNS[result.verdict]} {result.verdict.value} {as_text(result.experiment)}",
         "",
-        f"**{_text(result.sentence, 1_000)}**",
+        f"**{as_text(result.sentence, 1_000)}**",
         "",
     ]
     if result.question:
-        lines += [f"Question: {_text(result.question, 1_000)}", ""]
+        lines += [f"Question: {as_text(result.question, 1_000)}", ""]
     for reason, trials in reasons(result, most):
-        lines.append(f"- invalid ({_which(trials)}): {_text(reason)}")
+        lines.append(f"- invalid ({_which(trials)}): {as_text(reason)}")
     if lines[-1]:
         lines.append("")
     if result.expectations:
         lines += _thresholds(result, most)
     if result.trials:
         lines += _trials(result, most)
-    lines += [f"- {_text(claim)}" for claim in result.claims[:most]]
-    lines += [f"- not checked: {_text(one)}" for one in result.not_checked[:most]]
-    started, version = _text(facts.started()), _text(facts.version)
-    took = seconds(facts.took_s)
+    lines += [f"- {as_text(claim)}" for claim in result.claims[:most]]
+    lines += [f"- not checked: {as_text(one)}" for one in result.not_checked[:most]]
+    started, version = as_text(facts.started()), as_text(facts.version)
+    took, software = seconds(facts.took_s), f"chaoskit {version}."
     lines += [
         "",
-        f"Lab {_text(result.lab)}, seed {result.seed}, {started}, took {took}, chaoskit {version}.",
+        f"Lab {as_text(result.lab)}, seed {result.seed}, {started}, took {took}, " + software,
         "",
         "Full report: [report.html](report.html). Repeat it:",
         "",
@@ -111,11 +111,11 @@ def _thresholds(result: RunResult, most: int) -> list[str]:
         ("", "threshold", "observed", "margin", "verdict"),
         (
             (
-                _SIGNS[e.verdict],
+                SIGNS[e.verdict],
                 _code(e.expression),
-                _text(e.observed),
-                _text(e.margin or NONE),
-                e.verdict.value + (f": {_text(e.reason)}" if e.reason else ""),
+                as_text(e.observed),
+                as_text(e.margin or NONE),
+                e.verdict.value + (f": {as_text(e.reason)}" if e.reason else ""),
             )
             for e in worst_first(result.expectations)[:most]
         ),
@@ -130,7 +130,7 @@ def _trials(result: RunResult, most: int) -> list[str]:
     lines = _table(
         ("trial", "verdict", *(label for _, label in _COLUMNS)),
         (
-            (str(t.n), t.verdict.value, *(_text(figure(t.metrics, key)) for key, _ in _COLUMNS))
+            (str(t.n), t.verdict.value, *(as_text(figure(t.metrics, key)) for key, _ in _COLUMNS))
             for t in shown
         ),
     )

@@ -14,7 +14,7 @@ from chaoskit.report.html import render_html
 from chaoskit.report.junit import render_junit
 from chaoskit.report.markdown import render_markdown
 
-__all__ = ["write_reports"]
+__all__ = ["write_reports", "write_text"]
 
 
 def write_reports(
@@ -27,17 +27,17 @@ def write_reports(
     Raises ``OSError`` if the folder cannot be written.
     """
     stored = result.model_dump_json(indent=1) + "\n"
-    written = {"result.json": _write(folder, "result.json", stored)}
+    written = {"result.json": write_text(folder, "result.json", stored)}
     texts = {
         "summary.md": render_markdown(result, facts),
         "junit.xml": render_junit(result, facts),
         "report.html": render_html(result, timelines, facts),
     }
-    written.update({name: _write(folder, name, text) for name, text in texts.items()})
+    written.update({name: write_text(folder, name, text) for name, text in texts.items()})
     return written
 
 
-def _write(folder: Path, name: str, text: str) -> Path:
+def write_text(folder: Path, name: str, text: str) -> Path:
     """Write beside, flush to the disk, rename over: atomic on one file system."""
     path = folder / name
     handle, beside = tempfile.mkstemp(dir=folder, prefix=f".{name}-")

@@ -45,6 +45,7 @@ __all__ = [
     "detector",
     "detector_words",
     "endpoint",
+    "events_probe",
     "health_probe",
     "holds_data",
     "is_target",
@@ -64,6 +65,7 @@ KNOWN: Mapping[str, str] = {
     "chaoskit.role.words": "the probe's words for roles, e.g. leader=primary,replica=backup",
     "chaoskit.probe.role": "where to ask for the role, e.g. http://:8080/role",
     "chaoskit.probe.health": "where to ask for health, e.g. http://:8080/health",
+    "chaoskit.probe.events": "what the node saw and decided, e.g. http://:8080/events",
     "chaoskit.endpoint": "where clients connect, e.g. http://:8080",
     "chaoskit.operator": "where pending failovers are seen and decided, e.g. http://:8080/failover",
     "chaoskit.operator.switchover": "where a switchover is asked for, e.g. http://:8080/switchover",
@@ -102,6 +104,11 @@ def role_probe(service: Service) -> Url | None:
 def health_probe(service: Service) -> Url | None:
     """Where to ask the service whether it is healthy."""
     return _read(service, "chaoskit.probe.health", a_place)
+
+
+def events_probe(service: Service) -> Url | None:
+    """Where the service tells what it saw and decided."""
+    return _read(service, "chaoskit.probe.events", a_place)
 
 
 def role_words(service: Service) -> dict[str, str]:
@@ -209,6 +216,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "chaoskit.role.words": role_table,
     "chaoskit.probe.role": a_place,
     "chaoskit.probe.health": a_place,
+    "chaoskit.probe.events": a_place,
     "chaoskit.endpoint": a_place,
     "chaoskit.operator": an_http_place,
     "chaoskit.operator.switchover": an_http_place,

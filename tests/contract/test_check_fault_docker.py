@@ -8,6 +8,7 @@ import pytest
 from chaoskit.lab.docker import DockerLab
 from chaoskit.lab.docker_sweep import leftovers
 from chaoskit.lab.journal import Journal
+from chaoskit.lab.needs import unmet
 from chaoskit.testing import check_fault
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -37,4 +38,7 @@ def lab(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_the_fault_bites_and_heals_twice(lab, case):
     fault, target, others = case
+    lacking = unmet(fault, lab)
+    if lacking is not None:
+        pytest.skip(lacking)
     check_fault(fault, lab, target, others)

@@ -12,6 +12,7 @@ from chaoskit.clock import now_ns
 from chaoskit.contracts import OBSERVER, FaultModel, Hold
 from chaoskit.faults.dials import dial
 from chaoskit.faults.kill import Kill
+from chaoskit.lab.needs import unmet
 from chaoskit.testing import check_fault
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -36,6 +37,9 @@ def lab(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_the_fault_bites_and_heals_twice(lab, case):
     fault, target, others = case
+    lacking = unmet(fault, lab)
+    if lacking is not None:
+        pytest.skip(lacking)
     check_fault(fault, lab, target, others)
 
 

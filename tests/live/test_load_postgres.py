@@ -269,7 +269,7 @@ class DroppingProxy:
         try:
             while data := client.recv(65536):
                 number = 0
-                if data.endswith(self.SYNC):
+                if data.endswith(self.SYNC) and b"INSERT" in data:
                     with self.lock:
                         self.asked += 1
                         if self.asked % 10 == 0:
@@ -313,6 +313,11 @@ def test_every_statement_that_was_dropped_without_an_answer_is_recorded_as_faile
     assert len(failed) == dropped
     assert load.errors(failed) <= {"closed without an answer", "connection reset"}
     assert (sent["attempt"] == 1).all(), "nothing was asked again behind the back"
+    servers = load.texts()["servers"]
+    answered = sent[sent["outcome"] == Outcome.OK]
+    assert {servers[i] for i in np.unique(answered["server"])} == {"pg"}, (
+        "the one behind the front door"
+    )
     kept = np.load(tmp_path / "final" / "pg.npy")
     assert (kept[:, 1] == 1).all(), "nothing was written twice"
     reached = tokens(records, Outcome.AMBIGUOUS) & set(kept[:, 0].tolist())

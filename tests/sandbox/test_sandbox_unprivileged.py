@@ -17,7 +17,14 @@ import sandbox_stacks
 from sandbox_stacks import census, fresh_id, gone_within
 
 NOBODY = 65534
-NEEDED = ("chaoskit", "pydantic", "pydantic_core", "annotated_types", "typing_inspection")
+NEEDED = (
+    "chaoskit",
+    "pydantic",
+    "pydantic_core",
+    "annotated_types",
+    "typing_inspection",
+    "ruamel.yaml",
+)
 SINGLE = ("typing_extensions",)
 
 
@@ -35,7 +42,8 @@ def home() -> Iterator[Path]:
         folder.chmod(0o755)
         for name in NEEDED:
             source = Path(importlib.util.find_spec(name).origin).parent
-            shutil.copytree(source, folder / "lib" / name, ignore=shutil.ignore_patterns("image"))
+            to = folder.joinpath("lib", *name.split("."))
+            shutil.copytree(source, to, ignore=shutil.ignore_patterns("image"))
         for name in SINGLE:
             shutil.copy(importlib.util.find_spec(name).origin, folder / "lib")
         shutil.copy(sandbox_stacks.__file__, folder / "lib")

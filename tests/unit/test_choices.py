@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from unit.fakelab import FakeLab
 
 from chaoskit import choosing
-from chaoskit.cli import _worst
-from chaoskit.errors import BadInput, LabError, Refused
+from chaoskit.errors import BadInput, LabError, Refused, worst_code
 from chaoskit.phases import open_phases_s, phases_s
 from chaoskit.rundir import create_run_dir, read_json, write_atomically
 from chaoskit.selectors import select
@@ -80,7 +79,7 @@ def test_the_phases_of_n_trials_cover_the_period_evenly(period, trials, seed):
      ([5, 143], 5)],
 )  # fmt: skip
 def test_over_several_experiments_the_worst_exit_code_counts(codes, worst):
-    assert _worst(codes) == worst
+    assert worst_code(codes) == worst
 
 
 def labs(monkeypatch, *, docker=None, images=None, compose=True, sandbox=None):

@@ -46,6 +46,7 @@ _PUT = (
     " RETURNING version"
 )
 _GET = "SELECT value FROM chaoskit_register WHERE key = {key}"
+_WHO = b"SELECT host(inet_server_addr()) || ':' || inet_server_port()"
 _READ_BACK = "SELECT token FROM chaoskit_log"
 
 
@@ -107,7 +108,7 @@ class Postgres(CombUser):
         known = custom is None or scan is not None
         self.scan = Statement.of("read_back", scan, _READ_BACK) if known else None
         self._set_up_with = self._statements("set_up", () if custom is not None else _SET_UP)
-        self._direct = {(e.host, e.port or PORT): e.node for e in self.shared.config.nodes}
+        self._nodes = {f"{e.host}:{e.port or PORT}": e.node for e in self.shared.config.nodes}
 
     def _login(self) -> dict[str, str]:
         login = {"user": "postgres", "dbname": "postgres", "sslmode": self._one_of("sslmode", _SSL)}
@@ -163,18 +164,28 @@ class Postgres(CombUser):
             if self.must_write and not _takes_writes(session):
                 self.sessions.give_back(endpoint, session, operation)
                 return self._refused(endpoint, operation, "postgres: the session is read-only")
+            session.server = session.server or self._who(endpoint, session)
             answer = session.ask(sql, values, operation)
         except BaseException:  # Timeout and GreenletExit are no Exceptions; all is raised again
             if session is not None:
                 session.close()
             self.sessions.flush(endpoint)
             raise
-        operation.server = endpoint.node
+        operation.server = session.server
         self.sessions.give_back(endpoint, session, operation)
         return self._verdict(endpoint, operation, answer)
 
+    def _who(self, endpoint: Endpoint, session: Session) -> str:
+        """The node at the other end; behind a front door, whichever the server says it is."""
+        if f"{endpoint.host}:{endpoint.port or PORT}" in self._nodes:
+            return endpoint.node
+        answer = session.ask(_WHO, [])
+        said = answer.rows[0] if answer.good and answer.rows else None
+        # A server that does not know the question is not named more closely than its front door.
+        return self._nodes.get(said.decode(), said.decode()) if said else endpoint.node
+
     def _refused(self, endpoint: Endpoint, operation: Operation, why: str) -> Verdict:
-        operation.server = endpoint.node
+        operation.server = operation.server or endpoint.node
         operation.error = why
         operation.move_on = True
         # The next operations begin elsewhere: this one will be a standby for a while.

@@ -5,38 +5,29 @@ from __future__ import annotations
 from chaoskit.reference.actions import Answer, Do
 from chaoskit.reference.active_active.merge import Merged
 from chaoskit.reference.active_active.node import Node, Peer
+from chaoskit.reference.group_defects import FRONTDOOR
 from chaoskit.reference.settings import BadSettings
 
 __all__ = ["NODES", "node_type"]
 
 
 class AcksAlone(Node):
-    """Acknowledges at once; the others are sent each write two intervals later."""
+    """Acknowledges at once; the others are sent what is new every two intervals."""
+
+    flushed_ns = 0
 
     def write(self, now: int, request: int, key: str, value: int) -> list[Do]:
         """Overridden: answers before anybody else has it."""
         if not self.serving:
             return super().write(now, request, key, value)
-        number = self.state.make(self.origin, key, value)
-        self.held.append((now + 2 * self.timing.interval_ns, number))
+        self.state.make(self.origin, key, value)
         return [*self.take(), Answer(request, 200, value, self.state.counter)]
 
-    held: list[tuple[int, int]]
-
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type] # as they came
-        self.held = []
-
     def flush(self, now: int) -> None:
-        """Overridden: sends nothing as long as the oldest write is not due."""
-        while self.held and self.held[0][0] <= now:
-            self.held.pop(0)
-            self.ripe = True
-        if self.ripe or not self.held:
+        """Overridden: not yet."""
+        if now - self.flushed_ns >= 2 * self.timing.interval_ns:
+            self.flushed_ns = now
             super().flush(now)
-        self.ripe = False
-
-    ripe = False
 
 
 class ResyncDropsOwn(Node):
@@ -77,7 +68,7 @@ NODES: dict[str, type[Node]] = {
 
 def node_type(name: str | None) -> type[Node]:
     """The state machine to run. Raises ``BadSettings`` with the list for an unknown name."""
-    if name is None or name.startswith("frontdoor-"):
+    if name is None or name.startswith(FRONTDOOR):
         return Node
     if name not in NODES:
         raise BadSettings(

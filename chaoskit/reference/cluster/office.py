@@ -180,7 +180,7 @@ class Office:
         """Send again what was not answered; give up what waits too long, or an election."""
         timing = self.node.timing
         if not self.elected:
-            if now - self.began_ns >= timing.detect_ns:
+            if now - self.began_ns >= 2 * timing.timeout_ns:
                 self.shard.office = None  # not elected: nothing was promised to anybody but us
             return
         self.flush(now)

@@ -143,11 +143,13 @@ class Shard:
         """Whether that node may own the shard; with everything that may have been chosen.
 
         Not while the owner's silence has not lasted a detection time here too, nor for a lower
-        ballot than one that this node asks votes for itself.
+        ballot than one that this node asks votes for itself. What was promised to a node is no
+        promise against it: its next ballot may follow at once.
         """
         office = self.office
         held = office is not None and (office.may_ack(now) or office.ballot > message.ballot)
-        granted = message.ballot > self.ballot and now >= self.quiet_until and not held
+        free = now >= self.quiet_until or message.node == self.owner()
+        granted = message.ballot > self.ballot and free and not held
         entries: tuple[Entry, ...] = ()
         if granted:
             self.step_down(message.ballot)
@@ -185,7 +187,7 @@ class Shard:
         known = max(self.ballot, self.asked)
         ballot = self.asked = known + 1 + (mine - known - 1) % count
         rank = self.order.index(self.node.name)
-        self.next_try = now + self.node.timing.detect_ns + 2 * rank * self.node.timing.timeout_ns
+        self.next_try = now + 2 * (1 + rank) * self.node.timing.timeout_ns
         if self.ballot:
             self.node.out.append(Note("asked", f"for shard {self.number} in ballot {ballot}"))
         self.office = self.office_type(self, ballot, now)

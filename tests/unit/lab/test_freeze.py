@@ -10,9 +10,17 @@ from pathlib import Path
 import pytest
 
 from chaoskit.clock import wait_until
-from chaoskit.lab.freeze import all_stopped, resume_all, stop_all
+from chaoskit.lab.freeze import (
+    all_stopped,
+    continue_one,
+    is_stopped,
+    members,
+    resume_all,
+    stop_all,
+    stop_one,
+)
 from chaoskit.lab.journal import Journal
-from chaoskit.lab.ops import ContinueProcesses
+from chaoskit.lab.ops import ContinueProcess, ContinueProcesses
 from chaoskit.lab.process import ProcessIdentity, boot_id, identity_of
 from chaoskit.lab.undo import undo_all
 
@@ -111,3 +119,32 @@ def test_another_process_by_the_same_number_is_left_alone(crowd):
     assert not resume_all(other)
     assert not all_stopped(other)
     assert moving(files)
+
+
+def test_one_process_stands_still_alone_and_any_reader_of_the_journal_lets_it_go_on(
+    crowd, tmp_path
+):
+    first, files = crowd
+    child = next(pid for pid in members(first) if pid != first.pid)
+    who = identity_of(child)
+    with Journal.create("freeze", tmp_path / "state") as journal:
+        journal.intend(ContinueProcess(who.pid, who.starttime, who.boot_id), scope="fault")
+        stop_one(who)
+        assert is_stopped(who)
+        assert not is_stopped(first)
+        assert not all_stopped(first)
+        (outcome,) = undo_all(journal.path, by="test", scope="fault")
+    assert not outcome.failed, outcome
+    assert not is_stopped(who)
+    assert moving(files)
+    assert continue_one(who), "once more changes nothing"
+
+
+def test_one_process_that_is_gone_or_another_by_its_number_is_left_alone(crowd):
+    first, _ = crowd
+    other = ProcessIdentity(first.pid, first.starttime + 1, boot_id())
+    with pytest.raises(ProcessLookupError):
+        stop_one(other)
+    assert not continue_one(other)
+    assert not is_stopped(other)
+    assert not is_stopped(first)

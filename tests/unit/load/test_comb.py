@@ -1,5 +1,6 @@
 """The schedule: absolute, phase-shifted, never made up for."""
 
+import itertools
 import time
 
 import gevent
@@ -162,3 +163,23 @@ def test_other_greenlets_run_while_the_dispatcher_waits_and_it_ends_when_stopped
     assert min(late for _, late in sent) >= 0
     gevent.sleep(0.05)
     assert len(sent) == sent[-1][0] + 1
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.5, 50), (0.25, 25), (0.9, 90), (0.01, 1)])
+def test_a_load_that_is_shed_leaves_out_slots_evenly_and_leaves_no_record_of_them(share, left):
+    comb = Comb(stream(rate=100), 0)
+    bench = Bench(comb)
+    bench.dispatcher.begin(0)
+    comb.shed = (1000 * MS, 2000 * MS, share)
+    for at in range(0, 3000 * MS, 5 * MS):
+        bench.now = at
+        bench.dispatcher.step()
+        comb.in_flight = 0
+    slots = [slot for _, slot, _, _ in bench.sent]
+    inside = [slot for slot in slots if 100 <= slot < 200]
+    assert len(inside) == left
+    gaps = [b - a for a, b in itertools.pairwise(inside)]
+    assert not gaps or max(gaps) - min(gaps) <= 1
+    assert [s for s in slots if not 100 <= s < 200] == [*range(100), *range(200, 300)]
+    assert comb.due == len(slots)
+    assert not bench.skipped

@@ -8,8 +8,8 @@ import pytest
 
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
-from chaoskit.measure.failover import split
 from chaoskit.measure.metrics import measure_trial
+from chaoskit.measure.phases import split
 from chaoskit.measure.roles import primaries, promotion, spells
 from chaoskit.measure.view import View
 
@@ -90,16 +90,16 @@ def test_the_kind_of_recovery_is_told_by_who_writes_after_it(fails_over, kind):
 
 def test_the_parts_are_those_observed_and_sum_to_the_whole():
     found = measure_trial(simulate(Scenario())[0])
-    assert list(found.phases) == ["mask", "promote", "reroute"]
+    assert list(found.phases) == ["mask", "detect+elect+promote", "reroute"]
     total = sum(p.value_s for p in found.phases.values())
     assert total == pytest.approx(found.failover_time.value_s, abs=1e-9)
-    assert found.phases["promote"].value_s == pytest.approx(0.95, abs=0.04)
+    assert found.phases["detect+elect+promote"].value_s == pytest.approx(0.95, abs=0.04)
 
 
 def test_parts_that_nobody_observed_are_merged():
     history, _ = simulate(Scenario())
     found = measure_trial(replace(history, observations=()))
-    assert list(found.phases) == ["mask", "promote+reroute"]
+    assert list(found.phases) == ["mask", "detect+elect+promote+reroute"]
     assert found.time_to_detect is None
     total = sum(p.value_s for p in found.phases.values())
     assert total == pytest.approx(found.failover_time.value_s, abs=1e-9)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from chaoskit.history.records import Outcome, empty
 from chaoskit.history.simulated import Scenario, simulate
-from chaoskit.measure.failover import split
 from chaoskit.measure.metrics import measure_trial
+from chaoskit.measure.phases import split
 from chaoskit.measure.timeline import timeline
 from chaoskit.measure.view import PHASES, View
 

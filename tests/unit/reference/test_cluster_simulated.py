@@ -3,6 +3,7 @@ shard has two owners, no read is old."""
 
 import bisect
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from mesh_simulation import MS, WEATHERS, Mesh
@@ -108,12 +109,12 @@ class Cluster(Mesh):
 
 
 @pytest.mark.parametrize("weather", WEATHERS)
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_bad_day_of_three_loses_nothing_and_no_shard_has_two_owners(seed, weather):
     assert Cluster(seed, WEATHERS[weather]).bad_day(seed) == []
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_bad_day_of_five(seed):
     assert Cluster(seed, WEATHERS["rough"], size=5).bad_day(seed, seconds=5) == []
 
@@ -138,7 +139,7 @@ def test_in_calm_weather_the_shards_are_shared_out_and_a_dead_nodes_are_taken_ov
     served = [at for at, _, _, (shard, _) in world.served if shard == 2 and at > killed + 2 * MS]
     assert world.timing.lease_ns - 100 * MS < min(served) - killed < 500 * MS
     others = [at for at, _, _, (shard, _) in world.served if shard != 2 and at > killed]
-    assert max(b - a for a, b in zip([killed, *others], others, strict=False)) < 200 * MS
+    assert max(b - a for a, b in pairwise([killed, *others])) < 200 * MS
 
 
 def test_a_node_that_was_away_does_not_depose_whoever_went_on_without_it():

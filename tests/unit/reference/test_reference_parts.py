@@ -6,10 +6,14 @@ import subprocess
 import sys
 
 import pytest
+from support import ROOT
 
+from chaoskit.reference.active_active import defects as active_active
+from chaoskit.reference.cluster import defects as cluster
 from chaoskit.reference.defects import DEFECTS, node_type
 from chaoskit.reference.events import Events
 from chaoskit.reference.follower import Detector
+from chaoskit.reference.group_defects import FRONTDOOR
 from chaoskit.reference.messages import (
     Append,
     AppendAck,
@@ -126,15 +130,27 @@ def test_heartbeats_cannot_push_out_what_matters():
     assert len(rows) < 2000
 
 
+KINDS = {
+    "active-passive": (node_type, Node),
+    "active-active": (active_active.node_type, active_active.Node),
+    "cluster": (cluster.node_type, cluster.Node),
+}
+CONFIGS = "".join(p.read_text() for p in (ROOT / "compose").glob("*/haproxy.cfg"))
+
+
 def test_the_table_of_defects_is_whole_and_each_overrides_something():
     assert {"never-promotes", "promotes-late", "no-fencing"} < set(DEFECTS)
     for name, defect in DEFECTS.items():
         assert defect.name == name
         assert defect.does
-        assert defect.does
         assert defect.metrics
-        assert issubclass(node_type(name), Node)
-        assert node_type(name) is not Node
+        kind, sound = KINDS[defect.shape]
+        if name.startswith(FRONTDOOR):
+            assert kind(name) is sound, "the nodes behind a bad front door are sound"
+            assert f'$CHAOSKIT_DEFECT",{name})' in CONFIGS
+        else:
+            assert issubclass(kind(name), sound)
+            assert kind(name) is not sound
     assert node_type(None) is Node
     with pytest.raises(BadSettings, match="not a planted defect"):
         node_type("nothing")

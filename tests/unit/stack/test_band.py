@@ -66,3 +66,32 @@ def test_a_simulated_heartbeat_detector_always_falls_into_its_band_and_fills_it(
     assert max(seen) <= found.high_s
     width = found.high_s - found.low_s
     assert max(seen) - min(seen) > 0.8 * width
+
+
+def test_a_simulated_lease_always_falls_into_its_band_and_fills_it():
+    """As Patroni does: renewed every interval, looked at as often by who waits, then promoted."""
+    rng = random.Random(2)
+    ttl, interval, promotion = 20.0, 1.0, 3.0
+    found = band("kind=lease ttl=20s interval=1s promotion=3s")
+    seen = []
+    for _ in range(5000):
+        died = rng.uniform(0, interval)  # since the last renewal
+        look = rng.uniform(0, interval)  # until the other one sees that it has lapsed
+        seen.append(ttl - died + look + rng.uniform(0, promotion))
+    assert found.low_s <= min(seen)
+    assert max(seen) <= found.high_s
+    assert max(seen) - min(seen) > 0.8 * (found.high_s - found.low_s)
+    # One that is renewed half as often is faster than this band allows, and would be told.
+    assert min(ttl - rng.uniform(0, 2 * interval) for _ in range(100)) < found.low_s
+
+
+@pytest.mark.parametrize("priority", [1, 100, 254])
+def test_a_simulated_vrrp_router_always_falls_into_its_band_and_fills_it(priority):
+    """RFC 5798: a backup waits for three intervals and its skew since the last advertisement."""
+    rng = random.Random(3)
+    found = band(f"kind=vrrp interval=1s priority={priority}")
+    skew = (256 - priority) / 256
+    seen = [3 + skew - rng.uniform(0, 1) for _ in range(5000)]
+    assert found.low_s <= min(seen)
+    assert max(seen) <= found.high_s
+    assert max(seen) - min(seen) > 0.8 * (found.high_s - found.low_s)

@@ -1,0 +1,146 @@
+"""Do the sandbox and the Docker lab measure the same? Makes docs/labs-agree.md.
+
+    python benchmarks/labs_agree.py [EXPERIMENT ...] [--trials 10] [--seed 1] [--print]
+
+Runs each experiment in both labs, with the same seed and so the same phases. They agree where both
+come to the same verdict and the Hodges-Lehmann shift of ``failover_time``, with its exact 95 %
+interval, lies inside one period of the stack's failure detector on either side: what a run of
+either lab cannot tell from another phase. Exit status: 0 all agree, 1 not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaoskit.measure.shift import Observed, Shift, shift
+from chaoskit.measure.statistics import median
+from chaoskit.phases import longest_period_s
+from chaoskit.stack.compose import load_stack
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "labs-agree.md"
+COMMAND = (sys.executable, "-c", "from chaoskit.cli import main; main()")
+SHAPES = (
+    "active-passive-kill",
+    "active-passive-partition",
+    "active-passive-approval-kill",
+    "active-active-kill",
+    "cluster-3-kill",
+)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What both labs said of one experiment; times in seconds."""
+
+    experiment: str
+    verdicts: tuple[str, str]  # sandbox, docker
+    values: tuple[list[float], list[float]]
+    shift: Shift | None  # docker less sandbox; None where nothing fails over
+    allowed_s: float
+
+    @property
+    def good(self) -> bool:
+        """Same verdict, and the interval of the shift inside the bound."""
+        inside = self.shift is None or (
+            -self.allowed_s < self.shift.low and self.shift.high < self.allowed_s
+        )
+        return self.verdicts[0] == self.verdicts[1] and inside
+
+    def row(self) -> str:
+        """A line of the table."""
+        said = " and ".join(dict.fromkeys(self.verdicts))
+        if self.shift is None:
+            times = "not applicable | | "
+        else:
+            middle = (f"{median(v):.3f} s (n = {len(v)})" for v in self.values)
+            found = self.shift
+            moved = f"{found.point:+.3f} s ({found.low:+.3f} to {found.high:+.3f})"
+            times = f"{' | '.join(middle)} | {moved}"
+        good = "yes" if self.good else "**no**"
+        return f"| `{self.experiment}` | {said} | {times} | {self.allowed_s:.2f} s | {good} |"
+
+
+def run(file: Path, lab: str, trials: int, seed: int) -> dict[str, Any]:
+    """One run; result.json."""
+    with tempfile.TemporaryDirectory() as out:
+        words = ["run", str(file), "--lab", lab, "--trials", str(trials), "--seed", str(seed)]
+        words += ["--json", "-q", "--out", out]
+        done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=False)
+    try:
+        found: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise SystemExit(f"{file.stem} in the {lab} lab: {done.stderr.strip()}") from None
+    return found
+
+
+def observed(result: dict[str, Any]) -> list[Observed]:
+    """``failover_time`` of every valid trial, where something failed over."""
+    valid = [t for t in result["trials"] if not t["invalid_because"]]
+    times = [t["metrics"]["failover_time"] for t in valid]
+    return [
+        Observed(time["value_s"], ended=not time.get("censored"))
+        for time in times
+        if time.get("applicable", True) and time.get("value_s") is not None
+    ]
+
+
+def agree(file: Path, trials: int, seed: int) -> Agreement:
+    """Run an experiment in both labs and compare."""
+    from chaoskit.experiment.loader import load_experiment
+
+    period_s = longest_period_s(load_stack(load_experiment(file).stack))
+    results = [run(file, lab, trials, seed) for lab in ("sandbox", "docker")]
+    base, new = (observed(result) for result in results)
+    found = shift(base, new) if base and new else None
+    return Agreement(
+        file.stem,
+        (results[0]["verdict"], results[1]["verdict"]),
+        ([o.rank for o in base], [o.rank for o in new]),
+        found,
+        period_s,
+    )
+
+
+def page(rows: list[Agreement], trials: int) -> str:
+    """The whole page."""
+    table = "\n".join(row.row() for row in rows)
+    return f"""# The two labs agree
+
+Made by `python benchmarks/labs_agree.py`: each experiment with {trials} trials in the sandbox and
+in the Docker lab, same seed, so the same moments in the failure detector's period. *Shift* is the
+Hodges-Lehmann estimate of Docker less sandbox with its exact 95 % interval. They agree where the
+verdict is the same and that interval lies inside one period of the detector on either side.
+
+| experiment | verdict | sandbox, median | Docker, median | shift | allowed | agree |
+|---|---|---|---|---|---|---|
+{table}
+"""
+
+
+def main() -> int:
+    """Compare, print, write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", default=SHAPES)
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--print", action="store_true", dest="only_print")
+    asked = parser.parse_args()
+    rows = []
+    for name in asked.names:
+        rows.append(agree(ROOT / "experiments" / f"{name}.yaml", asked.trials, asked.seed))
+        print(rows[-1].row(), flush=True)
+    if not asked.only_print:
+        PAGE.write_text(page(rows, asked.trials), encoding="utf-8")
+    return 0 if all(row.good for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Heartbeats as the nodes saw them: the evidence beneath the time to detect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from chaoskit.clock import NS
+from chaoskit.measure.model import Heartbeats
+from chaoskit.measure.told import told
+from chaoskit.measure.view import View
+
+__all__ = ["heartbeats"]
+
+_ENOUGH = 5
+
+
+def heartbeats(view: View) -> Mapping[str, Heartbeats]:
+    """Link (``listener`` or ``listener from peer``) → what was seen of its heartbeats.
+
+    Intervals are taken until the fault: after it they show the fault. ``missed`` counts, as the
+    listener did, from the fault on and before it apart.
+    """
+    start, until = view.history.window.load_start_ns, view.commanded_ns
+    seen: dict[str, list[int]] = {}
+    for one in told(view.history, "heartbeat-seen"):
+        seen.setdefault(_link(one.node, one.detail), []).append(one.t_ns)
+    missed: dict[str, list[int]] = {}
+    for one in told(view.history, "heartbeat-missed"):
+        missed.setdefault(_link(one.node, one.detail), []).append(one.t_ns)
+    found: dict[str, Heartbeats] = {}
+    for link in sorted({*seen, *missed}):
+        beats = np.array([t for t in seen.get(link, ()) if start <= t <= until], dtype=np.int64)
+        misses = [t for t in missed.get(link, ()) if t >= start]
+        if beats.size < _ENOUGH and not misses:
+            continue
+        gaps = np.diff(beats) / NS
+        known = gaps.size >= _ENOUGH - 1
+        found[link] = Heartbeats(
+            seen=int(beats.size),
+            interval_s=float(np.median(gaps)) if known else None,
+            longest_s=float(gaps.max()) if known else None,
+            jitter_s=float(np.percentile(gaps, 95) - np.percentile(gaps, 5)) if known else None,
+            missed_before=sum(t <= until for t in misses),
+            missed_after=sum(t > until for t in misses),
+        )
+    return found
+
+
+def _link(node: str, detail: str) -> str:
+    """``N of peer`` names who was heard; a count alone does not, nor does ``2 of 3``."""
+    _, _, peer = detail.partition(" of ")
+    return f"{node} from {peer}" if peer and not peer.isdigit() else node

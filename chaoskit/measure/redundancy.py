@@ -1,0 +1,137 @@
+"""After the failover: until a second failure could be survived again, and the way back.
+
+Both are outside ``failover_time``. Data nodes are those that a final read is owed from. They are
+whole again when each of them says that it is primary or backup (a node that is still copying says
+neither) and somebody is primary, from then on until nobody looked any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from chaoskit.history.history import FaultRecord, Observation
+from chaoskit.measure.model import Failback, Interval
+from chaoskit.measure.outage import find_outages
+from chaoskit.measure.roles import PRIMARY, polls, primaries
+from chaoskit.measure.told import told
+from chaoskit.measure.view import View, as_seconds
+
+__all__ = ["failback", "time_to_redundancy"]
+
+WHOLE = frozenset({PRIMARY, "backup"})
+_NEVER = (-1,)
+_SETTLE_NS = 1_000_000_000  # so long after the way back clients may still feel it
+
+
+def time_to_redundancy(view: View) -> Interval | None:
+    """From the fault until every data node was whole again; censored where one never was.
+
+    0 where no poll saw one missing. None where roles are not asked of every data node.
+    """
+    fault, seen = view.fault, polls(view.history)
+    if fault is None or not view.history.nodes or set(view.history.nodes) - set(seen):
+        return None
+    ends = {node: _whole_again(seen[node], fault) for node in view.history.nodes}
+    missing = [node for node, end in ends.items() if end == _NEVER]
+    if missing:
+        last = max(seen[node][-1].done_ns for node in view.history.nodes)
+        since = as_seconds(max(0, last - fault.acknowledged_ns))
+        note = f"{', '.join(missing)} had not rejoined when nobody looked any more"
+        return Interval(value_s=since, low_s=since, censored=True, note=note)
+    known = [end for end in ends.values() if end]
+    if not known:
+        return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note="no data node was seen missing")
+    low, high = max(end[0] for end in known), max(end[1] for end in known)
+    start = fault.acknowledged_ns
+    middle = max((low + high) // 2, start)
+    return Interval(
+        value_s=as_seconds(middle - start),
+        low_s=as_seconds(max(0, min(middle, low) - max(start, fault.verified_ns or start))),
+        high_s=as_seconds(max(high, middle) - fault.commanded_ns),
+    )
+
+
+def _whole_again(seen: Sequence[Observation], fault: FaultRecord) -> tuple[int, ...]:
+    """Between which moments a node became whole for good; empty if it always was."""
+    after = [one for one in seen if one.done_ns > fault.commanded_ns]
+    bad = [k for k, one in enumerate(after) if one.value not in WHOLE]
+    if not bad:
+        return ()
+    k = bad[-1]
+    return _NEVER if k == len(after) - 1 else (after[k].sent_ns, after[k + 1].done_ns)
+
+
+def failback(view: View) -> Failback | None:
+    """Whether the role went back to where it was before the fault, when, and what clients felt.
+
+    None where it never left, or where it is not known who was primary before.
+    """
+    fault = view.fault
+    before = primaries(view.history, fault.commanded_ns) if fault else frozenset()
+    if fault is None or len(before) != 1 or view.several_serve:
+        return None
+    (home,) = before
+    away = _away_ns(view, home, fault)
+    if away is None:
+        return None
+    ended = [f.healed_ns for f in view.history.faults if f.healed_ns is not None and f.must_bite]
+    back = _back(view, home, away)
+    if back is None:
+        return Failback(kind="never", home=home)
+    low, high = back
+    healed = max([t for t in ended if t <= high], default=fault.acknowledged_ns)
+    middle = (low + high) // 2
+    asked = any(f.fault == "switchover" and f.commanded_ns > away for f in view.history.faults)
+    span = (min(healed, low), high + _SETTLE_NS)
+    felt = [
+        o
+        for o in find_outages(view.headline, view.observed[1])
+        if span[0] <= o.end_ns and o.start_ns <= span[1] and o.start_ns >= away
+    ]
+    worst = max(felt, key=lambda o: o.end_ns - o.start_ns, default=None)
+    outage = Interval(value_s=0.0, low_s=0.0, high_s=0.0)
+    if worst is not None:
+        outage = Interval(
+            value_s=as_seconds(worst.end_ns - worst.start_ns),
+            low_s=as_seconds(worst.low_ns),
+            high_s=None if worst.high_ns is None else as_seconds(worst.high_ns),
+            censored=worst.censored,
+        )
+    return Failback(
+        kind="manual" if asked else "automatic",
+        home=home,
+        time=Interval(
+            value_s=as_seconds(max(0, middle - healed)),
+            low_s=as_seconds(max(0, low - healed)),
+            high_s=as_seconds(max(0, high - healed)),
+        ),
+        outage=outage,
+    )
+
+
+def _away_ns(view: View, home: str, fault: FaultRecord) -> int | None:
+    """When another node was first seen to be primary after the fault."""
+    moments = [
+        one.done_ns
+        for node, seen in polls(view.history).items()
+        for one in seen
+        if node != home and one.value == PRIMARY and one.done_ns > fault.commanded_ns
+    ]
+    return min(moments, default=None)
+
+
+def _back(view: View, home: str, away_ns: int) -> tuple[int, int] | None:
+    """Between which moments the home node became primary again: by its own word, or by polls.
+
+    A deposed primary that has not noticed goes on saying that it is one: it must have said
+    something else, or nothing, since.
+    """
+    for earlier, later in pairwise(polls(view.history).get(home, ())):
+        changed = earlier.value != PRIMARY and later.value == PRIMARY
+        if changed and later.done_ns > away_ns:
+            low, high = earlier.sent_ns, later.done_ns
+            said = [one.t_ns for one in told(view.history, "promoted") if one.node == home]
+            exact = [t for t in said if low <= t <= high]
+            return (exact[-1], exact[-1]) if exact else (low, high)
+    return None

@@ -1,0 +1,50 @@
+"""Both labs measure the same failover, and the comparison notices when they do not."""
+
+import pytest
+from support import benchmark
+
+from chaoskit.measure.shift import Observed, shift
+
+agreement = benchmark("labs_agree")
+TRIES = 2  # a busy machine may leave too few valid trials
+
+
+@pytest.mark.docker
+@pytest.mark.sandbox
+@pytest.mark.timeout(900)
+def test_the_pair_fails_over_as_fast_in_docker_as_in_the_sandbox(experiment):
+    file = experiment(run_for="6s", thresholds="[client_outage < 3s, lost_writes == 0]")
+    for seed in range(TRIES):
+        found = agreement.agree(file, 10, seed)
+        if found.verdicts == ("PASS", "PASS"):
+            break
+    assert found.verdicts == ("PASS", "PASS")
+    assert min(map(len, found.values)) >= 10
+    assert found.good, found.row()
+
+
+def of(base, new, verdicts=("PASS", "PASS")):
+    moved = shift([Observed(v) for v in base], [Observed(v) for v in new])
+    return agreement.Agreement("x", verdicts, (base, new), moved, 0.1)
+
+
+SANDBOX = [0.24 + 0.01 * n for n in range(10)]
+
+
+def test_equal_times_agree():
+    assert of(SANDBOX, [v + 0.01 for v in SANDBOX]).good
+
+
+def test_a_lab_that_is_slower_by_more_than_a_period_is_found():
+    assert not of(SANDBOX, [v + 0.15 for v in SANDBOX]).good
+    assert not of(SANDBOX, [v - 0.15 for v in SANDBOX]).good
+
+
+def test_too_few_trials_are_no_agreement():
+    assert not of(SANDBOX[:3], SANDBOX[:3]).good
+
+
+def test_another_verdict_is_found():
+    found = of(SANDBOX, SANDBOX, ("PASS", "FAIL"))
+    assert not found.good
+    assert "**no**" in found.row()
