@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from chaoskit.reference.defect import Defect
-from chaoskit.reference.messages import Action, Answer, Append, Claim, Copy, Op, Send, To, View
+from chaoskit.reference.messages import Action, Answer, Append, Copy, Op, View
 from chaoskit.reference.node import Node
 from chaoskit.reference.office import Office
 from chaoskit.reference.replica import Phase
@@ -182,36 +182,6 @@ class NeverRejoins(Node):
             super()._copy(now, piece)
 
 
-class KeepsItsSide(Node):
-    """A deposed primary keeps its own data while it seems to be copied to, and returns with it."""
-
-    def __init__(self, *args: object, **more: object) -> None:
-        super().__init__(*args, **more)  # type: ignore[arg-type]
-        self._mine: Store | None = None
-        self._back = 0
-
-    def step_down(self, now: int, epoch: int, primary: str) -> None:
-        """Overridden: what it had is what it will have."""
-        if self.office:
-            self._mine = self.store
-        super().step_down(now, epoch, primary)
-
-    def _copy(self, now: int, piece: Copy) -> None:
-        """Overridden: the last piece of the other side's data is replaced by all of its own."""
-        before = self.follower.complete
-        super()._copy(now, piece)
-        if self.follower.complete and not before and self._mine is not None:
-            self._mine.seq, self.store, self._mine = self.store.seq, self._mine, None
-            self._back = now + 200 * _MS
-
-    def tick(self, now: int) -> list[Action]:
-        """Overridden: wants the office back."""
-        if self._back and now >= self._back and self.role(now) == "backup":
-            self._back = now + 100 * _MS
-            self.out.append(Send(To.PEER, Claim(self.epoch, self.name, self.inc)))
-        return super().tick(now)
-
-
 class ServesStaleReads(Node):
     """Once deposed it goes on answering reads from what it had."""
 
@@ -231,38 +201,6 @@ class ServesStaleReads(Node):
             return super().read(now, key)
         value, version = store.read(key)
         return Answer(0, 200, value, version)
-
-
-class _Storm(Office):
-    """Executes writes one after another, and tries three times what waited for long."""
-
-    COST, PATIENCE, TRIES = 2 * _MS, 100 * _MS, 3
-
-    def __init__(self, node: Node, now: int, lease_until: int) -> None:
-        super().__init__(node, now, lease_until)
-        self._queue: deque[tuple[int, int, str, int]] = deque()
-        self._free = now
-
-    def write(self, now: int, request: int, key: str, value: int) -> None:
-        """Overridden: takes its place in the queue."""
-        self._queue.append((now, request, key, value))
-
-    def tick(self, now: int) -> None:
-        """Overridden: works off what it had time for since it was last here."""
-        if not self._queue:
-            self._free = now
-        while self._queue and self._free < now:
-            since, request, key, value = self._queue.popleft()
-            tries = self.TRIES if now - since > self.PATIENCE else 1
-            self._free += tries * self.COST
-            super().write(now, request, key, value)
-        super().tick(now)
-
-
-class RetryStorm(Node):
-    """A queue that grew too long for a moment stays so: each late request costs three."""
-
-    office_type = _Storm
 
 
 _HASTY_TIMES = Timing(25 * _MS, 3, 15 * _MS)
@@ -357,22 +295,6 @@ PAIR = (
         "active-passive-kill-twice",
         ("client_outage",),
         NeverRejoins,
-    ),
-    Defect(
-        "keeps-the-wrong-side",
-        _SHAPE,
-        "a deposed primary resyncs by keeping its own data, and takes the office back with it",
-        "active-passive-split",
-        ("lost_writes",),
-        KeepsItsSide,
-    ),
-    Defect(
-        "retry-storm",
-        _SHAPE,
-        "a queue that grew in a short pause stays: what waited long costs three times as much",
-        "active-passive-pause-short",
-        ("client_outage",),
-        RetryStorm,
     ),
 )
 """The rows of this shape."""

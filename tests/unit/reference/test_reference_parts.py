@@ -132,6 +132,7 @@ def test_heartbeats_cannot_push_out_what_matters():
 
 KINDS = {
     "active-passive": (node_type, Node),
+    "active-passive-approval": (node_type, Node),
     "active-active": (active_active.node_type, active_active.Node),
     "cluster": (cluster.node_type, cluster.Node),
 }
@@ -150,7 +151,7 @@ def test_the_table_of_defects_is_whole_and_each_overrides_something():
             assert f'$CHAOSKIT_DEFECT",{name})' in CONFIGS
         else:
             assert issubclass(kind(name), sound)
-            assert kind(name) is not sound
+            assert (kind(name) is sound) == (defect.timing is not None), "one flaw, not two or none"
     assert node_type(None) is Node
     with pytest.raises(BadSettings, match="not a planted defect"):
         node_type("nothing")
