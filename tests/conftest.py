@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import second_chance
 from support import ROOT, Ran, chaoskit
 
 
@@ -85,6 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"CHAOSKIT_REQUIRE names {', '.join(sorted(unknown))}; known: {', '.join(NEEDS)}"
         )
+    config.pluginmanager.register(second_chance.SecondChances())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -93,6 +95,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             names = [name for name in TIME_LIMITS if item.get_closest_marker(name)]
             limit = max((TIME_LIMITS[name] for name in names), default=DEFAULT_LIMIT)
             item.add_marker(pytest.mark.timeout(limit))
+    second_chance.give(items)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "sandbox"))
 from sandbox_stacks import census, fresh_id
 
 HARNESS = Path(__file__).with_name("fault_harness.py")
-HEALED_S = 30.0  # the lease is 1 s; a container's start on a busy machine takes some more
+HEALED_S = 30.0  # the lease is 4 s; a container's start on a busy machine takes some more
 GONE_S = 30.0
 
 
