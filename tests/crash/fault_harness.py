@@ -22,7 +22,6 @@ from chaoskit.lab.guardian import Guardian
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.sandbox import SandboxLab
 
-
 LEASE_S = 4.0  # longer than a busy machine keeps a process waiting: the test looks before it ends
 
 
