@@ -19,6 +19,10 @@ __all__ = ["claims", "not_checked", "sentence", "summary", "trial_notes"]
 _SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
     "client_outage": lambda m: m.client_outage,
     "client_outage_read": lambda m: m.client_outage_read,
+    "client_outage_worst": lambda m: _several(m, "worst"),
+    "client_outage_median": lambda m: _several(m, "median"),
+    "client_outage_union": lambda m: _several(m, "union"),
+    "client_outage_intersection": lambda m: _several(m, "intersection"),
     "failover_time": lambda m: m.failover_time,
     "time_to_detect": lambda m: m.time_to_detect,
     "bad_time": lambda m: m.bad_time,
@@ -29,6 +33,15 @@ _SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
     "dual_primary": lambda m: m.dual_primary,
     "fencing_latency": lambda m: m.fencing_latency,
 }
+
+
+def _several(metrics: Metrics, name: str) -> Interval | None:
+    """What is said of clients where there are several; of one it is the outage once more."""
+    clients = metrics.clients
+    found: Interval | None = None
+    if clients is not None and clients.clients > 1:
+        found = getattr(clients, name)
+    return found
 
 
 def summary(measured: Sequence[Metrics]) -> Mapping[str, Interval]:
@@ -112,14 +125,22 @@ def _trials(count: int) -> str:
 
 def _outage(measured: Sequence[Metrics]) -> str:
     over = summary(measured)
-    outage = over["client_outage"]
-    if not outage.censored and outage.value_s == 0 and outage.high_s == 0:
+    outage, worst = over["client_outage"], over.get("client_outage_worst")
+    if not _felt(outage):
+        if worst is not None and _felt(worst):
+            return f"no outage for all clients together, {interval(worst)} for the worst of them"
         return "clients felt no outage"
     text = f"clients were without service for {interval(outage)}"
+    if worst is not None:
+        text += f", the worst of them for {interval(worst)}"
     failover = over["failover_time"]
     if failover.applicable and not failover.censored:
         text += f", the first good write came {interval(failover)} after the fault"
     return text
+
+
+def _felt(outage: Interval) -> bool:
+    return outage.censored or outage.value_s != 0 or outage.high_s != 0
 
 
 def _dropped(measured: Sequence[Metrics]) -> str:
