@@ -126,9 +126,7 @@ def _trials(count: int) -> str:
 def _outage(measured: Sequence[Metrics]) -> str:
     over = summary(measured)
     outage, worst = over["client_outage"], over.get("client_outage_worst")
-    if not _felt(outage):
-        if worst is not None and _felt(worst):
-            return f"no outage for all clients together, {interval(worst)} for the worst of them"
+    if not outage.censored and outage.value_s == 0 and outage.high_s == 0:
         return "clients felt no outage"
     text = f"clients were without service for {interval(outage)}"
     if worst is not None:
@@ -137,10 +135,6 @@ def _outage(measured: Sequence[Metrics]) -> str:
     if failover.applicable and not failover.censored:
         text += f", the first good write came {interval(failover)} after the fault"
     return text
-
-
-def _felt(outage: Interval) -> bool:
-    return outage.censored or outage.value_s != 0 or outage.high_s != 0
 
 
 def _dropped(measured: Sequence[Metrics]) -> str:

@@ -3,9 +3,11 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from chaoskit.clock import NS
+from chaoskit.history.records import Op
 from chaoskit.judge.validity import Gates, reasons
 from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.view import View
@@ -43,6 +45,22 @@ def test_the_client_that_is_out_is_named_and_the_others_are_well(tmp_path, style
     assert found.intersection.value_s == 0
     assert found.bad["client/6"] > 10
     assert set(view.history.clients[1:]) == {f"client/{n}" for n in range(1, CLIENTS + 1)}
+    _took_turns(view.history.requests)
+
+
+def _took_turns(requests):
+    """Every client has its share of each stream, reads every key, appends and puts."""
+    for stream in range(4):
+        ours = requests[requests["stream"] == stream]
+        counts = np.bincount(ours["client"], minlength=CLIENTS + 1)[1:]
+        assert counts.max() - counts.min() <= 1
+    for client in range(1, CLIENTS + 1):
+        mine = requests[(requests["client"] == client) & (requests["stream"] < 2)]
+        reads = mine[mine["op"] == Op.GET]
+        assert set(reads["key"]) == set(range(1, 9))
+        assert {Op.PUT, Op.APPEND} <= set(mine["op"])
+    tokens = requests["token"][requests["token"] > 0]
+    assert np.unique(tokens).size == tokens.size
 
 
 @pytest.mark.timeout(150)
