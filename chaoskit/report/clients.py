@@ -52,7 +52,8 @@ def _row(n: int, one: ClientOutages) -> tuple[str, ...]:
     uptime = one.user_uptime
     share = NONE if uptime.value_s is None else percent(uptime.value_s)
     if uptime.low_s is not None and uptime.high_s is not None and uptime.low_s < uptime.high_s:
-        share += f" ({percent(uptime.low_s)} to {percent(uptime.high_s)})"
+        low, high = (percent(end).removesuffix(" %") for end in (uptime.low_s, uptime.high_s))
+        share += f" ({low} to {high})"
     return (
         str(n),
         str(one.clients),
