@@ -11,6 +11,7 @@ reason. Milliseconds: median and worst.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -63,8 +64,9 @@ def lab_named(kind: str, folder: Path) -> Iterator[Lab]:
             yield lab
         return
     (folder / "run").mkdir()
-    with Journal.create("benchfaults", folder / "state") as journal:
-        lab = DockerLab(web_pair(folder), "benchfaults", folder / "run", journal)
+    run_id = f"faults{os.getpid()}"
+    with Journal.create(run_id, folder / "state") as journal:
+        lab = DockerLab(web_pair(folder), run_id, folder / "run", journal)
         try:
             lab.up()
             yield lab
