@@ -57,6 +57,7 @@ defects: venv  ## run every planted defect, see that it is found: makes docs/def
 	@$(PY) benchmarks/defects.py
 
 nightly: venv  ## 30 clean runs of every shape, rare defects, both labs side by side (hours; CLEAN=5 TRIALS=5 for less)
-	@scripts/install-sandbox-tools && scripts/install-haproxy && scripts/engine && scripts/base-image
+	@scripts/install-sandbox-tools && scripts/install-haproxy
 	@status=0; $(PY) benchmarks/defects.py --cap 10 --each-shape $(CLEAN) || status=1; \
-	$(PY) benchmarks/labs_agree.py --trials $(TRIALS) || status=1; exit $$status
+	{ scripts/engine && scripts/base-image && $(PY) benchmarks/labs_agree.py --trials $(TRIALS); } \
+		|| status=1; exit $$status
