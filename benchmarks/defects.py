@@ -181,7 +181,7 @@ def _defect(row: Row) -> str:
 
 
 def _sound(row: Row) -> str:
-    alarms = f"{row.found} ({row.evidence})" if row.found else "none"
+    alarms = f"**open**: {row.found} ({row.evidence})" if row.found else "none"
     if not row.trials:
         alarms = "**open**: no trial was valid"
     return f"| `{row.experiment}` | {row.trials} | {alarms} |"
