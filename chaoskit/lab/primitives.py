@@ -26,6 +26,10 @@ _CUT = (
     "rules in our own nft table 'inet chaoskit_<run>' inside each target's network namespace",
     "delete that table and nothing else; the kernel does it by itself if its owner dies",
 )
+_CLOCK = (
+    "a shift in the file that the node's libfaketime reads",
+    "take it out of that file, so that time is as it is",
+)
 _KNOWN: Mapping[tuple[str, str], tuple[str, str]] = {
     ("sandbox", "kill"): (
         "the signal, to every process of the node's PID namespace",
@@ -39,6 +43,16 @@ _KNOWN: Mapping[tuple[str, str], tuple[str, str]] = {
     ("docker", "pause"): ("POST /containers/<id>/pause", "POST /containers/<id>/unpause"),
     ("sandbox", "cut"): _CUT,
     ("docker", "cut"): _CUT,
+    ("sandbox", "clock"): _CLOCK,
+    ("docker", "clock"): _CLOCK,
+    ("sandbox", "limit"): (
+        "a limit of a control group of ours that its processes are moved into, or prlimit(2)",
+        "move them back and remove the group, or give each process its own limit back",
+    ),
+    ("docker", "limit"): (
+        "a lower limit of the container's own control group, or prlimit(2) on its processes",
+        "write back what stood there",
+    ),
 }
 
 
