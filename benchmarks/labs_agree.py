@@ -26,6 +26,8 @@ from chaoskit.stack.compose import load_stack
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "labs-agree.md"
+TOLD = ("PASS", "FAIL")
+"""Verdicts about the system; the others are about the measurement, and two of them no agreement."""
 COMMAND = (sys.executable, "-c", "from chaoskit.cli import main; main()")
 SHAPES = (
     "active-passive-kill",
@@ -48,16 +50,19 @@ class Agreement:
 
     @property
     def good(self) -> bool:
-        """Same verdict, and the interval of the shift inside the bound."""
+        """Same verdict, one that was reached, and the interval of the shift inside the bound."""
         inside = self.shift is None or (
             -self.allowed_s < self.shift.low and self.shift.high < self.allowed_s
         )
-        return self.verdicts[0] == self.verdicts[1] and inside
+        told = self.verdicts[0] in TOLD
+        return told and self.verdicts[0] == self.verdicts[1] and inside
 
     def row(self) -> str:
         """A line of the table."""
         said = " and ".join(dict.fromkeys(self.verdicts))
-        if self.shift is None:
+        if self.shift is None and not set(self.verdicts) <= set(TOLD):
+            times = "too few valid trials | | "
+        elif self.shift is None:
             times = "not applicable | | "
         else:
             middle = (f"{median(v):.3f} s (n = {len(v)})" for v in self.values)
