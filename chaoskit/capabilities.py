@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from chaoskit.contracts import Child, Node
+from chaoskit.resources import Limits, ShiftsClock
 from chaoskit.toxics import Toxifies
 
 __all__ = [
@@ -318,9 +319,11 @@ LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
 
 CAPABILITIES: Mapping[str, type] = {
     "kill": Kills,
+    "clock": ShiftsClock,
     "cut": Cuts,
     "pause": Pauses,
     "shape": Shapes,
+    "limit": Limits,
     "misdirect": Misdirects,
     "misname": Misnames,
     "exec": Executes,

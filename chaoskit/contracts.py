@@ -203,6 +203,9 @@ class Hold:
     healed_ns: int | None = None  # undo read back from kernel or engine
     outside: bool = True
     """False: no connection can tell whether it bites; that it was verified is all the evidence."""
+    felt: Callable[[], bool] | None = None
+    """Asks the kernel whether a target has come up against it since: the bite of a fault that no
+    connection shows for certain. Called every few milliseconds, returns soon."""
     may_end: bool = False  # its targets may end of it, sooner or later: no sign of somebody else
     acts: list[Act] = field(default_factory=list)  # what an operator did so far
     asked_ns: int | None = None  # a person was asked then and has not answered: the trial waits

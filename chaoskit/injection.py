@@ -174,6 +174,9 @@ class Injector:
 
     def _feel(self, run: Running) -> None:
         dials = run.hold.dials
+        met = run.hold.felt if run.active and run.bitten_ns is None else None
+        if met is not None and met():
+            run.bitten_ns = now_ns()
         if not dials:
             return
         if run.active and run.bitten_ns is None:
@@ -241,11 +244,12 @@ class Injector:
         if run.bitten_ns is None and poked and now_ns() - run.hold.acknowledged_ns > _SHORTEST_NS:
             silent = self._dials.unanswered(run.hold.dials, run.hold.acknowledged_ns)
             run.bitten_ns = now_ns() if silent else None
-        if run.bitten_ns is None and not run.hold.outside:
+        if run.bitten_ns is None and not run.hold.outside and run.hold.felt is None:
             run.bitten_ns = run.hold.verified_ns
         if run.owes_a_bite() and run.bitten_ns is None:
             run.problem = run.problem or self._hit_too_much(run)
-            seen = self._dials.outcomes(run.hold.dials) or "no port is known to dial"
+            unmet = "the kernel counted nothing" if run.hold.felt else "no port is known to dial"
+            seen = self._dials.outcomes(run.hold.dials) or unmet
             run.problem = run.problem or (
                 f"{run.step.fault.kind} was not seen to bite while it was on ({seen})"
             )

@@ -74,7 +74,8 @@ def _one_turn(
     began = now_ns()
     with cast("Fault", fault).inject(lab, targets) as hold:
         _check_hold(hold, began, turn)
-        shown = bool(hold.dials) or felt is not None or not fault.needs
+        inner = hold.felt
+        shown = bool(hold.dials) or felt is not None or inner is not None or not fault.needs
         _require(shown, "the fault names a dial that shows its bite")
         if hold.dials:
             board.watch((*hold.dials, *hold.spared))
@@ -91,8 +92,12 @@ def _one_turn(
             )
             seen = board.outcomes(hold.spared)
             _require(spares, f"the fault spares what it says it does, {turn}; it saw: {seen}")
+        if inner is not None:
+            met = _becomes(inner, None, hold.tend)
+            _require(met, f"the kernel counts that the target has met the fault, {turn}")
         if felt is not None:
-            _require(_becomes(felt), f"the caller's observer feels the fault, {turn}")
+            caller = _becomes(felt, None, hold.tend)
+            _require(caller, f"the caller's observer feels the fault, {turn}")
     _require(hold.verified_ns is not None, f"the fault held until it was healed, {turn}")
     healed = hold.healed_ns is not None and hold.heal_commanded_ns is not None
     _require(healed, f"the heal was read back, {turn}")

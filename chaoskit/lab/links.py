@@ -18,6 +18,7 @@ from chaoskit.lab.neighbours import Neighbour, device_towards, link_address
 from chaoskit.lab.netfilter import Netfilter
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.process import ProcessIdentity
+from chaoskit.lab.resources import Resources
 from chaoskit.lab.shaping import handle_of, qdiscs
 from chaoskit.lab.tweaks import Tweaks
 
@@ -26,8 +27,8 @@ __all__ = ["Links"]
 _Resident = Callable[[Node], ProcessIdentity | None]
 
 
-class Links:
-    """What can be done to the links and names of nodes."""
+class Links(Resources):
+    """What can be done to the links and names of nodes, and to what they may use."""
 
     _netfilter: Netfilter
     _run: str
@@ -51,16 +52,18 @@ class Links:
         self._netfilter = Netfilter(run_id, journal, namespaces)
         self._tweaks = Tweaks(journal, network, lambda who: Namespaces.of(who.pid, who.starttime))
         self._names = Tweaks(journal, files, HostsFile)
+        self._make_resources(run_id, journal, files)
 
     def _renew_links(self, node: Node) -> None:
         """Put in force again what is meant to be, on a node that was started again."""
-        for tool in (self._netfilter, self._tweaks, self._names):
+        for tool in (self._netfilter, self._tweaks, self._names, self._limits, self._clocks):
             tool.renew(node)
 
     def _forget_links(self) -> None:
         """The lab is down: nothing of it is left to undo."""
         self._tweaks.close()
         self._names.close()
+        self._forget_resources()
 
     # ------------------------------------------------------------ Cuts
 

@@ -7,16 +7,19 @@ methods, or of a feature of the kernel, which is found out by trying it where it
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import subprocess
 
 from chaoskit.capabilities import CAPABILITIES
 from chaoskit.contracts import FaultModel, Lab
+from chaoskit.lab.cgroups import unusable
 from chaoskit.lab.sandbox_session import program, system_path
 
 __all__ = ["FEATURES", "feature", "missing", "unmet"]
 
 _TRY_S = 10.0
+_LIBFAKETIME = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib*/faketime/libfaketime.so.1")
 # The queueing disciplines are tried on a device of an otherwise empty network namespace.
 _TRIES = {
     "netem": "netem delay 1ms",
@@ -25,6 +28,9 @@ _TRIES = {
 FEATURES = {
     "netem": "delay, reordering and corruption of packets (sch_netem)",
     "tbf": "a limit on bandwidth (sch_tbf)",
+    "cgroup-cpu": "a limit on processor time (control groups)",
+    "cgroup-memory": "a limit on memory (control groups)",
+    "libfaketime": "a clock of a node's own, in the sandbox lab (libfaketime)",
 }
 """Feature → what it is for."""
 
@@ -44,7 +50,9 @@ def missing(need: str, lab: Lab | type) -> str | None:
         kind = lab if isinstance(lab, type) else type(lab)
         known = issubclass(kind, CAPABILITIES[need]) or isinstance(lab, CAPABILITIES[need])
         return None if known else f"the {getattr(lab, 'name', kind.__name__)} lab cannot '{need}'"
-    if need in _TRIES:
+    if need == "libfaketime" and getattr(lab, "name", "") == "docker":
+        return None  # it has to be in the service's image, which only the running service shows
+    if need in FEATURES:
         return feature(need)
     return f"nothing is known that is called '{need}'"
 
@@ -55,6 +63,10 @@ def feature(name: str) -> str | None:
 
     Tried once per process, in a network namespace of its own; takes some hundredths of a second.
     """
+    if name.startswith("cgroup-"):
+        return unusable(name.removeprefix("cgroup-"))
+    if name == "libfaketime":
+        return _no_libfaketime()
     for tool, package in (("tc", "iproute2"), ("ip", "iproute2"), ("unshare", "util-linux")):
         if program(tool) is None:
             return f"the program {tool} is not installed: apt-get install {package}"
@@ -78,3 +90,9 @@ def feature(name: str) -> str | None:
         f"this kernel cannot do {FEATURES[name]}: {said}; load it with 'modprobe sch_{name}', or "
         "use a kernel that has it (Debian and Ubuntu: linux-modules-extra)"
     )
+
+
+def _no_libfaketime() -> str | None:
+    if any(glob.glob(pattern) for pattern in _LIBFAKETIME):  # noqa: PTH207 - absolute patterns
+        return None
+    return "libfaketime is not installed on this machine: apt-get install libfaketime"

@@ -13,9 +13,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 from typing import ClassVar
+
+from chaoskit.lab.ops_checks import BOOT_ID as _BOOT_ID
+from chaoskit.lab.ops_checks import PID_MAX as _PID_MAX
+from chaoskit.lab.ops_checks import check as _check
+from chaoskit.lab.ops_checks import check_process as _check_process
+from chaoskit.lab.ops_checks import is_int as _is_int
+from chaoskit.lab.ops_checks import is_ipv4 as _is_ipv4
+from chaoskit.lab.ops_checks import matches as _matches
+from chaoskit.lab.ops_limits import KINDS, LimitOp, describe_limit
 
 __all__ = [
     "RUN_MARK",
@@ -41,14 +49,12 @@ RUN_MARK = "CHAOSKIT_RUN"
 """Environment variable that marks every process of a run."""
 
 _RUN_ID = re.compile(r"[a-z0-9_]{1,15}")
-_BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
 _DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 _OUR_LINK = re.compile(r"02:ca(:[0-9a-f]{2}){4}")
 _LINK = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _TOXIC = re.compile(r"down|chaoskit_[a-z0-9_]{1,15}_[0-9]{1,9}")
 _PRINTABLE = re.compile(r"[ -~]{0,200}")
-_PID_MAX = 4_194_304  # the kernel's own ceiling, PID_MAX_LIMIT
 
 
 def check_run_id(run_id: str) -> str:
@@ -254,6 +260,7 @@ Op = (
     | RemoveQdisc
     | RemoveNeighbour
     | RestoreNames
+    | LimitOp
 )
 
 _KINDS: Mapping[str, Callable[..., Op]] = {
@@ -268,6 +275,7 @@ _KINDS: Mapping[str, Callable[..., Op]] = {
     RemoveQdisc.kind: RemoveQdisc,
     RemoveNeighbour.kind: RemoveNeighbour,
     RestoreNames.kind: RestoreNames,
+    **KINDS,
 }
 
 
@@ -320,30 +328,5 @@ def describe(op: Op) -> str:  # noqa: C901, PLR0911 - one for each kind
             return f"take the entry for {op.address} out of the network of process {op.pid}"
         case RestoreNames():
             return f"restore /etc/hosts as process {op.pid} sees it"
-
-
-def _check(good: bool, name: str, value: object) -> None:
-    if not good:
-        raise ValueError(f"undo operation: bad {name} {value!r}")
-
-
-def _check_process(pid: object, starttime: object, boot_id: object) -> None:
-    _check(isinstance(pid, int) and _is_int(pid) and 1 < pid <= _PID_MAX, "pid", pid)
-    good = isinstance(starttime, int) and _is_int(starttime) and starttime >= 0
-    _check(good, "starttime", starttime)
-    _check(_matches(_BOOT_ID, boot_id), "boot_id", boot_id)
-
-
-def _is_ipv4(value: object) -> bool:
-    try:
-        return isinstance(value, str) and str(IPv4Address(value)) == value
-    except ValueError:
-        return False
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _matches(pattern: re.Pattern[str], value: object) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
+        case _:
+            return describe_limit(op)

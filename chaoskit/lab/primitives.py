@@ -26,8 +26,13 @@ _CUT = (
     "rules in our own nft table 'inet chaoskit_<run>' inside each target's network namespace",
     "delete that table and nothing else; the kernel does it by itself if its owner dies",
 )
+_CLOCK = (
+    "a shift in the file that the node's libfaketime reads",
+    "take it out of that file, so that time is as it is",
+)
 _BOTH: Mapping[str, tuple[str, str]] = {
     "cut": _CUT,
+    "clock": _CLOCK,
     "process": (
         "a signal by pidfd to each process that is meant",
         "SIGCONT to those that were stopped; a node that ended is started again",
@@ -71,6 +76,14 @@ _KNOWN: Mapping[tuple[str, str], tuple[str, str]] = {
     ("docker", "remove"): (
         "DELETE /containers/<id>, once a successor is made and not started",
         "POST /containers/<successor>/start",
+    ),
+    ("sandbox", "limit"): (
+        "a limit of a control group of ours that its processes are moved into, or prlimit(2)",
+        "move them back and remove the group, or give each process its own limit back",
+    ),
+    ("docker", "limit"): (
+        "a lower limit of the container's own control group, or prlimit(2) on its processes",
+        "write back what stood there",
     ),
 }
 

@@ -8,7 +8,7 @@ import threading
 from abc import abstractmethod
 
 from chaoskit.contracts import Node
-from chaoskit.errors import LabError
+from chaoskit.errors import ChaoskitError, LabError
 from chaoskit.lab.sandbox_session import Inside
 from chaoskit.stack.model import Service, Stack
 
@@ -34,6 +34,9 @@ class Life:
 
     @abstractmethod
     def _start_service(self, service: Service) -> Inside: ...
+
+    @abstractmethod
+    def _renew_resources(self, node: Node) -> None: ...
 
     def stopping(self, node: Node) -> tuple[int, float]:
         """See ``Stops``: what the Compose file says."""
@@ -61,7 +64,8 @@ class Life:
     def start(self, node: Node) -> None:
         """Start an ended service again: same address, same files; returns when it runs.
 
-        Its network namespace has outlived it, and with it whatever is cut off there.
+        Its network namespace has outlived it, and with it whatever is cut off there; what limits
+        its processes is put on the new ones.
         """
         with self._lock:
             service = self._stack.services.get(node.name)
@@ -70,3 +74,6 @@ class Life:
             if self.identity(node) is not None:
                 raise LabError(f"{node.name} is running already")
             self._start_service(service)
+            # Where this fails the limit is not in force, and whoever asks is told so.
+            with contextlib.suppress(ChaoskitError):
+                self._renew_resources(node)

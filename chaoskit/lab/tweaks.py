@@ -97,6 +97,11 @@ class Tweaks(Generic[P]):
                 raise
             return handle
 
+    def of(self, handle: str) -> tuple[tuple[Tweak[P], ProcessIdentity], ...]:
+        """Everything of the handle, as it was made, with the process in whose place it is."""
+        with self._lock:
+            return tuple((one.tweak, one.who) for one in self._made.get(handle, ()))
+
     def stand(self, handle: str) -> bool:
         """Whether the kernel shows all of them, in the networks that the nodes have now."""
         with self._lock:

@@ -31,6 +31,7 @@ from chaoskit.lab.ops import (
     RestoreNames,
     describe,
 )
+from chaoskit.lab.ops_limits import LeaveGroup, RestoreClock, RestoreFileLimit, RestoreLimit
 from chaoskit.lab.process import ProcessIdentity, kill_and_wait
 
 __all__ = ["Outcome", "order_of", "undo_all", "undo_entry"]
@@ -79,7 +80,7 @@ def undo_entry(entry: Entry, folder: Path) -> Outcome:
         return Outcome(what, "failed", error.strerror or str(error), by_hand)
 
 
-def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: PLR0911 - one for each kind
+def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: C901, PLR0911 - one for each kind
     match entry.op:
         case KillProcess(pid, starttime, boot_id, _):
             ended = kill_and_wait(ProcessIdentity(pid, starttime, boot_id))
@@ -104,6 +105,10 @@ def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: PLR0911 - one for 
             from chaoskit.lab.undo_link import undo_link  # only where it is needed: it is heavier
 
             return undo_link(entry.op)
+        case LeaveGroup() | RestoreLimit() | RestoreFileLimit() | RestoreClock():
+            from chaoskit.lab.undo_limit import undo_limit
+
+            return undo_limit(entry.op)
 
 
 def undo_all(path: Path, *, by: str, scope: Scope | None = None) -> list[Outcome]:
@@ -223,7 +228,7 @@ def _mounts() -> list[Path]:
     return [Path(os.fsdecode(point.decode("unicode_escape").encode("latin-1"))) for point in points]
 
 
-def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: PLR0911 - one for each kind
+def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: C901, PLR0911 - one for each kind
     match entry.op:
         case KillProcess(pid):
             return f"kill -9 {pid}  # after a look at: ps -fp {pid}"
@@ -244,5 +249,9 @@ def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: PLR0911 - one for each
             from chaoskit.lab.undo_link import link_by_hand
 
             return link_by_hand(entry.op)
+        case LeaveGroup() | RestoreLimit() | RestoreFileLimit() | RestoreClock():
+            from chaoskit.lab.undo_limit import limit_by_hand
+
+            return limit_by_hand(entry.op)
         case RemoveDockerRun(run_id):
             return f"chaoskit heal  # or look at: docker ps -a --filter label=chaoskit.run={run_id}"

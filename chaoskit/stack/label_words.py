@@ -16,6 +16,7 @@ __all__ = [
     "LabelError",
     "Link",
     "Url",
+    "a_clock",
     "a_detector",
     "a_flag",
     "a_link",
@@ -23,6 +24,7 @@ __all__ = [
     "a_place",
     "a_role",
     "an_http_place",
+    "clock_problem",
     "role_table",
     "spread",
 ]
@@ -107,6 +109,34 @@ def a_role(text: str) -> str:
     if text not in ROLES:
         raise LabelError(f"unknown role {quoted(text)}{did_you_mean(text, ROLES)}")
     return text
+
+
+def a_clock(text: str) -> str:
+    """How the service's clock can be shifted. Raises ``LabelError``."""
+    if text != "faketime":
+        raise LabelError(f"{quoted(text)} is no way to shift a clock; write faketime")
+    return text
+
+
+def clock_problem(environment: Mapping[str, str]) -> str | None:
+    """What a service that says ``faketime`` lacks in its environment, as a phrase."""
+    if "libfaketime" not in environment.get("LD_PRELOAD", ""):
+        return (
+            "the service needs LD_PRELOAD with the path of libfaketime.so.1 in its environment, "
+            "e.g. /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+        )
+    file = environment.get("FAKETIME_TIMESTAMP_FILE", "")
+    if not re.fullmatch(r"(/[A-Za-z0-9_.@:-]+)+", file) or {".", ".."} & set(file.split("/")):
+        return (
+            "the service needs FAKETIME_TIMESTAMP_FILE in its environment, a path of its own that "
+            "starts with / and has only letters, digits and _ . @ : - in it, e.g. /tmp/faketime"
+        )
+    if "FAKETIME" in environment:
+        return "FAKETIME in its environment would make libfaketime read no file; leave it out"
+    for name in ("FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC"):
+        if environment.get(name) != "1":
+            return f'the service needs {name}: "1" in its environment'
+    return None
 
 
 def role_table(text: str) -> dict[str, str]:

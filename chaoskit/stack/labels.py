@@ -18,6 +18,7 @@ from chaoskit.stack.label_words import (
     LabelError,
     Link,
     Url,
+    a_clock,
     a_detector,
     a_flag,
     a_link,
@@ -25,6 +26,7 @@ from chaoskit.stack.label_words import (
     a_place,
     a_role,
     an_http_place,
+    clock_problem,
     role_table,
     spread,
 )
@@ -73,6 +75,7 @@ KNOWN: Mapping[str, str] = {
     "chaoskit.data": "true or false: is a final read owed from this service",
     "chaoskit.clients": "spread: requests are shared out among all services that say so",
     "chaoskit.shards": "how many parts the workload has, each with an owner of its own, e.g. 6",
+    "chaoskit.clock": "faketime: the service is started with libfaketime (chaoskit explain clock)",
     "chaoskit.target": "true or false: may a lab that somebody else started touch it",
     "chaoskit.toxiproxy": "this service is a Toxiproxy; where its API is, e.g. http://:8474",
 }
@@ -222,6 +225,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "chaoskit.operator.switchover": an_http_place,
     "chaoskit.detector": a_detector,
     "chaoskit.data": a_flag,
+    "chaoskit.clock": a_clock,
     "chaoskit.target": a_flag,
     "chaoskit.toxiproxy": a_place,
     "chaoskit.clients": spread,
@@ -282,6 +286,8 @@ def _check_one(  # noqa: PLR0911 - one answer per rule
         return str(error)
     if isinstance(found, Link):
         return _check_link(stack, service, found)
+    if name == "chaoskit.clock":
+        return clock_problem(service.environment)
     if name == "chaoskit.role.words" and "chaoskit.probe.role" not in service.labels:
         return "words for roles need chaoskit.probe.role, which would speak them"
     return None

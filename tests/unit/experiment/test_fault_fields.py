@@ -30,6 +30,7 @@ services:
       chaoskit.role: primary
       chaoskit.probe.role: http://:8080/role
       chaoskit.endpoint: http://:8080
+      chaoskit.clock: faketime
       chaoskit.operator: http://:8080/failover
       chaoskit.operator.switchover: http://:8080/switchover
   node-b:

@@ -23,6 +23,7 @@ from chaoskit.lab.ops import (
     from_data,
     to_data,
 )
+from chaoskit.lab.ops_limits import LeaveGroup, RestoreClock, RestoreFileLimit, RestoreLimit
 
 BOOT = "01234567-89ab-cdef-0123-456789abcdef"
 GOOD = [
@@ -36,6 +37,12 @@ GOOD = [
     RemoveQdisc(2, 0, BOOT, "eth0", 0xC001),
     RemoveNeighbour(2, 0, BOOT, "eth0", "198.18.0.2", "02:ca:00:11:22:33"),
     RestoreNames(2, 0, BOOT, "r_1"),
+    RestoreLimit(2, 0, BOOT, "cpu", "max 100000"),
+    RestoreLimit(2, 0, BOOT, "memory", "9223372036854771712"),
+    LeaveGroup("memory", "/lab/0f/chaoskit_r_1_2", "/lab/0f"),
+    LeaveGroup("cpu", "/chaoskit_r_1_2", "/"),
+    RestoreFileLimit(2, 0, BOOT, 1024, 9, True),
+    RestoreClock(2, 0, BOOT, "/tmp/faketime", "r_1", "+0\n"),
 ]
 
 
@@ -93,6 +100,25 @@ def test_an_operation_survives_the_way_through_json(op):
         ("remove-tree", "path", "."),
         ("remove-tree", "path", "a\0b"),
         ("remove-tree", "path", 7),
+        ("restore-limit", "pid", 1),
+        ("restore-limit", "controller", "devices"),
+        ("restore-limit", "value", "max\n"),
+        ("restore-limit", "value", "a *:* rwm"),
+        ("leave-group", "controller", "freezer"),
+        ("leave-group", "path", "/lab/0f"),
+        ("leave-group", "path", "chaoskit_r_1_2"),
+        ("leave-group", "path", "/lab/../chaoskit_r_1_2"),
+        ("leave-group", "path", "/lab/chaoskit_r_1_2/"),
+        ("leave-group", "home", "/lab/.."),
+        ("leave-group", "home", "lab"),
+        ("leave-group", "home", ""),
+        ("restore-file-limit", "soft", -2),
+        ("restore-file-limit", "ours", "9"),
+        ("restore-file-limit", "family", 1),
+        ("restore-clock", "path", "/tmp/../etc/passwd"),
+        ("restore-clock", "path", "faketime"),
+        ("restore-clock", "before", "+5"),
+        ("restore-clock", "run_id", "a/b"),
     ],
 )
 def test_a_field_of_a_wrong_value_is_refused(kind, field, value):

@@ -1,0 +1,72 @@
+"""What faults that limit a node's share of the machine have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+from chaoskit.clock import now_ns
+from chaoskit.contracts import CLIENT, OBSERVER, Dial, Hold, Lab, Targets
+from chaoskit.errors import LabError
+from chaoskit.resources import Limit, Limits
+
+__all__ = ["every", "limited", "refuse_own"]
+
+_EVERY_NS = 20_000_000
+
+
+def refuse_own(targets: Targets) -> None:
+    """The lab's own two are what it is measured with."""
+    for node in targets.nodes:
+        if node.name in (CLIENT, OBSERVER):
+            raise LabError(f"{node.name} is the lab's own node; strike a service of the stack")
+
+
+@contextmanager
+def limited(
+    lab: Lab,
+    targets: Targets,
+    limits: Sequence[Limit],
+    detail: str,
+    dials: tuple[Dial, ...] = (),
+) -> Iterator[Hold]:
+    """Every limit in force until the exit; bitten when the kernel counts that one was met.
+
+    With ``dials`` they are the evidence instead. Verified by reading the limits back.
+    """
+    refuse_own(targets)
+    acts = cast("Limits", lab)
+    hold = Hold(now_ns(), 0, None, dials, detail=detail)
+    handle = acts.limit(limits)
+    try:
+        hold.acknowledged_ns = now_ns()
+        hold.verified_ns = now_ns() if acts.limited(handle) else None
+        hold.in_force = lambda: acts.limited(handle)
+        hold.tend = every(lambda: acts.tighten(handle))
+        if not dials:
+            hold.outside = False
+            hold.felt = lambda: acts.limit_met(handle)
+        yield hold
+        alive = all(lab.identity(node) is not None for node in targets.nodes)
+        if alive and not acts.limited(handle):
+            hold.verified_ns = None  # it did not hold for its window: somebody else took it away
+            hold.detail += "; it was not in force any more before the heal"
+    finally:
+        hold.heal_commanded_ns = now_ns()
+        acts.unlimit(handle)
+        hold.healed_ns = now_ns()
+
+
+def every(act: Callable[[], None]) -> Callable[[], bool]:
+    """For ``Hold.tend``: do it fifty times a second, whenever that is asked more often."""
+    next_ns = 0
+
+    def tend() -> bool:
+        nonlocal next_ns
+        if now_ns() >= next_ns:
+            act()
+            next_ns = now_ns() + _EVERY_NS
+        return False
+
+    return tend

@@ -1,0 +1,34 @@
+"""The faults that limit a node keep their promises in the sandbox lab."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaoskit.lab.needs import unmet
+from chaoskit.testing import check_fault
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "sandbox"))
+from fault_cases import name_of
+from resource_cases import CASES, CLOCK_ENVIRONMENT, WORKER, Observer
+from sandbox_stacks import lab_of, server
+
+pytestmark = pytest.mark.sandbox
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    worker = server("a", WORKER, environment=CLOCK_ENVIRONMENT)
+    with lab_of(tmp_path_factory.mktemp("lab"), worker, server("b")) as lab:
+        lab.up()
+        yield lab
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_it_bites_and_heals_twice_and_the_node_itself_says_so(lab, case):
+    fault, felt = case
+    lacking = unmet(fault, lab)
+    if lacking is not None:
+        pytest.skip(lacking)
+    check_fault(fault, lab, ["a"], felt=getattr(Observer(lab), felt))
