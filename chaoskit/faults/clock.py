@@ -53,7 +53,7 @@ class Clock(FaultModel):
     """Shifts the time of day."""
 
     kind: ClassVar[str] = "clock"
-    needs: ClassVar[frozenset[str]] = frozenset({"clock", "exec"})
+    needs: ClassVar[frozenset[str]] = frozenset({"clock"})
     labels: ClassVar[frozenset[str]] = frozenset({"chaoskit.clock"})
     summary: ClassVar[str] = "the node's time of day is wrong; healed by setting it right at once"
 

@@ -38,7 +38,7 @@ class Cpu(FaultModel):
         "the node gets little processor time; healed by the quota that it had before"
     )
 
-    cpus: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] = Field(
+    cpus: Annotated[float, Field(ge=0.001, le=1024, allow_inf_nan=False)] = Field(
         description="How many processors' worth of time all its processes share: 0.1 is a tenth of "
         "one.",
         examples=[0.1, 0.5],

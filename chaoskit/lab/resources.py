@@ -75,10 +75,10 @@ class Resources:
         handle = self._limits.put(found)
         self._met[handle] = {}
         try:
-            for tweak, place in self._of(handle, GroupLimit):
+            self._fill(handle, limits)
+            for tweak, place in self._of(handle, GroupLimit):  # what filling it took does not count
                 counted = place.group(tweak.controller).met()
                 self._met[handle][tweak] = (counted, oom_kills())
-            self._fill(handle, limits)
         except BaseException:
             self.unlimit(handle)
             raise

@@ -10,10 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "docker"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "sandbox"))
 
 from docker_stacks import web_pair
+from resource_cases import CLOCK_ENVIRONMENT
 from sandbox_stacks import server, stack
 
 from chaoskit.contracts import Targets
@@ -35,7 +37,8 @@ def main(kind, run_id, folder, said):
     if kind == "docker":
         lab = DockerLab(web_pair(folder), run_id, folder / "run", journal)
     else:
-        both = stack(folder, server("a"), server("b"))
+        clock = CLOCK_ENVIRONMENT if any(fault.kind == "clock" for fault in faults) else {}
+        both = stack(folder, server("a", environment=clock), server("b"))
         lab = SandboxLab(both, run_id, folder / "run", journal)
     lab.up()
     node = lab.node("a")
