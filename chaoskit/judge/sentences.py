@@ -241,7 +241,8 @@ def trial_notes(view: View, metrics: Metrics) -> tuple[str, ...]:
     if metrics.client_outage.note:
         said.append(f"client_outage: {metrics.client_outage.note}")
     found = metrics.metastable
-    if found is not None and found.verdict != "none":
+    looked_for = "metastability" in view.history.notes
+    if found is not None and found.verdict != "none" and (looked_for or found.observed_s):
         said.append(f"metastable: {found.verdict}{f' ({found.note})' if found.note else ''}")
     reading = view.history.notes.get("reading", [])
     said += [str(text) for text in reading] if isinstance(reading, list) else []

@@ -37,9 +37,12 @@ class Lane:
 
 
 def build_lanes(
-    timeline: Timeline, scale: Range, poll_s: float, most_nodes: int = 12
+    timeline: Timeline, scale: Range, poll_s: float, *, several: bool = False, most_nodes: int = 12
 ) -> tuple[Lane, ...]:
-    """Faults, what clients felt, then one lane a node."""
+    """Faults, what clients felt, then one lane a node.
+
+    Two that say primary at once are an alarm, unless ``several`` are meant to serve.
+    """
     found = []
     if timeline.faults:
         found.append(_band_lane("fault", "fault", timeline.faults, scale))
@@ -54,7 +57,7 @@ def build_lanes(
     for span in timeline.roles:
         by_node.setdefault(span.node, []).append(span)
     found += [_role_lane(n, by_node[n], scale) for n in sorted(by_node)[:most_nodes]]
-    double = _double(timeline, scale, 2 * poll_s)
+    double = None if several else _double(timeline, scale, 2 * poll_s)
     if double is not None:
         found.append(double)
     return tuple(found)
