@@ -16,7 +16,7 @@ Programs that are linked statically, or ask the kernel past the C library (Go), 
 Before 0.9.11 libfaketime makes ``clock_nanosleep`` with an absolute time fail, which is what
 ``time.sleep`` of Python 3.11 and later calls: see whether the service runs with it at all.
 Verified by what a program in the node reads, before, while it is on and afterwards. Drift is made
-of small steps, some fifty a second.
+of small steps, some twenty a second.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ class Memory(FaultModel):
         filled = ", all of it held by another" if self.fill else ""
         hold = None
         try:
-            with limited(lab, targets, limits, f"{names}: {much} of memory{filled}") as hold:
-                hold.may_end = True
+            detail = f"{names}: {much} of memory{filled}"
+            with limited(lab, targets, limits, detail, may_end=True) as hold:
                 yield hold
         finally:
             start_all(lab, targets.nodes)

@@ -7,11 +7,13 @@ writes it.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 from chaoskit.clock import wait_until
 from chaoskit.errors import LabError
@@ -19,6 +21,7 @@ from chaoskit.errors import LabError
 __all__ = ["Group", "group_of", "make_group", "move", "oom_kills", "remove_group", "unusable"]
 
 _WITHIN_S = 5.0
+_FITS_S = 1.0
 _ENABLE = "as root: echo +{} > {}/cgroup.subtree_control"
 
 
@@ -65,8 +68,10 @@ class Group:
 
     def set_limit(self, value: str) -> None:
         """Set it, as little as possible of it anew. Raises ``LabError`` with the kernel's words."""
-        if self.controller == "memory":
-            self._write("memory.max" if self.version == 2 else "memory.limit_in_bytes", value)
+        if self.controller == "memory" and self.version == 1:
+            self._write_when_it_fits("memory.limit_in_bytes", value)
+        elif self.controller == "memory":
+            self._write("memory.max", value)
         elif self.version == 2:
             self._write("cpu.max", value)
         else:
@@ -103,15 +108,35 @@ class Group:
     def _read(self, name: str) -> str:
         return (self.folder / name).read_text(encoding="ascii").strip()
 
+    def _write_when_it_fits(self, name: str, value: str) -> None:
+        """Version 1 refuses less than is held just now; who holds it may give it back soon."""
+
+        def look() -> bool:
+            try:
+                (self.folder / name).write_text(value, encoding="ascii")
+            except OSError as error:
+                if error.errno == errno.EBUSY:
+                    return False
+                self._refused(name, value, error)
+            return True
+
+        if not wait_until(look, within_s=_FITS_S, every_s=0.001):
+            raise LabError(
+                f"the group {self.path} holds {self.used()} bytes that the kernel cannot take "
+                f"back, more than a limit of {value}; leave it more"
+            )
+
     def _write(self, name: str, value: str) -> None:
         try:
             (self.folder / name).write_text(value, encoding="ascii")
         except ProcessLookupError:
             raise
         except OSError as error:
-            raise LabError(
-                f"the kernel refuses {value!r} for {name} of {self.path}: {error.strerror}"
-            ) from error
+            self._refused(name, value, error)
+
+    def _refused(self, name: str, value: str, error: OSError) -> NoReturn:
+        said = f"the kernel refuses {value!r} for {name} of {self.path}: {error.strerror}"
+        raise LabError(said) from error
 
 
 def group_of(pid: int | str, controller: str, proc: Path = Path("/proc")) -> Group:

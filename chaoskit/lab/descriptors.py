@@ -73,8 +73,8 @@ class FileLimit:
 
     def tighten(self) -> None:
         """Lower it to what is open now; of the first one, too, what came since."""
-        with suppress(ProcessLookupError, FileNotFoundError):
-            for who in self._meant():
+        for who in self._meant():
+            with suppress(FileNotFoundError):
                 now = _soft(who)
                 wanted = free_number(who.pid, self.left)
                 if now is not None and not 0 <= now <= wanted:
@@ -82,8 +82,10 @@ class FileLimit:
 
     def met(self) -> bool:
         """Whether somebody has used up what was left: the next one is refused."""
-        with suppress(ProcessLookupError, FileNotFoundError):
-            return any(_soft(who) == free_number(who.pid, 0) for who in self._meant())
+        for who in self._meant():
+            with suppress(FileNotFoundError):
+                if _soft(who) == free_number(who.pid, 0):
+                    return True
         return False
 
     def _meant(self) -> list[ProcessIdentity]:
@@ -91,9 +93,10 @@ class FileLimit:
             return [self.who]
         # Those that were there have their own; they may be looked at twice, and no harm is done.
         found = []
-        for pid in members(self.who):
-            with suppress(ProcessLookupError):
-                found.append(identity_of(pid))
+        with suppress(ProcessLookupError):  # all of it is gone
+            for pid in members(self.who):
+                with suppress(ProcessLookupError):
+                    found.append(identity_of(pid))
         return found
 
 

@@ -2,8 +2,10 @@
 
 Two processes: one outside of the group that looks after it, and one inside that holds the memory
 and asks the kernel to be taken first when more is needed than there is. When that happens it is
-started anew. Both end when their standard input does, or after an hour. Run as a program:
-``filler.py USED-FILE LIMIT-BYTES PROCS-FILE``.
+started anew. Both end when their standard input does, or after an hour.
+
+It is started before the limit and ended after it: while one that holds everything is ending, and is
+none of the kernel's victims any more, the kernel would take one of the node's.
 """
 
 from __future__ import annotations
@@ -31,42 +33,51 @@ _LASTS_S = 3600.0
 _MARGIN = 128 * 1024  # the kernel charges in lots of up to 64 pages: closer cannot be told
 _LOT = 256 * 1024
 _LOOK_MS = 10
+# Shared memory would stay until the process is gone altogether, and the kernel would go on to end
+# one of the node's.
+_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
 
 class Filler:
-    """One group that is kept full. Raises ``LabError`` if it does not become so."""
+    """One group that is kept full, once ``fill`` was called."""
 
-    def __init__(self, group: Group, run_id: str, journal: Journal) -> None:
-        from chaoskit.errors import LabError
+    def __init__(self, run_id: str, journal: Journal) -> None:
         from chaoskit.lab.child import PipeChild
         from chaoskit.lab.ops import RUN_MARK, KillProcess
         from chaoskit.lab.process import identity_of
 
-        used = "memory.current" if group.version == 2 else "memory.usage_in_bytes"
-        words = (str(group.folder / used), group.limit(), str(group.folder / "cgroup.procs"))
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__, *words],
+            [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), RUN_MARK: run_id},
             start_new_session=True,
         )
-        self._child = PipeChild(process, f"what fills {group.path}")
+        self._child = PipeChild(process, "what fills a node's memory")
         self._journal = journal
         self._entry: int | None = None
         try:
             who = identity_of(process.pid)
             op = KillProcess(who.pid, who.starttime, who.boot_id, "fills the memory of a node")
             self._entry = journal.intend(op, scope="fault")
-            self._child.send({"do": "fill"})
-            full = self._child.receive(_FULL_S) is not None
             journal.done(self._entry)
         except BaseException:
             self.close()
             raise
-        if not full:
-            self.close()
+
+    def fill(self, group: Group) -> None:
+        """Begin; returns when the group is full. Raises ``LabError`` if it does not become so."""
+        from chaoskit.errors import LabError
+
+        used = "memory.current" if group.version == 2 else "memory.usage_in_bytes"
+        order = {
+            "used": str(group.folder / used),
+            "limit": int(group.limit()),
+            "procs": str(group.folder / "cgroup.procs"),
+        }
+        self._child.send(order)
+        if self._child.receive(_FULL_S) is None:
             raise LabError(f"the memory of {group.path} was not full within {_FULL_S:g} s")
 
     def alive(self) -> bool:
@@ -84,16 +95,16 @@ class Filler:
 # ---------------------------------------------------------------- the program itself
 
 
-def _look_after(used: str, limit: int, procs: str) -> None:
+def _look_after() -> None:
     """Have a holder, and another whenever the kernel has taken it; until nobody wants it."""
     if not _wanted(None):
         return
-    os.read(0, 4096)  # what makes it begin
+    order = json.loads(os.read(0, 4096))  # one line, written at once
     until = time.monotonic() + _LASTS_S
     while time.monotonic() < until:
         holder = os.fork()
         if holder == 0:
-            _hold(used, limit, procs)
+            _hold(order["used"], order["limit"], order["procs"])
         taken = False
         while not taken and time.monotonic() < until:
             if not _wanted(_LOOK_MS):
@@ -108,13 +119,14 @@ def _look_after(used: str, limit: int, procs: str) -> None:
 
 def _hold(used: str, limit: int, procs: str) -> None:
     """In the group: take until it is full, and again when something becomes free."""
+    keeper = os.getppid()
     try:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
         Path(procs).write_text(str(os.getpid()), encoding="ascii")
         lots, said = [], False
-        while _wanted(_LOOK_MS if said else 0):
+        while _wanted(_LOOK_MS if said else 0) and os.getppid() == keeper:
             while (room := limit - int(Path(used).read_text(encoding="ascii"))) > _MARGIN:
-                lot = mmap.mmap(-1, min(_LOT, max(mmap.PAGESIZE, room // 2)))
+                lot = mmap.mmap(-1, min(_LOT, max(mmap.PAGESIZE, room // 2)), flags=_PRIVATE)
                 for at in range(0, len(lot), mmap.PAGESIZE):
                     lot[at] = 1
                 lots.append(lot)
@@ -136,4 +148,4 @@ def _wanted(within_ms: int | None) -> bool:
 
 
 if __name__ == "__main__":
-    _look_after(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    _look_after()

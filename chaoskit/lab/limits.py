@@ -169,6 +169,8 @@ def restore(place: Resident, controller: str, value: str) -> None:
     try:
         with open_checked(place.who):
             group = group_of(place.who.pid, controller)
+            if group.path == "/":  # where the kernel shows a process that is ending; never ours
+                raise ProcessLookupError("it is ending")
             group.set_limit(value)
             now = group.limit()
     except FileNotFoundError:

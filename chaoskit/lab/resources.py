@@ -72,17 +72,30 @@ class Resources:
                     found += file_limit_tweaks(one.node, place, one.left)
                 else:
                     found += limit_tweaks(one, place, self._group_name)
-        handle = self._limits.put(found)
-        self._met[handle] = {}
+        kills = oom_kills()
+        full = [one.node for one in limits if isinstance(one, Memory) and one.fill]
+        fillers: list[Filler] = []
         try:
-            self._fill(handle, limits)
-            for tweak, place in self._of(handle, GroupLimit):  # what filling it took does not count
-                counted = place.group(tweak.controller).met()
-                self._met[handle][tweak] = (counted, oom_kills())
+            fillers += [Filler(self._resource_run, self._resource_journal) for _ in full]
+            handle = self._limits.put(found)
+        except BaseException:
+            _end(fillers)
+            raise
+        self._met[handle], self._fillers[handle] = {}, fillers
+        try:
+            self._begin_limits(handle, full, kills)
         except BaseException:
             self.unlimit(handle)
             raise
         return handle
+
+    def _begin_limits(self, handle: str, full: Sequence[Node], kills: int) -> None:
+        """Fill what is to be filled, and count from then on; ``kills``: counted beforehand."""
+        for filler, node in zip(self._fillers[handle], full, strict=True):
+            with self._limits.enter(node) as place:
+                filler.fill(place.group("memory"))
+        for tweak, place in self._of(handle, GroupLimit):
+            self._met[handle][tweak] = (_count(tweak, place), kills)
 
     def limited(self, handle: str) -> bool:
         """See ``Limits``."""
@@ -91,7 +104,8 @@ class Resources:
 
     def limit_met(self, handle: str) -> bool:
         """See ``Limits``: by the counters of the group, or by descriptors that are used up."""
-        if any(tweak.met() for tweak, _ in self._of(handle, FileLimit)):
+        files = (tweak for tweak, _ in self._of(handle, FileLimit) if tweak.family)
+        if any(tweak.met() for tweak in files):
             return True
         return any(
             _has_met(tweak, place, *self._met.get(handle, {}).get(tweak, (0, 0)))
@@ -104,24 +118,18 @@ class Resources:
             for home, place in self._of(handle, Home):
                 home.gather(place)
             for limit, _ in self._of(handle, FileLimit):
-                limit.tighten()
+                if limit.family:  # it looks at all of the node
+                    limit.tighten()
         except (LabError, OSError):
             return  # it has ended: whether that is as it should be is for others to say
 
     def unlimit(self, handle: str) -> None:
         """See ``Limits``."""
-        for filler in self._fillers.pop(handle, []):
-            filler.close()
-        self._limits.take(handle)
+        try:
+            self._limits.take(handle)
+        finally:
+            _end(self._fillers.pop(handle, []))
         self._met.pop(handle, None)
-
-    def _fill(self, handle: str, limits: Sequence[Limit]) -> None:
-        fillers = self._fillers.setdefault(handle, [])
-        for one in limits:
-            if isinstance(one, Memory) and one.fill:
-                with self._limits.enter(one.node) as place:
-                    group = place.group("memory")
-                fillers.append(Filler(group, self._resource_run, self._resource_journal))
 
     def _group_name(self) -> str:
         self._groups += 1
@@ -178,3 +186,16 @@ def _has_met(tweak: GroupLimit, place: Resident, counted: int, kills: int) -> bo
     except (LabError, OSError):
         # The process is gone, and maybe its group: what the kernel counts as a whole remains.
         return tweak.controller == "memory" and oom_kills() > kills
+
+
+def _count(tweak: GroupLimit, place: Resident) -> int:
+    """So far; nothing of a node that was ended as soon as the limit was there."""
+    try:
+        return place.group(tweak.controller).met()
+    except (LabError, OSError):
+        return 0
+
+
+def _end(fillers: Sequence[Filler]) -> None:
+    for filler in fillers:
+        filler.close()

@@ -1,6 +1,6 @@
 """What is limited, and a service that feels it: it says so itself, into a file that it holds open.
 
-The service spins, opens files, holds memory and tells the time, forty times a second.
+The service spins, opens files, holds memory, more or less of it, and tells the time, over and over.
 """
 
 import json
@@ -13,7 +13,7 @@ from chaoskit.faults.fd_exhaustion import FdExhaustion
 from chaoskit.faults.memory import Memory
 
 WORKER = """
-import http.server, json, mmap, os, threading, time
+import http.server, json, mmap, os, random, threading, time
 
 def serve():
     handler = http.server.SimpleHTTPRequestHandler
@@ -29,7 +29,7 @@ def look(turn):
         closed = False
     except OSError as error:
         closed = error.errno == 24
-    with mmap.mmap(-1, 4 << 20) as memory:
+    with mmap.mmap(-1, random.randint(1, 16) << 20) as memory:
         for at in range(0, len(memory), mmap.PAGESIZE):
             memory[at] = 1
     ahead = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)

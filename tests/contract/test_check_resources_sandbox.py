@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.faults.cpu import Cpu
+from chaoskit.faults.fd_exhaustion import FdExhaustion
+from chaoskit.faults.memory import Memory
 from chaoskit.lab.needs import unmet
 from chaoskit.testing import check_fault
 
@@ -32,3 +35,24 @@ def test_it_bites_and_heals_twice_and_the_node_itself_says_so(lab, case):
     if lacking is not None:
         pytest.skip(lacking)
     check_fault(fault, lab, ["a"], felt=getattr(Observer(lab), felt))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Cpu(cpus=64), Memory.model_validate({"spare": "2g"}), FdExhaustion(left=500)],
+    ids=lambda fault: fault.kind,
+)
+def test_a_limit_without_teeth_is_found_out(lab, fault, monkeypatch):
+    """In force, and read back: but the worker never needs what it takes away."""
+    if (lacking := unmet(fault, lab)) is not None:
+        pytest.skip(lacking)
+    monkeypatch.setattr("chaoskit.testing_faults._SOON_S", 1.0)
+    with pytest.raises(AssertionError, match="the target has met the fault"):
+        check_fault(fault, lab, ["a"])
+
+
+def test_nothing_of_ours_is_left_in_the_hierarchies(lab):
+    first = lab.first_pid(lab.node("a"))
+    groups = Path(f"/proc/{first}/cgroup").read_text()
+    assert "chaoskit_" not in groups
+    assert groups == Path(f"/proc/{lab.first_pid(lab.node('b'))}/cgroup").read_text()

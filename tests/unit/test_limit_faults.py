@@ -109,7 +109,7 @@ def test_what_is_asked_of_the_lab_and_gone_afterwards(fault, limit):
         )
         assert hold.verified_ns is not None
         hold.tend()
-        hold.tend()  # not again within a fiftieth of a second
+        hold.tend()  # not again within a twentieth of a second
         assert lab.tightened == 1
     assert lab.on == {}
     assert hold.verified_ns is not None
