@@ -11,6 +11,7 @@ from chaoskit import yaml_source as ys
 from chaoskit.contracts import CLIENT, OBSERVER
 from chaoskit.errors import BadInput, Problem
 from chaoskit.experiment.collisions import collisions
+from chaoskit.experiment.load_options import option_problems
 from chaoskit.experiment.messages import place_of
 from chaoskit.experiment.model import Experiment
 from chaoskit.experiment.step import Step, ends_s
@@ -53,6 +54,8 @@ def check_experiment(
         wrong(("name",), f"name: must be the file's name without its ending, {quoted(file.stem)}")
     if "load" not in bad:
         _check_load(experiment, wrong_at=wrong)
+        if not problems and "locustfile" not in experiment.load.options:
+            problems += option_problems(experiment, root)
     if not bad & {"run_for", "steps"}:
         _check_times(experiment, step_nodes, root, wrong_at=wrong)
     stack = None if "stack" in bad else _stack(experiment.stack, root, problems)
