@@ -14,6 +14,7 @@ from chaoskit.choosing import Choice, build_lab, choose_lab, refuse_unmet
 from chaoskit.clock import NS, now_ns, utc_label
 from chaoskit.contracts import FaultModel, Lab
 from chaoskit.errors import ChaoskitError, HealFailed
+from chaoskit.experiment.load_options import refuse_unknown_options
 from chaoskit.experiment.model import AUTO_CAP, Experiment
 from chaoskit.halting import refuse_if_halted
 from chaoskit.judge.verdict import JudgedTrial, enough
@@ -148,6 +149,7 @@ def run_experiment(request: RunRequest, signals: Signals) -> Outcome:
     choice = choose_lab(request.lab, stack)
     refuse_if_halted()
     refuse_unmet(choice, faults_of(experiment))
+    refuse_unknown_options(experiment)
     for healed in heal():  # a run that died on this machine must not disturb this one
         request.say("incident", {"sentence": f"left by an earlier run: {healed}"})
     seed = request.seed if request.seed is not None else experiment.seed

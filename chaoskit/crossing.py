@@ -18,6 +18,7 @@ from chaoskit.campaign import RunRequest, faults_of, run_experiment
 from chaoskit.choosing import choose_lab, refuse_unmet
 from chaoskit.clock import utc_label
 from chaoskit.errors import BadInput, ChaoskitError
+from chaoskit.experiment.load_options import refuse_unknown_options
 from chaoskit.experiment.model import Experiment
 from chaoskit.judge.matrix import CellResult, MatrixResult, judge_cell, judge_matrix
 from chaoskit.judging import Outcome, judge_dir
@@ -124,6 +125,7 @@ def run_matrix(
     """
     for _, cell in cells:  # all of them, before anything of any starts
         refuse_unmet(choose_lab(request.lab, load_stack(cell.stack)), faults_of(cell))
+        refuse_unknown_options(cell)
     first = cells[0][1]
     seed = request.seed if request.seed is not None else first.seed
     seed = seed if seed is not None else secrets.randbelow(1_000_000)

@@ -11,6 +11,7 @@ from chaoskit import yaml_source as ys
 from chaoskit.contracts import CLIENT, OBSERVER
 from chaoskit.errors import BadInput, Problem
 from chaoskit.experiment.collisions import collisions
+from chaoskit.experiment.load_options import option_problems
 from chaoskit.experiment.messages import place_of
 from chaoskit.experiment.model import Experiment
 from chaoskit.experiment.step import Step, ends_s
@@ -53,6 +54,7 @@ def check_experiment(
         wrong(("name",), f"name: must be the file's name without its ending, {quoted(file.stem)}")
     if "load" not in bad:
         _check_load(experiment, wrong_at=wrong)
+        problems += [] if problems else _check_options(experiment, root)
     if not bad & {"run_for", "steps"}:
         _check_times(experiment, step_nodes, root, wrong_at=wrong)
     stack = None if "stack" in bad else _stack(experiment.stack, root, problems)
@@ -98,6 +100,12 @@ def _check_load(experiment: Experiment, wrong_at: _Wrong) -> None:
             f"load.timeout: {format_duration(load.timeout_s)} is shorter than the deadline of "
             f"{format_duration(load.deadline_s)}; an answer could never be late",
         )
+
+
+def _check_options(experiment: Experiment, root: ys.Mapping) -> list[Problem]:
+    """A locustfile is asked only when the experiment is to be run, see there."""
+    own = "locustfile" in experiment.load.options
+    return [] if own else option_problems(experiment, root)
 
 
 def _check_locustfile(path: object, wrong_at: _Wrong) -> None:

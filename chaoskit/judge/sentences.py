@@ -11,10 +11,10 @@ from chaoskit.judge.result import ExpectationResult, Interval, Metrics, TrialRes
 from chaoskit.judge.thresholds import SAFETY, Bounded, holds
 from chaoskit.judge.wording import interval, joined, plural, quantity, seconds
 from chaoskit.measure.roles import polls
-from chaoskit.measure.statistics import claim, exceedance_upper, median
+from chaoskit.measure.statistics import claim, exceedance_upper, median, rate_lower, rate_upper
 from chaoskit.measure.view import View
 
-__all__ = ["claims", "not_checked", "sentence", "summary", "trial_notes"]
+__all__ = ["claims", "not_checked", "sentence", "soaked", "summary", "trial_notes"]
 
 _SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
     "client_outage": lambda m: m.client_outage,
@@ -181,6 +181,32 @@ def claims(thresholds: Sequence[Threshold], trials: Sequence[Sequence[Bounded]])
     return tuple(dict.fromkeys(said))
 
 
+def soaked(thresholds: Sequence[Threshold], measured: Sequence[Metrics]) -> tuple[str, ...]:
+    """What the time without a fault proves about false failovers, where that was the question.
+
+    That is where a threshold asks, or where no fault was to bite in any trial.
+    """
+    asked = any(t.metric == "false_failovers" for t in thresholds)
+    found = [m.false_failovers for m in measured if m.false_failovers is not None]
+    counted = [f for f in found if f.count is not None and f.watched_s > 0]
+    if not counted or not (asked or all(f.soak for f in counted)):
+        return ()
+    k, watched = sum(f.count or 0 for f in counted), sum(f.watched_s for f in counted)
+    hours = watched / 3600
+    shown = f"{hours:.3g} h" if hours >= 1 else seconds(watched)
+    text = f"{plural(k, 'false failover')} in {shown} without a fault"
+    if k:
+        low, high = rate_lower(k, hours, 0.975), rate_upper(k, hours, 0.975)
+        return (f"{text}: between {_rate(low)} and {_rate(high)} an hour (95 %)",)
+    most = _rate(rate_upper(0, hours))
+    return (f"{text}: we can only claim that there are at most {most} an hour (95 %)",)
+
+
+def _rate(an_hour: float) -> str:
+    """Three digits; above a hundred, whole ones rounded up."""
+    return f"{math.ceil(an_hour):,}" if an_hour >= 100 else f"{an_hour:.3g}"
+
+
 def not_checked(
     thresholds: Sequence[Threshold], trials: Sequence[TrialResult], measured: Sequence[Metrics]
 ) -> tuple[str, ...]:
@@ -189,6 +215,8 @@ def not_checked(
     judged = {t.metric for t in thresholds}
     if not thresholds:
         said.append("the experiment has no thresholds: nothing was judged but its assumptions")
+    elif not any(t.metric in _SERVICE for t in thresholds):
+        said.append("how long clients were without service: no threshold speaks of it")
     if measured and any(m.lost_writes.count for m in measured) and "lost_writes" not in judged:
         said.append("acknowledged writes were lost, and no threshold speaks of them")
     if measured and "lost_writes" not in judged:
@@ -210,8 +238,40 @@ def not_checked(
         said.append("time to steady: the baseline is too short to compare with")
     if measured and all(m.gray_time is None for m in measured):
         said.append("gray time and flapping: no node was seen to be primary")
-    said += ["two primaries at once behind the nodes' backs (no writer is pinned to each node)"]
+    said += _two_primaries(judged, measured)
     return tuple(said)
+
+
+_SERVICE = frozenset(
+    {
+        "client_outage",
+        "client_outage_read",
+        "failover_time",
+        "failback_outage",
+        "bad_time",
+        "dropped_requests",
+        "error_rate",
+        "availability",
+        "goodput_gap",
+        "max_stall",
+        "time_to_steady",
+    }
+)
+"""Metrics that a long outage cannot leave as they are."""
+
+
+def _two_primaries(judged: Collection[str], measured: Sequence[Metrics]) -> list[str]:
+    """Whether two nodes in office at once could have been seen, and would have been judged."""
+    asked = [m for m in measured if m.dual_primary is None or m.dual_primary.applicable]
+    said = []
+    if not measured or any(not set(m.tally) - set(m.client_outage_by_stream) for m in asked):
+        said.append(
+            "two primaries at once behind the nodes' backs (no writer is pinned to each node)"
+        )
+    seen = any(m.dual_primary is not None and (m.dual_primary.low_s or 0.0) > 0 for m in asked)
+    if seen and "dual_primary" not in judged:
+        said.append("two nodes acknowledged writes at once, and no threshold speaks of it")
+    return said
 
 
 def _not_read(judged: Collection[str], measured: Sequence[Metrics]) -> list[str]:

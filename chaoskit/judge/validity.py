@@ -17,6 +17,7 @@ from chaoskit.measure.coherence import contradictions, missing_slots
 from chaoskit.measure.outage import Outage
 from chaoskit.measure.roles import PRIMARY, polls
 from chaoskit.measure.steady import STEADY_S
+from chaoskit.measure.takeovers import calm_takeovers
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import View
 from chaoskit.measure.writes import missing_reads
@@ -287,20 +288,11 @@ def _false_failover(view: View) -> str | None:
     """Another node became primary while no fault was in force."""
     if view.fault is None:
         return None
-    biting = [f.commanded_ns for f in view.history.faults if f.must_bite]
-    until = min(biting, default=view.observed[1])
-    first: dict[str, int] = {}  # node → the first poll of the window that found it primary
-    began: dict[str, str | None] = {}  # node → what its first poll of the window said
-    for node, seen in polls(view.history).items():
-        for poll in seen:
-            if view.observed[0] <= poll.sent_ns and poll.done_ns < until and poll.value is not None:
-                began.setdefault(node, poll.value)
-                if poll.value == PRIMARY:
-                    first.setdefault(node, poll.done_ns)
-    had = [node for node, value in began.items() if value == PRIMARY]
-    late = sorted((at, node) for node, at in first.items() if node not in had)
-    if not had or not late:
+    found = calm_takeovers(view)
+    if not found:
         return None
-    at, node = late[0]
-    when = (at - view.origin_ns) / NS
-    return f"primary moved from {joined(had)} to {node} at {when:+.2f} s, with no fault in force"
+    first = found[0]
+    when = (first.seen_ns - view.origin_ns) / NS
+    text = f"primary moved from {first.before} to {first.node} at {when:+.2f} s"
+    more = f", the first of {len(found)} times" if len(found) > 1 else ""
+    return f"{text}{more}, with no fault in force"

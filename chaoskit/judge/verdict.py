@@ -21,7 +21,14 @@ from chaoskit.judge.result import (
     TrialResult,
     Verdict,
 )
-from chaoskit.judge.sentences import claims, not_checked, sentence, summary, trial_notes
+from chaoskit.judge.sentences import (
+    claims,
+    not_checked,
+    sentence,
+    soaked,
+    summary,
+    trial_notes,
+)
 from chaoskit.judge.several import corrected, judge_looks, said
 from chaoskit.judge.thresholds import (
     Bounded,
@@ -264,6 +271,7 @@ def judge_run(case: Case, trials: Sequence[JudgedTrial], ending: Ending | None =
         summary=summary(measured),
         claims=(
             *claims(case.thresholds, [t.bounded for t in valid]),
+            *soaked(case.thresholds, measured),
             *said(case.thresholds, case.looks),
         ),
         band=band,

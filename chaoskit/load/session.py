@@ -35,22 +35,25 @@ GROUP = "chaoskit.loads"
 WARM_UP_S = 1.0
 
 
-def find_user(config: LoadConfig) -> type[CombUser]:
-    """The user class that the configuration names. Raises ``BadInput`` in one sentence."""
-    locustfile = config.options.get("locustfile")
+def find_user(user: str, options: Mapping[str, object]) -> type[CombUser]:
+    """The class that is called ``user``, of the locustfile if the options name one.
+
+    Raises ``BadInput`` in one sentence.
+    """
+    locustfile = options.get("locustfile")
     if locustfile is not None:
-        return _from_locustfile(str(locustfile), config.user)
+        return _from_locustfile(str(locustfile), user)
     entries = importlib.metadata.entry_points(group=GROUP)
-    named = [entry for entry in entries if entry.name == config.user]
+    named = [entry for entry in entries if entry.name == user]
     if not named:
         known = ", ".join(sorted(entries.names)) or "none"
-        raise BadInput(f"no load is called {config.user!r}; installed are: {known}")
+        raise BadInput(f"no load is called {user!r}; installed are: {known}")
     try:
         found = named[0].load()
     except Exception as error:  # whatever a plug-in raises at import, it is not ours
-        raise BadInput(f"load {config.user!r} cannot be imported: {_named(error)}") from error
+        raise BadInput(f"load {user!r} cannot be imported: {_named(error)}") from error
     if not (isinstance(found, type) and issubclass(found, CombUser)):
-        raise BadInput(f"load {config.user!r} is {named[0].value}, which is no CombUser")
+        raise BadInput(f"load {user!r} is {named[0].value}, which is no CombUser")
     return found
 
 
@@ -82,7 +85,7 @@ class LoadSession:
         config: LoadConfig,
         say: Callable[[Mapping[str, object]], None] = lambda _event: None,
     ) -> None:
-        user_class = find_user(config)
+        user_class = find_user(config.user, config.options)
         options = {k: v for k, v in config.options.items() if k != "locustfile"}
         user_class.check_options(options)
         _more_descriptors()

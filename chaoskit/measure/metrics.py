@@ -28,10 +28,11 @@ from chaoskit.measure.requests import (
 )
 from chaoskit.measure.sharing import impact_second, shares
 from chaoskit.measure.steady import STEADY_S, latency_overshoot, lost_goodput, time_to_steady
+from chaoskit.measure.takeovers import false_failovers, promotions
 from chaoskit.measure.track import Track
 from chaoskit.measure.vantage import client_outages
 from chaoskit.measure.view import PHASES, View, as_seconds
-from chaoskit.measure.watching import flapping, gray_time, promotions
+from chaoskit.measure.watching import flapping, gray_time
 from chaoskit.measure.writes import (
     duplicate_writes,
     lost_writes,
@@ -97,6 +98,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         flaps=Count(count=bad_runs(view.headline, start)),
         flapping=flapping(view),
         promotions=promotions(view),
+        false_failovers=false_failovers(view),
         sharing=_sharing(view),
         lost_goodput=lost_goodput(view),
         latency_overshoot_s=latency_overshoot(view),

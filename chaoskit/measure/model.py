@@ -192,6 +192,16 @@ class Count(Frozen):
     note: str | None = None
 
 
+class FalseFailovers(Count):
+    """Takeovers without cause. ``watched_s``: for how long one would have been seen.
+
+    ``soak``: no fault bites in the trial, so that this is the whole of it.
+    """
+
+    watched_s: float = 0.0
+    soak: bool = False
+
+
 class Metastability(Frozen):
     """Whether service stayed degraded after heal: none, suspected, confirmed or unknown."""
 
@@ -235,6 +245,7 @@ class Metrics(Frozen):
     flaps: Count
     flapping: Count | None = None
     promotions: Count | None = None
+    false_failovers: FalseFailovers | None = None
     sharing: Sharing | None = None  # where several nodes are meant to serve
     lost_goodput: float | None = None  # requests short of the baseline's share since the fault
     latency_overshoot_s: float | None = None  # worst second's p99 after recovery, above baseline's

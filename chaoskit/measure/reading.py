@@ -48,13 +48,12 @@ _SAFETIES = (
     "linearizability_violations",
 )
 
+_COUNTS = ("metastable", "flaps", "flapping", "promotions", "false_failovers")
+
 METRICS = (
     *_INTERVALS,
     *_SAFETIES,
-    "metastable",
-    "flaps",
-    "flapping",
-    "promotions",
+    *_COUNTS,
     "dropped_requests",
     "error_rate",
     "availability",
@@ -97,7 +96,7 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
         return _duration(metric, _interval(metrics, metric))
     if metric in _SAFETIES and phase is None:
         return _safety(metric, getattr(metrics, metric))
-    if metric in ("metastable", "flaps", "flapping", "promotions") and phase is None:
+    if metric in _COUNTS and phase is None:
         return _count(metric, getattr(metrics, metric))
     if metric == "dropped_requests":
         return _dropped(view, phase, stat, unit)

@@ -20,6 +20,8 @@ __all__ = [
     "median_interval",
     "quantile_lower",
     "quantile_upper",
+    "rate_lower",
+    "rate_upper",
     "trials_needed",
 ]
 
@@ -130,6 +132,39 @@ def exceedance_lower(k: int, n: int, confidence: float = CONFIDENCE) -> float:
     if k == 0:
         return 0.0
     return _bisect(lambda p: 1 - _cdf(k - 1, n, p) < 1 - confidence)
+
+
+def _poisson_cdf(k: int, mean: float) -> float:
+    """P(Poisson(mean) <= k)."""
+    if k < 0:
+        return 0.0
+    if mean <= 0.0:
+        return 1.0
+    log_mean = math.log(mean)
+    terms = (math.exp(i * log_mean - mean - math.lgamma(i + 1)) for i in range(k + 1))
+    return min(1.0, math.fsum(terms))
+
+
+def rate_upper(k: int, watched: float, confidence: float = CONFIDENCE) -> float:
+    """The largest rate that ``k`` events in ``watched`` do not rule out, one-sided; exact Poisson.
+
+    Without an event this is the rule of three: ``-ln(0.05) / watched``, about ``3 / watched``.
+    Raises ``ValueError`` where nothing was watched.
+    """
+    if k < 0 or not watched > 0:
+        raise ValueError(f"{k} events in {watched} are no rate")
+    top = 10.0 * (k + 1) + 100.0
+    return top * _bisect(lambda p: _poisson_cdf(k, top * p) > 1 - confidence) / watched
+
+
+def rate_lower(k: int, watched: float, confidence: float = CONFIDENCE) -> float:
+    """The smallest rate that ``k`` events in ``watched`` do not rule out, one-sided."""
+    if k < 0 or not watched > 0:
+        raise ValueError(f"{k} events in {watched} are no rate")
+    if k == 0:
+        return 0.0
+    top = 10.0 * (k + 1) + 100.0
+    return top * _bisect(lambda p: 1 - _poisson_cdf(k - 1, top * p) < 1 - confidence) / watched
 
 
 def _bisect(below: Callable[[float], bool]) -> float:

@@ -10,7 +10,7 @@ from chaoskit.measure.model import Count, Interval
 from chaoskit.measure.roles import PRIMARY, polls
 from chaoskit.measure.view import View, as_seconds
 
-__all__ = ["flapping", "gray_time", "promotions"]
+__all__ = ["flapping", "gray_time"]
 
 _FINE = frozenset({PRIMARY, "backup", "witness", "healthy"})
 
@@ -67,34 +67,6 @@ def flapping(view: View) -> Count:
         )
     allowed = sum(fault.must_bite for fault in view.history.faults)
     return Count(count=max(0, became - allowed))
-
-
-def promotions(view: View) -> Count:
-    """How often the office changed hands since the fault.
-
-    A node became primary that had never been it, or that somebody else had relieved since it last
-    was. One that goes on after it was silent, paused or fenced took nothing over.
-    """
-    roles = polls(view.history)
-    since = view.commanded_ns if view.fault else view.observed[0]
-    spells = {
-        node: [poll for poll in seen if poll.value is not None] for node, seen in roles.items()
-    }
-    if not any(poll.value == PRIMARY for seen in spells.values() for poll in seen):
-        return Count(count=None, note="no node was seen to be primary")
-    found = 0
-    for node, seen in spells.items():
-        others = [
-            p.done_ns for n, s in spells.items() if n != node for p in s if p.value == PRIMARY
-        ]
-        was: int | None = None  # when it was last seen to be primary
-        for before, poll in pairwise(seen):
-            was = before.done_ns if before.value == PRIMARY else was
-            if poll.value != PRIMARY or before.value == PRIMARY:
-                continue
-            relieved = was is None or any(was < other <= poll.done_ns for other in others)
-            found += relieved and since < poll.done_ns <= view.observed[1]
-    return Count(count=found)
 
 
 # ---------------------------------------------------------------- stretches of time

@@ -190,6 +190,12 @@ DEFINITIONS = (
         "How often another node became primary since the fault: 0 where nothing must fail over.",
     ),
     Definition(
+        "false_failovers",
+        "false failovers",
+        "How often another node became primary while no fault was in force: before the first fault,"
+        " or at any time where none bites.",
+    ),
+    Definition(
         "flaps",
         "flaps",
         "Separate stretches of bad requests before they are merged into outages: how often"

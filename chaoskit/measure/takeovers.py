@@ -1,0 +1,124 @@
+"""When a node took the office over: with cause, and without any.
+
+A node that goes on as primary after it was silent, paused or fenced took nothing over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from chaoskit.history.history import Observation
+from chaoskit.measure.model import Count, FalseFailovers
+from chaoskit.measure.roles import PRIMARY, polls
+from chaoskit.measure.view import View, as_seconds
+
+__all__ = ["Takeover", "calm_takeovers", "false_failovers", "promotions", "takeovers"]
+
+NOBODY = "no node was seen to be primary"
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """``node`` had become primary by ``seen_ns``; ``before`` was that last; empty: nobody."""
+
+    node: str
+    seen_ns: int
+    before: str
+
+
+def takeovers(view: View) -> tuple[Takeover, ...] | None:
+    """Every one of the trial in order of time, the first primary of all included.
+
+    A node became primary that had never been it, or that somebody else had relieved since it last
+    was. None where nobody was seen to be primary.
+    """
+    answers = _answers(view)
+    if not any(poll.value == PRIMARY for seen in answers.values() for poll in seen):
+        return None
+    found: list[Takeover] = []
+    for node, seen in answers.items():
+        others = {n: s for n, s in answers.items() if n != node}
+        was: int | None = None  # when it was last seen to be primary
+        for earlier, poll in pairwise(seen):
+            was = earlier.done_ns if earlier.value == PRIMARY else was
+            if poll.value != PRIMARY or earlier.value == PRIMARY:
+                continue
+            if was is None or _relieved(others, was, poll.done_ns):
+                found.append(Takeover(node, poll.done_ns, _last(others, poll.done_ns)))
+    return tuple(sorted(found, key=lambda t: (t.seen_ns, t.node)))
+
+
+def promotions(view: View) -> Count:
+    """How often the office changed hands since the fault was commanded."""
+    found = takeovers(view)
+    if found is None:
+        return Count(count=None, note=NOBODY)
+    since = view.commanded_ns if view.fault else view.observed[0]
+    return Count(count=sum(since < t.seen_ns <= view.observed[1] for t in found))
+
+
+def calm_takeovers(view: View) -> tuple[Takeover, ...]:
+    """Those that relieved somebody while no fault that bites had been commanded.
+
+    Empty where all nodes serve at once: nobody relieves anybody there.
+    """
+    if view.several_serve and not view.shards:
+        return ()
+    start, end = _calm(view)
+    return tuple(t for t in takeovers(view) or () if t.before and start < t.seen_ns <= end)
+
+
+def false_failovers(view: View) -> FalseFailovers:
+    """Takeovers without cause, and for how long one could have been seen.
+
+    Looked for until the first fault that bites is commanded: in the whole observation where none
+    does, as in a soak. What happens under a fault too weak to justify it is counted by
+    ``promotions``.
+    """
+    if view.several_serve and not view.shards:
+        return FalseFailovers(count=None, note="nobody takes over where all nodes serve")
+    start, end = _calm(view)
+    seen = [poll for answers in _answers(view).values() for poll in answers]
+    first = min((p.done_ns for p in seen if p.value == PRIMARY), default=None)
+    if first is None or end <= max(start, first):
+        return FalseFailovers(count=None, note=NOBODY)
+    return FalseFailovers(
+        count=len(calm_takeovers(view)),
+        watched_s=as_seconds(end - max(start, first)),
+        soak=not any(fault.must_bite for fault in view.history.faults),
+    )
+
+
+def _calm(view: View) -> tuple[int, int]:
+    """From the beginning of the observation until a fault that bites was commanded."""
+    biting = [fault.commanded_ns for fault in view.history.faults if fault.must_bite]
+    return view.observed[0], min([*biting, view.observed[1]])
+
+
+def _answers(view: View) -> Mapping[str, Sequence[Observation]]:
+    """Polls of roles that were answered, by node, in order."""
+    return {
+        node: [poll for poll in seen if poll.value is not None]
+        for node, seen in polls(view.history).items()
+    }
+
+
+def _relieved(others: Mapping[str, Sequence[Observation]], after_ns: int, until_ns: int) -> bool:
+    return any(
+        poll.value == PRIMARY and after_ns < poll.done_ns <= until_ns
+        for seen in others.values()
+        for poll in seen
+    )
+
+
+def _last(others: Mapping[str, Sequence[Observation]], until_ns: int) -> str:
+    """Which of ``others`` was seen to be primary last, until ``until_ns``."""
+    held = [
+        (poll.done_ns, node)
+        for node, seen in others.items()
+        for poll in seen
+        if poll.value == PRIMARY and poll.done_ns <= until_ns
+    ]
+    return max(held, default=(0, ""))[1]
