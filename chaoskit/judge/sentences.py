@@ -221,12 +221,8 @@ def not_checked(
         said.append("acknowledged writes were lost, and no threshold speaks of them")
     if measured and "lost_writes" not in judged:
         said.append("no threshold on lost_writes: losses are counted, not judged")
-    apart = [d.count for m in measured if (d := m.divergent_writes) is not None and d.count]
-    if apart and "divergent_writes" not in judged:
-        said.append(
-            f"data nodes differ in the end, by up to {plural(max(apart), 'write')}, and no "
-            "threshold speaks of divergent_writes"
-        )
+    if "divergent_writes" not in judged:
+        said += _apart(measured)
     if any(not m.lost_writes.checked for m in measured):
         said.append("lost writes, where final reads are missing")
     if measured and all(m.time_to_detect is None for m in measured):
@@ -242,10 +238,27 @@ def not_checked(
     return tuple(said)
 
 
+def _apart(measured: Sequence[Metrics]) -> list[str]:
+    """Whether data nodes differ in the end, which nobody asked about."""
+    found = [d.count for m in measured if (d := m.divergent_writes) is not None and d.count]
+    if not found:
+        return []
+    most = plural(max(found), "write")
+    return [
+        f"data nodes differ in the end, by up to {most}, and no threshold speaks of "
+        "divergent_writes"
+    ]
+
+
 _SERVICE = frozenset(
     {
         "client_outage",
         "client_outage_read",
+        "client_outage_worst",
+        "client_outage_median",
+        "client_outage_union",
+        "client_outage_intersection",
+        "user_uptime",
         "failover_time",
         "failback_outage",
         "bad_time",
