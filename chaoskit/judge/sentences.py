@@ -221,8 +221,7 @@ def not_checked(
         said.append("acknowledged writes were lost, and no threshold speaks of them")
     if measured and "lost_writes" not in judged:
         said.append("no threshold on lost_writes: losses are counted, not judged")
-    if "divergent_writes" not in judged:
-        said += _apart(measured)
+    said += _apart(judged, measured)
     if any(not m.lost_writes.checked for m in measured):
         said.append("lost writes, where final reads are missing")
     if measured and all(m.time_to_detect is None for m in measured):
@@ -238,16 +237,14 @@ def not_checked(
     return tuple(said)
 
 
-def _apart(measured: Sequence[Metrics]) -> list[str]:
+def _apart(judged: Collection[str], measured: Sequence[Metrics]) -> list[str]:
     """Whether data nodes differ in the end, which nobody asked about."""
     found = [d.count for m in measured if (d := m.divergent_writes) is not None and d.count]
-    if not found:
+    if not found or "divergent_writes" in judged:
         return []
     most = plural(max(found), "write")
-    return [
-        f"data nodes differ in the end, by up to {most}, and no threshold speaks of "
-        "divergent_writes"
-    ]
+    said = f"data nodes differ in the end, by up to {most}, and no threshold speaks of"
+    return [f"{said} divergent_writes"]
 
 
 _SERVICE = frozenset(
