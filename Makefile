@@ -4,7 +4,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 BASE_PYTHON ?= python3
 
-.PHONY: help demo test check engine venv dev-venv example bench accuracy defects
+CLEAN ?= 30
+TRIALS ?= 10
+
+.PHONY: help demo test check engine venv dev-venv example bench accuracy defects nightly
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -52,3 +55,9 @@ accuracy: dev-venv  ## make docs/accuracy.md anew: simulated outages against wha
 defects: venv  ## run every planted defect, see that it is found: makes docs/defects.md (sandbox lab)
 	@scripts/install-sandbox-tools && scripts/install-haproxy
 	@$(PY) benchmarks/defects.py
+
+nightly: venv  ## 30 clean runs of every shape, rare defects, both labs side by side (hours; CLEAN=5 TRIALS=5 for less)
+	@scripts/install-sandbox-tools && scripts/install-haproxy
+	@status=0; $(PY) benchmarks/defects.py --cap 10 --each-shape $(CLEAN) || status=1; \
+	{ scripts/engine && scripts/base-image && $(PY) benchmarks/labs_agree.py --trials $(TRIALS); } \
+		|| status=1; exit $$status

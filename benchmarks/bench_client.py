@@ -60,7 +60,7 @@ def stock_us(port: int, seconds: float) -> float:
 def recording_us(folder: Path, count: int = 100_000) -> float:
     """Processor time of recording a request, flushes included, microseconds."""
     stream = Stream("write", "write", 5000.0, "kept", 10**8, 2 * 10**8)
-    recorder = Recorder(folder / "r", folder / "s", "client", [stream])
+    recorder = Recorder(folder / "r", folder / "s", ["client"], [stream])
     began = time.process_time()
     for n in range(count):
         recorder.add(

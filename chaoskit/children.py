@@ -98,6 +98,7 @@ def load_config(
         "trial": n,
         "seed": seed,
         "client": CLIENT,
+        "clients": experiment.load.clients,
         "spread": is_spread(stack),
         "shards": shards(stack),
     }

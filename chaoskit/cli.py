@@ -175,11 +175,15 @@ def schema(output: Path | None) -> None:
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["faults", "probes", "loads", "labs"]))
 def list_(kind: str) -> None:
-    """Print what is installed, by name; nothing is imported."""
+    """Print what is installed, by name, and of what chaoskit brings itself what it is.
+
+    Nothing is imported: that only happens when an experiment names it. More: chaoskit explain NAME.
+    """
     from chaoskit import registry
+    from chaoskit.explaining import in_short
 
     for name, origin in sorted(registry.names(f"chaoskit.{kind}").items()):
-        click.echo(f"{name:<18} {origin}")
+        click.echo(f"{name:<18} {origin:<10} {in_short(kind, name)}".rstrip())
 
 
 # ---------------------------------------------------------------- running and judging

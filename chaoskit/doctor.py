@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from chaoskit import registry
 from chaoskit.choosing import Choice, lab_class
+from chaoskit.contracts import FaultModel
 from chaoskit.errors import ChaoskitError, Refused
 from chaoskit.experiment.steps import fault_class
 from chaoskit.halting import halted
@@ -114,14 +115,24 @@ def _faults(lab: str) -> Iterator[Check]:
     lacking: list[tuple[str, list[str]]] = []
     for name in registry.names("chaoskit.faults"):
         try:
-            needs = fault_class(name).needs
+            cls = fault_class(name)
         except Refused:
             continue  # said under plug-ins
-        reasons = [r for need in sorted(needs) if (r := missing(need, kind)) is not None]
+        needs = sorted(cls.needs)
+        reasons = [r for need in needs if (r := missing(need, kind)) is not None]
+        reasons += [f"needs {one}, see above" for one in _features(cls) if feature(one) is not None]
         (lacking if reasons else able).append((name, reasons))
     yield Check(lab, "faults", True, ", ".join(name for name, _ in able))
     for name, reasons in lacking:
         yield Check(lab, f"fault {name}", False, "; ".join(reasons))
+
+
+def _features(cls: type[FaultModel]) -> list[str]:
+    """What every form of the fault needs of the machine, as far as the bare model knows."""
+    try:
+        return sorted(cls.model_construct().features() & set(FEATURES))
+    except (AttributeError, KeyError, TypeError, ValueError):  # asked without required fields
+        return []
 
 
 def _plugins() -> Iterator[Check]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
@@ -13,14 +15,15 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from chaoskit import registry
+from chaoskit import yaml_source as ys
 from chaoskit.contracts import FaultModel
-from chaoskit.errors import BadInput
+from chaoskit.errors import BadInput, Problem
 from chaoskit.experiment.catalogue import METRICS
-from chaoskit.experiment.steps import fault_class
+from chaoskit.experiment.steps import fault_class, read_step
 from chaoskit.planning import did_and_undone
 from chaoskit.wording import did_you_mean, quoted
 
-__all__ = ["Explained", "Key", "explained"]
+__all__ = ["Explained", "Key", "explained", "in_short"]
 
 _KINDS = ("faults", "loads", "probes", "labs", "metrics")
 
@@ -81,7 +84,7 @@ def explained(name: str) -> Explained:
     places = [kind for kind in _KINDS if not colon or kind in (wanted, f"{wanted}s")]
     found = [kind for kind in places if bare in registry.names(f"chaoskit.{kind}")]
     if bare in METRICS and "metrics" in places:
-        return _metric(bare)
+        found.append("metrics")
     if not found:
         known = [n for kind in _KINDS for n in registry.names(f"chaoskit.{kind}")] + list(METRICS)
         raise BadInput(
@@ -91,7 +94,20 @@ def explained(name: str) -> Explained:
     if len(found) > 1:
         ways = " or ".join(f"chaoskit explain {kind.removesuffix('s')}:{bare}" for kind in found)
         raise BadInput(f"{quoted(bare)} is the name of several things: {ways}")
-    return _fault(bare) if found == ["faults"] else _other(found[0], bare)
+    known_as = {"faults": _fault, "metrics": _metric}
+    return known_as[found[0]](bare) if found[0] in known_as else _other(found[0], bare)
+
+
+def in_short(kind: str, name: str) -> str:
+    """What something of our own is, in a sentence, read from its source; of others' nothing.
+
+    To find their source would import the packages around it.
+    """
+    entry = next(e for e in entry_points(group=f"chaoskit.{kind}") if e.name == name)
+    module, _, attribute = entry.value.partition(":")
+    if module.partition(".")[0] != __name__.partition(".")[0]:
+        return ""
+    return " ".join(_read_docs(module, attribute).partition("\n\n")[0].split())
 
 
 def _metric(name: str) -> Explained:
@@ -163,10 +179,29 @@ def _said(value: object) -> str:
 
 
 def _example(name: str, cls: type[FaultModel], keys: tuple[Key, ...]) -> str:
-    parts = ["at: 4s", f"fault: {name}", *(["target: primary"] if cls.needs else []), "for: 3s"]
-    shown = [key for key in keys if key.examples and (key.required or len(keys) <= 2)]
-    parts += [f"{key.name}: {key.examples[0]}" for key in shown]
+    """A step with what it must have, and a key more only where its own checks ask for one."""
+    target = "link:replication" if cls.strikes == "link" else "primary"
+    parts = ["at: 4s", f"fault: {name}", *([f"target: {target}"] if cls.needs else []), "for: 3s"]
+    must = [key for key in keys if key.required]
+    may = [key for key in keys if not key.required and key.examples]
+    parts += [f"{key.name}: {_written(key.examples[0])}" for key in must if key.examples]
+    for more in ([], *([key] for key in may), may):
+        given = [*parts, *(f"{key.name}: {_written(key.examples[0])}" for key in more)]
+        if _is_step("{" + ", ".join(given) + "}"):
+            return "{" + ", ".join(given) + "}"
     return "{" + ", ".join(parts) + "}"
+
+
+def _is_step(text: str) -> bool:
+    problems: list[Problem] = []
+    read_step(ys.parse_yaml(text, "", problems), problems)
+    return not problems
+
+
+def _written(example: str) -> str:
+    """In quotes where YAML would take it for something else."""
+    plain = re.fullmatch(r"[\w*][\w .,/%*:-]*", example) and ": " not in example
+    return example if plain or example.startswith(("[", "{")) else json.dumps(example)
 
 
 def _module_doc(cls: type) -> str:

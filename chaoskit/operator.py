@@ -11,6 +11,7 @@ import os
 import select
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
 from chaoskit.clock import now_ns
@@ -112,7 +113,7 @@ class Person:
         facts = [f"{name.replace('_', ' ')}: {_plain(value)}" for name, value in known.items()]
         lines = [
             f"{message.get('primary') or 'the primary'} -> {message['candidate']}",
-            f"seen on {message['node']}, id {message['id']}",
+            f"pending on {message['node']} since {_clock(message)}, id {message['id']}",
             str(message.get("detail") or "no reason was given"),
             *([", ".join(facts)] if facts else []),
             "approve this failover? type y or n and Enter",
@@ -138,6 +139,13 @@ class Person:
             data = os.read(self._fd, 4096)
             self._gone = not data
             self._typed += data
+
+
+def _clock(message: Mapping[str, Any]) -> str:
+    """When it was first seen, as a clock on the wall shows it."""
+    ago_ns = max(0, now_ns() - int(message.get("t_ns") or now_ns()))
+    seen = datetime.now(UTC) - timedelta(microseconds=ago_ns // 1000)
+    return seen.strftime("%H:%M:%S UTC")
 
 
 def _plain(value: object) -> str:

@@ -22,6 +22,7 @@ from chaoskit.units import format_duration
 __all__ = ["Plan", "PlannedFault", "PlannedStep", "check_hash", "plan_of"]
 
 _LEAST_DIGITS = 8
+_DRAWN = "drawn by the seed"
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def _by_label(words: Sequence[str], stack: Stack) -> list[str]:
         elif word == "all":
             found += list(stack.services)
         elif word in ("any", "minority", "majority"):
-            found.append(f"{least([word], stack)} drawn by the seed")
+            found.append(f"{least([word], stack)} {_DRAWN}")
         else:
             found.append(name)
     return list(dict.fromkeys(found))
@@ -220,7 +221,8 @@ def _fault_lines(fault: PlannedFault) -> list[str]:
     told = {key: value for key, value in fault.parameters.items() if value not in (None, [], "")}
     said = ", ".join(f"{key}={_short(value)}" for key, value in told.items())
     whom = f" -> {', '.join(fault.target)}" if fault.target else ""
-    now = f" (by label {fault.now})" if fault.now and fault.now != ", ".join(fault.target) else ""
+    by = "" if _DRAWN in fault.now else "by label "
+    now = f" ({by}{fault.now})" if fault.now and fault.now != ", ".join(fault.target) else ""
     lasts = f" for {format_duration(fault.for_s)}" if fault.for_s else " until the end"
     rows = [f"      {fault.kind}{whom}{now}{lasts}{f' [{said}]' if said else ''}"]
     rows += [f"        does   {fault.action}", f"        undo   {fault.undo}"]

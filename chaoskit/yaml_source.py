@@ -290,11 +290,11 @@ class _Builder:
         text: str = event.value
         bare = event.style is None and not (event.tag or "").endswith(":str")
         value = _core_value(text) if bare else text
-        if isinstance(value, float) and not math.isfinite(value):
-            self._problems.append(mark.problem(f"{quoted(text)} is not a number that can be used"))
-            value = 0
-        indent = 0 if event.style is None else 1
-        self._add(Scalar(mark, value, text, indent), event.anchor)
+        if "\0" in text or (isinstance(value, float) and not math.isfinite(value)):
+            what = "text" if "\0" in text else "number"
+            self._problems.append(mark.problem(f"{quoted(text)} is not a {what} that can be used"))
+            value, text = 0, text.replace("\0", "")
+        self._add(Scalar(mark, value, text, int(event.style is not None)), event.anchor)
 
     def alias(self, event: Any) -> None:
         mark = self._mark(event)

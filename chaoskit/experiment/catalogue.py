@@ -63,6 +63,11 @@ def _facts(
 METRICS: Mapping[str, MetricFacts] = {
     "client_outage": _facts("s", "the longest stretch in which clients were not served"),
     "client_outage_read": _facts("s", "the same for reads"),
+    "client_outage_worst": _facts("s", "the longest outage of the client that had the longest"),
+    "client_outage_median": _facts("s", "the longest outage of the client in the middle"),
+    "client_outage_union": _facts("s", "how long in sum at least one client was out"),
+    "client_outage_intersection": _facts("s", "how long in sum every client was out"),
+    "user_uptime": _facts("ratio", "clients' time in which they were served, of all of it"),
     "bad_time": _facts("s", "bad requests, as the time they stand for"),
     "failover_time": _facts("s", "from the fault to the first good write after the outage"),
     "dropped_requests": _facts(

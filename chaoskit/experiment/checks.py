@@ -86,6 +86,12 @@ def _check_load(experiment: Experiment, wrong_at: _Wrong) -> None:
     elif load.user not in users:
         hint = did_you_mean(load.user, users)
         wrong_at(("load", "user"), f"load.user: no load {quoted(load.user)} is installed{hint}")
+    if load.clients > load.rate:
+        wrong_at(
+            ("load", "clients"),
+            f"load.clients: {load.clients} clients share {load.rate:g} requests a second; each has "
+            "to be due at least once a second for its outages to be seen",
+        )
     if load.timeout_s < load.deadline_s:
         wrong_at(
             ("load", "timeout"),

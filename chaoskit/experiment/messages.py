@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from chaoskit import yaml_source as ys
 from chaoskit.errors import Problem
-from chaoskit.wording import did_you_mean, quoted
+from chaoskit.wording import did_you_mean, plain, quoted
 
 __all__ = ["explain", "keys_of", "place_of"]
 
@@ -29,8 +29,9 @@ def explain(
     ``more_keys`` may stand beside the model's own at the top; ``what`` says whose keys they are.
     """
     found = []
-    for detail in error.errors(include_url=False):
-        loc = detail["loc"]
+    for details in _told_once(error.errors(include_url=False), node):
+        detail = details[0]
+        loc = detail["loc"] if detail["type"] in _KEYS else _inside(node, detail["loc"])
         mark = place_of(node, loc, key=detail["type"] == "extra_forbidden")
         if detail["type"] == "extra_forbidden":
             owner = _model_at(model, loc[:-1])
@@ -41,9 +42,56 @@ def explain(
         elif detail["type"] == "missing":
             sentence = _missing(model, loc)
         else:
-            sentence = f"{_name(loc)}: {_sentence(detail)}" if _name(loc) else _sentence(detail)
-        found.append(mark.problem(sentence))
+            said = _or_else([_sentence(one) for one in details])
+            sentence = f"{_name(loc)}: {said}" if _name(loc) else said
+            if not loc:  # a check of the whole that names the key it is about
+                mark = place_of(node, (sentence.partition(": ")[0],))
+        found.append(mark.problem(plain(sentence)))
     return found
+
+
+_KEYS = ("missing", "extra_forbidden")
+"""Findings about a key, not about the value at it."""
+
+
+def _told_once(details: Sequence[ErrorDetails], node: ys.Node) -> list[list[ErrorDetails]]:
+    """The findings of each place together: of a value that may be one of several kinds, all.
+
+    A list is not called too short where one of its entries is called wrong.
+    """
+    places: dict[tuple[object, ...], list[ErrorDetails]] = {}
+    for detail in details:
+        loc = detail["loc"]
+        inner = any(d is not detail and d["loc"][: len(loc)] == loc for d in details)
+        if detail["type"] == "too_short" and inner:
+            continue
+        place = loc if detail["type"] in _KEYS else ("", *_inside(node, loc))
+        places.setdefault(place, []).append(detail)
+    return list(places.values())
+
+
+def _inside(node: ys.Node, loc: Sequence[int | str]) -> tuple[int | str, ...]:
+    """``loc`` as far as the file has it: what pydantic adds are kinds of values, not places.
+
+    The first part stays: it is a key that the file may do without.
+    """
+    here = node
+    for depth, part in enumerate(loc):
+        if isinstance(here, ys.Mapping) and (entry := here.entry(str(part))) is not None:
+            here = entry.value
+        elif isinstance(here, ys.Sequence) and isinstance(part, int) and part < len(here.items):
+            here = here.items[part]
+        else:
+            return tuple(loc[: depth or 1])
+    return tuple(loc)
+
+
+def _or_else(said: Sequence[str]) -> str:
+    """``must be a whole number, or 'endpoint' or 'nowhere', not 'x'``."""
+    if not all(one.startswith("must be ") for one in said):
+        return said[-1]
+    *first, last = (one.removeprefix("must be ") for one in said)
+    return "must be " + ", or ".join([*(one.split(", not ")[0] for one in first), last])
 
 
 def keys_of(model: type[BaseModel]) -> tuple[str, ...]:

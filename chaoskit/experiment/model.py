@@ -128,6 +128,13 @@ class LoadSpec(_Frozen):
         title="New connections",
         description="A further share of the rate that opens a connection for each request.",
     )
+    clients: Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)] = Field(
+        1,
+        title="Clients",
+        description="So many clients take the requests of each comb in turn, each with connections "
+        "and a front door of its own, and are measured each on its own as well.",
+        examples=[8],
+    )
     deadline_s: PositiveSeconds = Field(
         0.1,
         alias="deadline",

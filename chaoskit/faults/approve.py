@@ -29,7 +29,9 @@ class Approve(FaultModel):
     """An operator decides on pending failovers for as long as the step lasts."""
 
     kind: ClassVar[str] = "approve"
-    summary: ClassVar[str] = "an operator on duty decides on failovers that the system raises"
+    summary: ClassVar[str] = (
+        "an operator on duty decides on failovers that the system raises; nothing is undone"
+    )
     labels: ClassVar[frozenset[str]] = frozenset({OPERATOR})
 
     decide: Literal["approve", "reject", "wrong", "ask"] = Field(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 from typing import ClassVar, cast
 
 from pydantic import Field, field_validator
@@ -19,6 +20,7 @@ from chaoskit.contracts import CLIENT, Dial, FaultModel, Hold, Lab, Targets
 from chaoskit.errors import LabError
 from chaoskit.faults.cutting import Proof
 from chaoskit.faults.dials import datagrams, dial
+from chaoskit.wording import quoted
 
 __all__ = ["Arp"]
 
@@ -39,7 +41,6 @@ class Arp(FaultModel):
     address: str | None = Field(
         None,
         title="Address",
-        pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$",
         description="The address that is stale, where it is not the target's own: a virtual one.",
         examples=["198.18.0.100"],
     )
@@ -48,6 +49,14 @@ class Arp(FaultModel):
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("address")
+    @classmethod
+    def _ipv4(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else str(IPv4Address(value))
+        except ValueError:
+            raise ValueError(f"{quoted(value)} is no IPv4 address, such as 198.18.0.100") from None
 
     def selectors(self) -> Mapping[str, tuple[str, ...]]:
         """The peers are resolved when the fault is injected."""

@@ -12,6 +12,7 @@ from chaoskit.clock import NS, now_ns, wait_until
 from chaoskit.contracts import Lab, Node
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.units import format_duration
+from chaoskit.wording import quoted
 
 __all__ = ["GONE_WITHIN_S", "Asked", "all_gone", "ask_all", "end_all", "signal_name", "start_all"]
 
@@ -23,7 +24,7 @@ def signal_name(value: str) -> str:
     """``TERM`` or ``SIGTERM`` as ``SIGTERM``; ``ValueError`` with a sentence for anything else."""
     name = value if value.startswith("SIG") else f"SIG{value}"
     if name not in signals.Signals.__members__:
-        raise ValueError(f"unknown signal '{value}'; write a name such as SIGKILL or SIGTERM")
+        raise ValueError(f"unknown signal {quoted(value)}; write a name such as SIGKILL or SIGTERM")
     if name in ("SIGSTOP", "SIGTSTP", "SIGCONT"):
         raise ValueError(f"{name} ends nothing; use the fault 'pause' or 'hang'")
     return name

@@ -16,7 +16,7 @@ class LinkDown(LinkFault):
     """Switches the proxies of the links off; healed by switching them on."""
 
     kind: ClassVar[str] = "link-down"
-    summary: ClassVar[str] = "a link is switched off: closed and refused; through a Toxiproxy"
+    summary: ClassVar[str] = "a link is switched off: closed and refused; healed by switching it on"
 
     def claims(self) -> frozenset[Claim]:
         """A toxic on a link that is down would do nothing."""

@@ -33,7 +33,9 @@ class Switchover(FaultModel):
 
     kind: ClassVar[str] = "switchover"
     needs: ClassVar[frozenset[str]] = frozenset({"spawn"})
-    summary: ClassVar[str] = "an operator moves the primary's office to a backup, by plan"
+    summary: ClassVar[str] = (
+        "an operator moves the primary's office to a backup, by plan; nothing is undone"
+    )
     labels: ClassVar[frozenset[str]] = frozenset({SWITCHOVER})
 
     to: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(

@@ -19,7 +19,9 @@ class ToxicBandwidth(ToxicFault):
     """Limits the link to ``rate``, in whole kilobytes a second."""
 
     kind: ClassVar[str] = "toxic-bandwidth"
-    summary: ClassVar[str] = "a link carries no more than so much a second; through a Toxiproxy"
+    summary: ClassVar[str] = (
+        "a link carries no more than so much a second; healed by taking the toxic off"
+    )
 
     rate: BytesPerSecond = Field(
         description="Bytes a second, at least 1KB/s.", examples=["10KB/s", "1mbit/s"]

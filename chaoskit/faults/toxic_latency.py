@@ -19,7 +19,7 @@ class ToxicLatency(ToxicFault):
     """Delays everything on the link by ``delay``, give or take ``jitter``."""
 
     kind: ClassVar[str] = "toxic-latency"
-    summary: ClassVar[str] = "what passes a link arrives later; through a Toxiproxy"
+    summary: ClassVar[str] = "what passes a link arrives later; healed by taking the toxic off"
 
     delay_s: PositiveSeconds = Field(
         alias="delay", description="How much later.", examples=["200ms"]

@@ -18,7 +18,9 @@ class ToxicLimitData(ToxicFault):
     """Closes each connection after ``bytes`` bytes."""
 
     kind: ClassVar[str] = "toxic-limit-data"
-    summary: ClassVar[str] = "a connection closes after so many bytes; through a Toxiproxy"
+    summary: ClassVar[str] = (
+        "a connection closes after so many bytes; healed by taking the toxic off"
+    )
 
     bytes_: int = Field(
         alias="bytes", ge=0, le=2**40, description="How many may pass.", examples=[100, 0]

@@ -19,7 +19,7 @@ class ToxicResetPeer(ToxicFault):
     """Resets each connection ``reset_after`` it was opened, or at once."""
 
     kind: ClassVar[str] = "toxic-reset-peer"
-    summary: ClassVar[str] = "connections through a link are reset; through a Toxiproxy"
+    summary: ClassVar[str] = "connections through a link are reset; healed by taking the toxic off"
 
     reset_after_s: Seconds = Field(
         0.0, alias="reset_after", description="How long it lives before that.", examples=["100ms"]

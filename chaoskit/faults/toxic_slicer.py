@@ -19,7 +19,9 @@ class ToxicSlicer(ToxicFault):
     """Cuts data into pieces of about ``size`` bytes and waits ``delay`` between them."""
 
     kind: ClassVar[str] = "toxic-slicer"
-    summary: ClassVar[str] = "data arrives in small pieces with pauses; through a Toxiproxy"
+    summary: ClassVar[str] = (
+        "data arrives in small pieces with pauses; healed by taking the toxic off"
+    )
 
     size: int = Field(
         64, ge=1, le=65536, description="Average size of a piece, bytes.", examples=[16]

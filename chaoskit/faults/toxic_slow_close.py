@@ -19,7 +19,7 @@ class ToxicSlowClose(ToxicFault):
     """Keeps a connection open for ``delay`` after the other end has closed it."""
 
     kind: ClassVar[str] = "toxic-slow-close"
-    summary: ClassVar[str] = "the end of a connection arrives late; through a Toxiproxy"
+    summary: ClassVar[str] = "the end of a connection arrives late; healed by taking the toxic off"
 
     delay_s: PositiveSeconds = Field(
         alias="delay", description="How much later it closes.", examples=["1s"]

@@ -19,7 +19,9 @@ class ToxicTimeout(ToxicFault):
     """Stops all data; closes the connection after ``close_after``, or never."""
 
     kind: ClassVar[str] = "toxic-timeout"
-    summary: ClassVar[str] = "nothing passes a link any more, then it closes; through a Toxiproxy"
+    summary: ClassVar[str] = (
+        "nothing passes a link any more, then it closes; healed by taking the toxic off"
+    )
 
     close_after_s: Seconds = Field(
         0.0,

@@ -19,6 +19,10 @@ __all__ = ["claims", "not_checked", "sentence", "summary", "trial_notes"]
 _SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
     "client_outage": lambda m: m.client_outage,
     "client_outage_read": lambda m: m.client_outage_read,
+    "client_outage_worst": lambda m: _several(m, "worst"),
+    "client_outage_median": lambda m: _several(m, "median"),
+    "client_outage_union": lambda m: _several(m, "union"),
+    "client_outage_intersection": lambda m: _several(m, "intersection"),
     "failover_time": lambda m: m.failover_time,
     "time_to_detect": lambda m: m.time_to_detect,
     "bad_time": lambda m: m.bad_time,
@@ -29,6 +33,15 @@ _SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
     "dual_primary": lambda m: m.dual_primary,
     "fencing_latency": lambda m: m.fencing_latency,
 }
+
+
+def _several(metrics: Metrics, name: str) -> Interval | None:
+    """What is said of clients where there are several; of one it is the outage once more."""
+    clients = metrics.clients
+    found: Interval | None = None
+    if clients is not None and clients.clients > 1:
+        found = getattr(clients, name)
+    return found
 
 
 def summary(measured: Sequence[Metrics]) -> Mapping[str, Interval]:
@@ -112,10 +125,12 @@ def _trials(count: int) -> str:
 
 def _outage(measured: Sequence[Metrics]) -> str:
     over = summary(measured)
-    outage = over["client_outage"]
+    outage, worst = over["client_outage"], over.get("client_outage_worst")
     if not outage.censored and outage.value_s == 0 and outage.high_s == 0:
         return "clients felt no outage"
     text = f"clients were without service for {interval(outage)}"
+    if worst is not None:
+        text += f", the worst of them for {interval(worst)}"
     failover = over["failover_time"]
     if failover.applicable and not failover.censored:
         text += f", the first good write came {interval(failover)} after the fault"
@@ -241,7 +256,8 @@ def trial_notes(view: View, metrics: Metrics) -> tuple[str, ...]:
     if metrics.client_outage.note:
         said.append(f"client_outage: {metrics.client_outage.note}")
     found = metrics.metastable
-    if found is not None and found.verdict != "none":
+    looked_for = "metastability" in view.history.notes
+    if found is not None and found.verdict != "none" and (looked_for or found.observed_s):
         said.append(f"metastable: {found.verdict}{f' ({found.note})' if found.note else ''}")
     reading = view.history.notes.get("reading", [])
     said += [str(text) for text in reading] if isinstance(reading, list) else []

@@ -116,13 +116,16 @@ def _baseline_reasons(view: View, gates: Gates) -> list[str]:
             f"the baseline holds {plural(due, 'request')} and needs {gates.baseline_requests}; "
             "raise the rate or inject later"
         )
+    dirty = []
     for name, track in view.served.items():
         bad, asked = _bad_before(view, track)
         if bad > max(2, gates.baseline_bad_share * asked):
-            found.append(
-                f"the baseline was not clean: {bad} of {plural(asked, 'request')} of {name} were "
-                "not good before the fault; lower the rate, raise the deadline, look at the system"
-            )
+            dirty.append(f"{bad:,} of {plural(asked, 'request')} of {name}")
+    if dirty:
+        found.append(
+            f"the baseline was not clean: {joined(dirty)} were not good before the fault; "
+            "lower the rate, raise the deadline, look at the system"
+        )
     return found
 
 

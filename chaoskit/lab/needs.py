@@ -85,7 +85,7 @@ def feature(name: str) -> str | None:
         return f"it could not be found out within {_TRY_S:g} s whether this kernel has {name}"
     if tried.returncode == 0:
         return None
-    said = " ".join(tried.stderr.split()) or f"status {tried.returncode}"
+    said = " ".join(tried.stderr.split()).rstrip(".") or f"status {tried.returncode}"
     return (
         f"this kernel cannot do {FEATURES[name]}: {said}; load it with 'modprobe sch_{name}', or "
         "use a kernel that has it (Debian and Ubuntu: linux-modules-extra)"

@@ -30,7 +30,31 @@ _CLOCK = (
     "a shift in the file that the node's libfaketime reads",
     "take it out of that file, so that time is as it is",
 )
+_BOTH: Mapping[str, tuple[str, str]] = {
+    "cut": _CUT,
+    "clock": _CLOCK,
+    "process": (
+        "a signal by pidfd to each process that is meant",
+        "SIGCONT to those that were stopped; a node that ended is started again",
+    ),
+    "stop": ("the service's stop signal, SIGKILL after its grace period", "as for kill"),
+    "shape": (
+        "a queueing discipline of our own on each of the target's devices, unless one is set there",
+        "take that one out, known by its handle, and nothing else",
+    ),
+    "misdirect": (
+        "a permanent neighbour entry on each peer, to a link address that nobody has",
+        "take that entry out; the kernel asks the network anew",
+    ),
+    "toxify": (
+        "a toxic on the link's proxy, through the Toxiproxy that the stack runs",
+        "delete that toxic, or switch the proxy on again, and read it back",
+    ),
+    "exec": ("the command, inside the node", "the command that the step gives as its undo"),
+    "spawn": ("a process of ours on the observer, which sends the request", "that process ends"),
+}
 _KNOWN: Mapping[tuple[str, str], tuple[str, str]] = {
+    **{(lab, need): words for lab in ("sandbox", "docker") for need, words in _BOTH.items()},
     ("sandbox", "kill"): (
         "the signal, to every process of the node's PID namespace",
         "start the service's command again in the same namespaces",
@@ -41,10 +65,18 @@ _KNOWN: Mapping[tuple[str, str], tuple[str, str]] = {
         "SIGCONT to all of them",
     ),
     ("docker", "pause"): ("POST /containers/<id>/pause", "POST /containers/<id>/unpause"),
-    ("sandbox", "cut"): _CUT,
-    ("docker", "cut"): _CUT,
-    ("sandbox", "clock"): _CLOCK,
-    ("docker", "clock"): _CLOCK,
+    ("sandbox", "misname"): (
+        "lines of the node's own /etc/hosts, each marked as ours",
+        "take out what is marked and nothing else",
+    ),
+    ("docker", "misname"): (
+        "lines of the container's /etc/hosts; an outage cuts it off from the engine's resolver",
+        "take out what is marked; delete our nft table",
+    ),
+    ("docker", "remove"): (
+        "DELETE /containers/<id>, once a successor is made and not started",
+        "POST /containers/<successor>/start",
+    ),
     ("sandbox", "limit"): (
         "a limit of a control group of ours that its processes are moved into, or prlimit(2)",
         "move them back and remove the group, or give each process its own limit back",

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 from chaoskit.errors import BadInput
 from chaoskit.history.history import Stream
 
-__all__ = ["Endpoint", "LoadConfig"]
+__all__ = ["MOST_CLIENTS", "Endpoint", "LoadConfig"]
+
+MOST_CLIENTS = 100
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,14 @@ class LoadConfig:
     trial: int = 1
     seed: int = 0
     client: str = "client"
+    clients: int = 1  # who take the slots in turn, each with connections and a door of its own
     spread: bool = False  # clients share their requests out among all endpoints
     shards: int = 0  # parts of the workload that have owners of their own; 0: none
     options: Mapping[str, object] = field(default_factory=dict)
+
+    def client_name(self, client: int) -> str:
+        """The name in the records of client number ``client``, from 0."""
+        return f"{self.client}/{client + 1}" if self.clients > 1 else self.client
 
     @classmethod
     def parse(cls, line: bytes | str) -> LoadConfig:
@@ -83,6 +90,9 @@ class LoadConfig:
         trial = _whole(data, "trial", 1)
         if not 0 <= trial < 1 << 16:
             raise BadInput(f"trial {trial} does not fit the 16 bits it has in a token")
+        clients = _whole(data, "clients", 1)
+        if not 1 <= clients <= MOST_CLIENTS:
+            raise BadInput(f"the load's clients are {clients}; use 1 to {MOST_CLIENTS}")
         return cls(
             user=_text(data, "user"),
             endpoints=endpoints,
@@ -94,6 +104,7 @@ class LoadConfig:
             trial=trial,
             seed=_whole(data, "seed", 0),
             client=str(data.get("client", "client")),
+            clients=clients,
             spread=data.get("spread") is True,
             shards=_whole(data, "shards", 0),
             options=options,

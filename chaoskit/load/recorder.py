@@ -52,13 +52,17 @@ class Recorder:
     """
 
     def __init__(
-        self, requests: str | Path, strings: str | Path, client: str, streams: Sequence[Stream]
+        self,
+        requests: str | Path,
+        strings: str | Path,
+        clients: Sequence[str],
+        streams: Sequence[Stream],
     ) -> None:
         self.written = 0  # records handed over by add
         self._strings = Path(strings)
         self._streams = [asdict(stream) for stream in streams]
         self._errors, self._servers, self._clients = _Ids(), _Ids(), _Ids()
-        self._client = self._clients.of(client)[0]
+        self._client_ids = [self._clients.of(client)[0] for client in clients]
         self._dirty = True
         self._buffer = bytearray()
         self._pack = struct.Struct(FORMAT).pack
@@ -78,6 +82,7 @@ class Recorder:
         op: int,
         outcome: int,
         stream: int,
+        client: int = 0,
         token: int = 0,
         seen: int = 0,
         key: int = 0,
@@ -105,7 +110,7 @@ class Recorder:
             epoch & 0xFFFFFFFF,
             error_id,
             server_id,
-            self._client,
+            self._client_ids[client],
             op,
             outcome,
             stream,

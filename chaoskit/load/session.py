@@ -27,7 +27,7 @@ from chaoskit.load.herald import Herald
 from chaoskit.load.operation import Operation, Verdict
 from chaoskit.load.priority import ahead_of_others, as_everybody
 from chaoskit.load.recorder import FLUSH_EVERY_S, Recorder
-from chaoskit.load.user import CombUser, Shared
+from chaoskit.load.user import CombUser, Party, Shared
 
 __all__ = ["LoadSession", "find_user"]
 
@@ -88,8 +88,9 @@ class LoadSession:
         _more_descriptors()
         self.config = config
         self.herald = Herald(say)
-        self.shared = Shared(config, door_of(config))
-        self.recorder = Recorder(config.requests, config.strings, config.client, config.streams)
+        self.clients = [Shared(config, door_of(config), n) for n in range(config.clients)]
+        names = [client.name for client in self.clients]
+        self.recorder = Recorder(config.requests, config.strings, names, config.streams)
         shifts = phases(config.streams)
         self.combs = [Comb(s, i, shifts[i]) for i, s in enumerate(config.streams)]
         self.dispatcher = Dispatcher(self.combs, self._issue, self._skip)
@@ -100,7 +101,7 @@ class LoadSession:
         self._flushing: gevent.Greenlet | None = None
         self._spawn_users(user_class)
         with contextlib.suppress(OSError), Timeout(WARM_UP_S, exception=False):
-            self.shared.seats[0].warm_up()
+            self.clients[0].seats[0].warm_up()
         # The collector's pauses would be our own lateness: what is here now is never looked at
         # again, and what comes later is collected in small portions by ``tick``.
         gc.collect()
@@ -108,23 +109,25 @@ class LoadSession:
         gc.disable()
 
     def _spawn_users(self, user_class: type[CombUser]) -> None:
-        """Let Locust spawn one user a stream, and see that it did."""
+        """Let Locust spawn one user for each stream of each client, and see that it did."""
         self.environment = Environment(
             user_classes=[user_class], events=locust.events, catch_exceptions=False
         )
-        self.environment.chaoskit_shared = self.shared
+        self.environment.chaoskit_party = Party(self.clients)
         request = self.environment.events.request
         before = len(request._handlers)  # noqa: SLF001 - whoever subscribed: plug-ins, locustfile
         self._tell_locust = before > 0
         runner = self.environment.create_local_runner()
         self.environment.events.init.fire(environment=self.environment, runner=runner)
-        count = len(self.combs)
+        pinned = sum(1 for comb in self.combs if comb.stream.pinned)
+        count = (len(self.combs) - pinned) * len(self.clients) + pinned
         runner.start(count, spawn_rate=count)
         runner.spawning_greenlet.join()  # a user that cannot be made raises here
         if runner.spawning_greenlet.exception is not None:
             raise runner.spawning_greenlet.exception
-        if len(self.shared.seats) != count:
-            raise BadInput(f"Locust spawned {len(self.shared.seats)} of {count} users")
+        seated = sum(len(client.seats) for client in self.clients)
+        if seated != count:
+            raise BadInput(f"Locust spawned {seated} of {count} users")
 
     # ------------------------------------------------------------ while it runs
 
@@ -157,7 +160,7 @@ class LoadSession:
 
     def final(self, timeout_s: float, agree_s: float) -> dict[str, dict[str, object]]:
         """Read back the front door and all nodes; see ``read_everything``."""
-        user = self.shared.seats[0]
+        user = self.clients[0].seats[0]
         folder = Path(self.config.final)
         return read_everything(user.read_back, self.config.nodes, folder, timeout_s, agree_s)
 
@@ -194,8 +197,9 @@ class LoadSession:
         self._carriers.carry(comb, slot, due_ns)
 
     def _carry(self, comb: Comb, slot: int, due_ns: int) -> None:
-        user = self.shared.seats[comb.index]
         stream = comb.stream
+        client = 0 if stream.pinned else slot % len(self.clients)
+        user = self.clients[client].seats[comb.index]
         sent_ns = time.monotonic_ns()
         if sent_ns - due_ns > comb.late_ns:  # the loop was busy since it was issued
             comb.in_flight -= 1
@@ -230,6 +234,7 @@ class LoadSession:
             op=operation.op,
             outcome=outcome,
             stream=comb.index,
+            client=client,
             token=operation.token,
             seen=operation.seen,
             key=operation.key,
@@ -243,7 +248,8 @@ class LoadSession:
             self._fire(comb, operation, done_ns - sent_ns)
 
     def _skip(self, comb: Comb, slot: int, due_ns: int, why: str, late_ns: int) -> None:
-        operation = self.shared.seats[comb.index].plan(slot)
+        client = 0 if comb.stream.pinned else slot % len(self.clients)
+        operation = self.clients[client].seats[comb.index].plan(slot)
         comb.not_sent += 1
         self._lags.append(late_ns)
         self.recorder.add(
@@ -253,6 +259,7 @@ class LoadSession:
             op=operation.op,
             outcome=Outcome.NOT_SENT,
             stream=comb.index,
+            client=client,
             key=operation.key,
             error=why,
         )

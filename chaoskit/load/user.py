@@ -1,16 +1,16 @@
 """The Locust user that every client of the comb derives from.
 
-One user stands for one stream. Locust spawns it and keeps it; what it does is decided slot by slot
-by the comb, which calls :meth:`CombUser.perform` in a greenlet of its own for every request that
-is due. A client therefore holds several operations at once and must not share a connection
-between them.
+One user stands for one stream of one client. Locust spawns it and keeps it; what it does is decided
+slot by slot by the comb, which calls :meth:`CombUser.perform` in a greenlet of its own for every
+request that is due. A client therefore holds several operations at once and must not share a
+connection between them.
 """
 
 from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import gevent
@@ -25,24 +25,51 @@ from chaoskit.load.config import Endpoint, LoadConfig
 from chaoskit.load.frontdoor import FrontDoor
 from chaoskit.load.operation import Operation, Verdict, describe
 
-__all__ = ["CombUser", "Shared"]
+__all__ = ["CombUser", "Party", "Shared"]
 
 _TIMED_OUT = int(Flag.TIMED_OUT)  # flags of the enumeration are slow to combine
 
 
 @dataclass
 class Shared:
-    """What the users of one load have in common, as the parts of one application would."""
+    """What the users of one client have in common, as the parts of one application would.
+
+    ``client`` is its number, from 0; ``clients`` are those of the same load, itself among them.
+    """
 
     config: LoadConfig
     door: FrontDoor
-    seats: list[CombUser] = field(default_factory=list)
+    client: int = 0
+    seats: dict[int, CombUser] = field(default_factory=dict)  # by stream
     things: dict[str, object] = field(default_factory=dict)  # whatever a client wants to share
 
-    def sit(self, user: CombUser) -> int:
-        """A user that Locust has spawned takes the next free stream."""
-        self.seats.append(user)
-        return len(self.seats) - 1
+    @property
+    def name(self) -> str:
+        """What the client is called in the records."""
+        return self.config.client_name(self.client)
+
+    def free(self) -> int | None:
+        """The first stream that has no user yet; None if all have. One client has the pinned."""
+        for index, stream in enumerate(self.config.streams):
+            if index not in self.seats and not (stream.pinned and self.client):
+                return index
+        return None
+
+
+class Party:
+    """The clients of one load. Locust makes users without saying what for: each sits down here."""
+
+    def __init__(self, clients: Sequence[Shared]) -> None:
+        self.clients = tuple(clients)
+
+    def sit(self, user: CombUser) -> tuple[Shared, int]:
+        """A user that Locust has spawned takes the next free stream of the next client."""
+        for shared in self.clients:
+            index = shared.free()
+            if index is not None:
+                shared.seats[index] = user
+                return shared, index
+        raise BadInput("Locust spawned more users than there are streams")
 
 
 class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive its patching
@@ -62,9 +89,9 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.shared = environment.chaoskit_shared
+        party: Party = environment.chaoskit_party
+        self.shared, self.index = party.sit(self)
         self.options = self.shared.config.options
-        self.index = self.shared.sit(self)
         self.stream = self.shared.config.streams[self.index]
         self.pinned = self._pinned()
         self.door = self.shared.door if self.pinned is None else FrontDoor([self.pinned])
@@ -114,18 +141,28 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
         """What slot number ``slot`` asks: appends with a share of puts, or gets round robin.
 
         Where there are shards, the key of an append says to which part of the log it goes, and the
-        parts take turns. The shard of every operation is ``(key - 1) mod shards + 1``.
+        parts take turns. The shard of every operation is ``(key - 1) mod shards + 1``. Of several
+        clients each goes through all of that, beginning elsewhere.
         """
         fresh = self.stream.connections == "new"
-        if self.stream.op == "read":
-            return Operation(Op.GET, slot, 0, slot % self.registers + 1, fresh)
-        puts = int((slot + 1) * self.put_share + 1e-9)
         token = self._token_base | (slot + 1)
         if self.pinned is not None:  # what is looked for is who acknowledges, not registers
             return Operation(Op.APPEND, slot, token, self._part(slot), fresh)
-        if puts > int(slot * self.put_share + 1e-9):
+        turn = self._turn(slot)
+        if self.stream.op == "read":
+            return Operation(Op.GET, slot, 0, turn % self.registers + 1, fresh)
+        puts = int((turn + 1) * self.put_share + 1e-9)
+        if puts > int(turn * self.put_share + 1e-9):
             return Operation(Op.PUT, slot, token, (puts - 1) % self.registers + 1, fresh)
-        return Operation(Op.APPEND, slot, token, self._part(slot - puts), fresh)
+        return Operation(Op.APPEND, slot, token, self._part(turn - puts), fresh)
+
+    def _turn(self, slot: int) -> int:
+        """Where in the round of keys a slot stands: the client's own count, begun at its number.
+
+        The slot itself would not do: with as many clients as registers, each would have one alone.
+        """
+        clients = self.shared.config.clients
+        return slot // clients + slot % clients
 
     def _part(self, number: int) -> int:
         """The part of the log that append ``number`` goes to; 0 where it has none."""

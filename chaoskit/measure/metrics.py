@@ -29,6 +29,7 @@ from chaoskit.measure.requests import (
 from chaoskit.measure.sharing import impact_second, shares
 from chaoskit.measure.steady import STEADY_S, latency_overshoot, lost_goodput, time_to_steady
 from chaoskit.measure.track import Track
+from chaoskit.measure.vantage import client_outages
 from chaoskit.measure.view import PHASES, View, as_seconds
 from chaoskit.measure.watching import flapping, gray_time, promotions
 from chaoskit.measure.writes import (
@@ -68,6 +69,8 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         client_outage=by_stream[view.headline.stream.name],
         client_outage_read=by_stream[reads.stream.name] if reads else None,
         client_outage_by_stream=by_stream,
+        clients=client_outages(view, view.headline),
+        clients_read=client_outages(view, reads) if reads else None,
         failover_time=failover_time(view),
         time_to_detect=time_to_detect(view),
         bad_time=bad_time(view),

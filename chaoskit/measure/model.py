@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
+    "ClientOutages",
     "Count",
     "Dropped",
     "Example",
@@ -111,6 +112,25 @@ class Impact(Frozen):
     p99_before_s: float | None
 
 
+class ClientOutages(Frozen):
+    """Outages since the fault as each client of one stream had them.
+
+    ``union`` and ``intersection``: how long in sum any client, every client, was in an outage.
+    ``user_uptime`` is a ratio, of the whole observation. ``due`` and ``bad`` count requests.
+    """
+
+    clients: int
+    worst: Interval
+    worst_client: str | None  # None: nobody was out
+    median: Interval
+    union: Interval
+    intersection: Interval
+    user_uptime: Interval
+    by_client: Mapping[str, Interval]
+    due: Mapping[str, int]
+    bad: Mapping[str, int]
+
+
 class Sharing(Frozen):
     """What losing one of several nodes that serve came to. ``impact`` None: no fault to look at."""
 
@@ -187,6 +207,8 @@ class Metrics(Frozen):
     client_outage: Interval
     client_outage_read: Interval | None = None
     client_outage_by_stream: Mapping[str, Interval] = {}
+    clients: ClientOutages | None = None  # of the headline stream
+    clients_read: ClientOutages | None = None
     failover_time: Interval
     time_to_detect: Interval | None = None
     bad_time: Interval

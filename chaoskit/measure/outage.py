@@ -23,7 +23,10 @@ CALM = 3
 
 @dataclass(frozen=True)
 class Outage:
-    """One outage; ns. ``censored``: it had not ended when observation did, which ``end_ns`` is."""
+    """One outage; ns. ``censored``: it had not ended when observation did, which ``end_ns`` is.
+
+    Service was surely out in ``sure``, if that is a stretch, and surely not outside ``may``.
+    """
 
     start_ns: int
     end_ns: int
@@ -33,6 +36,8 @@ class Outage:
     bad: int  # requests asked in it that were not good
     held: bool  # requests were held and served at its end
     lag_ns: int  # the generator's worst lag around it, part of the bracket
+    sure: tuple[int, int]
+    may: tuple[int, int]
 
 
 def bad_runs(track: Track, from_ns: int) -> int:
@@ -88,7 +93,7 @@ def find_outages(track: Track, observed_until_ns: int) -> tuple[Outage, ...]:
         start = int(due[bad[at]])
         k = int(np.searchsorted(search.ends, start, side="right"))
         if k == search.ends.size:
-            found.append(_censored(track, bad[at:], observed_until_ns))
+            found.append(_censored(search, bad[at:], observed_until_ns))
             break
         after = int(np.searchsorted(due, search.ends[k], side="left"))
         following = int(np.searchsorted(bad, after, side="left"))
@@ -105,8 +110,9 @@ def _ended(search: _Search, bad: Ints, k: int, after: int) -> Outage:
     # Whoever was due after S and got an answer was served after the outage began, so after it
     # ended. An answer to somebody due before S proves that only of the good request after it.
     back = end if search.end_due[k] >= start else max(end, int(track.done[after]))
-    low = _sure_ns(track, bad) - lag
-    high = back - search.last_good_sent(first) + lag
+    sure = _sure(track, bad, lag)
+    may = (search.last_good_sent(first), back + lag)
+    low, high = sure[1] - sure[0], may[1] - may[0]
     resumed = int(track.due[min(last + 1, len(track) - 1)])
     return Outage(
         start_ns=start,
@@ -117,21 +123,34 @@ def _ended(search: _Search, bad: Ints, k: int, after: int) -> Outage:
         bad=int(bad.size),
         held=end - resumed > track.stream.deadline_ns / 2,
         lag_ns=lag,
+        sure=sure,
+        may=may,
     )
 
 
-def _censored(track: Track, bad: Ints, observed_until_ns: int) -> Outage:
-    first = int(bad[0])
+def _censored(search: _Search, bad: Ints, observed_until_ns: int) -> Outage:
+    track, first = search.track, int(bad[0])
     start = int(track.due[first])
     end = max(observed_until_ns, start)
     lag = _lag(track, first, len(track))
-    low = max(0, min(_sure_ns(track, bad) - lag, end - start))
-    return Outage(start, end, low, None, censored=True, bad=int(bad.size), held=False, lag_ns=lag)
+    sure = _sure(track, bad, lag)
+    return Outage(
+        start_ns=start,
+        end_ns=end,
+        low_ns=max(0, min(sure[1] - sure[0], end - start)),
+        high_ns=None,
+        censored=True,
+        bad=int(bad.size),
+        held=False,
+        lag_ns=lag,
+        sure=sure,
+        may=(search.last_good_sent(first), end),
+    )
 
 
-def _sure_ns(track: Track, bad: Ints) -> int:
+def _sure(track: Track, bad: Ints, lag: int) -> tuple[int, int]:
     """From the first proof that it had begun to the last proof that it was still on."""
-    return int(track.sent[bad].max() - track.done[bad].min())
+    return int(track.done[bad].min()), int(track.sent[bad].max()) - lag
 
 
 def _lag(track: Track, first: int, after: int) -> int:

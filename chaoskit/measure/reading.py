@@ -31,6 +31,11 @@ _INTERVALS = (
     "gray_time",
     "dual_primary",
     "fencing_latency",
+    "client_outage_worst",
+    "client_outage_median",
+    "client_outage_union",
+    "client_outage_intersection",
+    "user_uptime",
 )
 _SAFETIES = (
     "lost_writes",
@@ -110,7 +115,10 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
 
 def _interval(metrics: Metrics, metric: str) -> Interval | None:
     found: Interval | None
-    if metric.startswith("failback_"):
+    of_client = metric.removeprefix("client_outage_")
+    if of_client in ("worst", "median", "union", "intersection", "user_uptime"):
+        found = getattr(metrics.clients, of_client, None)
+    elif metric.startswith("failback_"):
         found = getattr(metrics.failback, metric.removeprefix("failback_"), None)
     else:
         found = getattr(metrics, metric)
@@ -133,7 +141,8 @@ def _duration(name: str, found: Interval | None) -> Reading:
         return _absent(f"{name} is not applicable: {found.note or 'it did not happen'}")
     low = found.value_s if found.low_s is None else found.low_s
     high = math.inf if found.censored or found.high_s is None else found.high_s
-    return Reading(low, found.value_s, high, "s", censored=found.censored, note=found.note)
+    unit: Unit = "ratio" if name == "user_uptime" else "s"
+    return Reading(low, found.value_s, high, unit, censored=found.censored, note=found.note)
 
 
 def _safety(name: str, found: Safety | None) -> Reading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from chaoskit.history.history import History
 from chaoskit.history.records import Outcome
 from chaoskit.measure.roles import spells
 from chaoskit.measure.track import Ints, Track
+from chaoskit.measure.vantage import by_client, outages_of_client
 from chaoskit.measure.view import View
 
 __all__ = ["Band", "Dot", "RoleSpan", "Timeline", "timeline", "timeline_of"]
@@ -68,6 +69,8 @@ class Timeline:
     faults: tuple[Band, ...]
     outages: tuple[Band, ...]
     dots: tuple[Dot, ...]
+    clients: Mapping[str, tuple[Band, ...]] = field(default_factory=dict)
+    """Outages of each client of the headline stream, where there are several clients."""
 
 
 def timeline(history: History) -> Timeline:
@@ -102,7 +105,21 @@ def timeline_of(view: View) -> Timeline:
         ),
         outages=tuple(Band(n, _axis(view, o.start_ns), _axis(view, o.end_ns)) for n, o in shown),
         dots=_dots(view),
+        clients=_clients(view),
     )
+
+
+def _clients(view: View) -> Mapping[str, tuple[Band, ...]]:
+    clients = by_client(view, view.headline)
+    if len(clients) < 2:
+        return {}
+    return {
+        name: tuple(
+            Band(name, _axis(view, o.start_ns), _axis(view, o.end_ns))
+            for o in outages_of_client(view, piece)
+        )
+        for name, piece in clients.items()
+    }
 
 
 def _axis(view: View, at_ns: int) -> float:

@@ -5,7 +5,7 @@ Requests are sorted once; everything after that is linear or logarithmic in thei
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -160,8 +160,19 @@ class View:
         return self._counting(track, self.all_outages[track.stream.name])
 
     def outages_of(self, piece: Track) -> tuple[Outage, ...]:
-        """The same of one shard's requests (of all, where there are no shards)."""
-        return self._counting(piece, find_outages(piece, self.observed[1]))
+        """The same of one shard's, or one client's, requests."""
+        return self._counting(piece, self.every_outage(piece))
+
+    def every_outage(self, piece: Track) -> tuple[Outage, ...]:
+        """Each outage of some of a stream's requests, before the fault too."""
+        name = piece.stream.name
+        if not self.shards and piece is self.tracks[name] and name in self.served:
+            return self.all_outages[name]
+        return find_outages(piece, self.observed[1])
+
+    def split(self, piece: Track) -> Iterable[Track]:
+        """Some of a stream's requests by shard; as they are where there are no shards."""
+        return by_shard(piece, self.shards).values() if self.shards else (piece,)
 
     def longest_of(self, piece: Track) -> Outage | None:
         """The longest of those; the first of equals."""
@@ -180,7 +191,7 @@ class View:
 
     def _too_late(self, track: Track, outage: Outage) -> bool:
         stream = track.stream
-        rate = self.tracks[stream.name].stream.rate / max(1, self.shards)
+        rate = min(self.tracks[stream.name].stream.rate / max(1, self.shards), stream.rate)
         needed = stream.timeout_ns + stream.deadline_ns + int(4 * NS / rate)
         return outage.censored and outage.start_ns > self.observed[1] - needed
 

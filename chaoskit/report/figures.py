@@ -292,6 +292,7 @@ def figures(trial: TrialResult) -> Iterator[tuple[str, str]]:
             yield f"dropped, {_WORDS.get(kind, clean(kind))}", count(number)
         for stream, outage in metrics.client_outage_by_stream.items():
             yield f"client outage, {clean(stream)}", interval(outage)
+        yield from _clients(metrics)
         yield from _after(metrics)
         yield "recovery", clean(metrics.recovery)
         for name, phase in metrics.phases.items():
@@ -303,6 +304,20 @@ def figures(trial: TrialResult) -> Iterator[tuple[str, str]]:
             yield f"from, to: {clean(name)}", f"{signed(first)} to {signed(last)}"
     for step, spent in trial.overhead_s.items():
         yield f"spent: {clean(step)}", seconds(spent)
+
+
+def _clients(metrics: Metrics) -> Iterator[tuple[str, str]]:
+    """Each client's outage, where there are several."""
+    for what, clients in (("", metrics.clients), (", reads", metrics.clients_read)):
+        if clients is None or clients.clients < 2:
+            continue
+        yield f"worst client{what}", interval(clients.worst)
+        yield f"median client{what}", interval(clients.median)
+        yield f"any client out{what}", interval(clients.union)
+        yield f"all clients out{what}", interval(clients.intersection)
+        yield f"user-uptime{what}", percent(clients.user_uptime.value_s or 0.0)
+        for name, outage in clients.by_client.items():
+            yield f"client outage, {clean(name)}{what}", interval(outage)
 
 
 def _after(metrics: Metrics) -> Iterator[tuple[str, str]]:

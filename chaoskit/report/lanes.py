@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chaoskit.measure.timeline import Band, RoleSpan, Timeline
@@ -11,6 +11,7 @@ from chaoskit.report.scale import Range
 
 __all__ = ["Lane", "Span", "build_lanes"]
 
+MOST_CLIENTS = 12
 _ROLES = ("primary", "backup", "witness")
 
 
@@ -37,9 +38,12 @@ class Lane:
 
 
 def build_lanes(
-    timeline: Timeline, scale: Range, poll_s: float, most_nodes: int = 12
+    timeline: Timeline, scale: Range, poll_s: float, *, several: bool = False, most_nodes: int = 12
 ) -> tuple[Lane, ...]:
-    """Faults, what clients felt, then one lane a node."""
+    """Faults, what clients felt, each of them where there are several, then one lane a node.
+
+    Two that say primary at once are an alarm, unless ``several`` are meant to serve.
+    """
     found = []
     if timeline.faults:
         found.append(_band_lane("fault", "fault", timeline.faults, scale))
@@ -50,14 +54,28 @@ def build_lanes(
         found.append(_band_lane(_outage_label(stream), "outage", bands, scale))
     if not by_stream:
         found.append(Lane("outage", (), "none"))
+    found += _client_lanes(timeline.clients, scale)
     by_node: dict[str, list[RoleSpan]] = {}
     for span in timeline.roles:
         by_node.setdefault(span.node, []).append(span)
     found += [_role_lane(n, by_node[n], scale) for n in sorted(by_node)[:most_nodes]]
-    double = _double(timeline, scale, 2 * poll_s)
+    double = None if several else _double(timeline, scale, 2 * poll_s)
     if double is not None:
         found.append(double)
     return tuple(found)
+
+
+def _client_lanes(clients: Mapping[str, Sequence[Band]], scale: Range) -> list[Lane]:
+    """One lane a client; of many, those that were out longest. In their own order."""
+    spent = {name: sum(b.to_s - b.from_s for b in bands) for name, bands in clients.items()}
+    most = set(sorted(spent, key=lambda name: -spent[name])[:MOST_CLIENTS])
+    lanes = [
+        _band_lane(clean(name, 24), "outage", bands, scale)
+        for name, bands in clients.items()
+        if name in most
+    ]
+    left = len(clients) - len(lanes)
+    return [*lanes, Lane(f"{left} more", (), "out no longer than these")] if left else lanes
 
 
 def _outage_label(stream: str) -> str:

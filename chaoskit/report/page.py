@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from chaoskit.judge.result import Interval, RunResult, TrialResult, Verdict
 from chaoskit.measure.timeline import Timeline
 from chaoskit.report.cards import Card, build_cards
+from chaoskit.report.clients import Clients, build_clients
 from chaoskit.report.detail import Detail
 from chaoskit.report.facts import RunFacts
 from chaoskit.report.figures import (
@@ -102,6 +103,7 @@ class Page:
     dropped_trials: tuple[int, ...]
     errors: tuple[ErrorRow, ...]
     errors_left_out: int
+    clients: Clients | None
     phases: Phases | None
     safety: tuple[SafetyRow, ...]
     orders: tuple[Order, ...]
@@ -138,18 +140,17 @@ def build_page(
     trial_rows = _trial_rows(result, {v.n for v in views}, detail)
     long_head, long_rows = _long(result, detail)
     phases = build_phases(_few(result, views))
+    clients = build_clients(result, detail)
     many = len(result.trials) > detail.timelines
-    missing = {
-        name
-        for name, there in (
-            ("invalid", reasons(result, 1)),
-            ("timeline", views),
-            ("dropped", any(t.metrics is not None for t in result.trials)),
-            ("phases", phases),
-            ("faults", faults),
-        )
-        if not there
+    there = {
+        "invalid": reasons(result, 1),
+        "timeline": views,
+        "dropped": any(t.metrics is not None for t in result.trials),
+        "clients": clients,
+        "phases": phases,
+        "faults": faults,
     }
+    missing = {name for name, found in there.items() if not found}
     return Page(
         verdict=result.verdict,
         name=clean(result.experiment, 200),
@@ -172,6 +173,7 @@ def build_page(
         dropped_trials=dropped_trials,
         errors=errors,
         errors_left_out=errors_left_out,
+        clients=clients,
         phases=phases,
         safety=build_safety(result, detail),
         orders=build_orders(result, detail),
@@ -226,6 +228,7 @@ _SECTIONS = (
     ("trials", "Trials"),
     ("timeline", "Timeline"),
     ("dropped", "Dropped requests"),
+    ("clients", "Clients"),
     ("phases", "Phases"),
     ("safety", "Safety"),
     ("faults", "Faults"),

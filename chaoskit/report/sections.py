@@ -221,7 +221,7 @@ def _fault(trial: TrialResult, fault: FaultResult, start_s: float | None) -> Fau
         moments=(
             since(fault.commanded_ns, NONE),
             since(fault.verified_ns, "not verified"),
-            since(fault.bitten_ns, "not felt"),
+            since(fault.bitten_ns, "not felt" if trial.invalid_because else NONE),
             since(fault.healed_ns, "not healed"),
             since(fault.felt_healed_ns, NONE),
         ),

@@ -254,16 +254,24 @@ def _lines(cols: Sequence[Column], scale: Range, deadlines_s: Sequence[float]) -
 
 
 def build_chart(
-    timeline: Timeline, most: int, deadlines_s: Sequence[float] = (), poll_s: float = 0.05
+    timeline: Timeline,
+    most: int,
+    deadlines_s: Sequence[float] = (),
+    poll_s: float = 0.05,
+    *,
+    several: bool = False,
 ) -> Chart:
-    """Everything of one trial except the close-up; at most ``most`` columns."""
+    """Everything of one trial except the close-up; at most ``most`` columns.
+
+    ``several``: more than one node is meant to be primary at a time.
+    """
     scale = Range(timeline.start_s, end_s(timeline))
     cols = columns(timeline, most)
     groups = [g for g in cols[0].counts if any(sum(c.counts[g].values()) for c in cols)]
     return Chart(
         axis=make_axis(scale, title_of_axis(timeline)),
         shades=shades(timeline, scale),
-        lanes=build_lanes(timeline, scale, poll_s),
+        lanes=build_lanes(timeline, scale, poll_s, several=several),
         bars=tuple(_bars(group, cols, scale) for group in groups[:4]),
         lines=_lines(cols, scale, deadlines_s),
     )

@@ -93,6 +93,7 @@ def _view(
     detail: Detail,
 ) -> TrialView:
     head, table = _table(timeline)
+    several = trial.metrics is not None and trial.metrics.sharing is not None
     return TrialView(
         n=trial.n,
         verdict=trial.verdict,
@@ -100,7 +101,7 @@ def _view(
         headline=_headline(trial),
         invalid_because=tuple(clean(r) for r in trial.invalid_because[: detail.items]),
         notes=tuple(clean(note, 400) for note in trial.notes[: detail.items]),
-        chart=build_chart(timeline, detail.columns, deadlines_s, poll_s),
+        chart=build_chart(timeline, detail.columns, deadlines_s, poll_s, several=several),
         closeup=build_closeup(timeline, detail.good_dots, detail.rare_dots, deadlines_s),
         roles=tuple(
             (

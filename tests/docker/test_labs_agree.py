@@ -44,6 +44,19 @@ def test_too_few_trials_are_no_agreement():
     assert not of(SANDBOX[:3], SANDBOX[:3]).good
 
 
+@pytest.mark.parametrize("verdict", ["INVALID", "INCONCLUSIVE"])
+def test_two_labs_that_could_not_tell_do_not_agree(verdict):
+    found = agreement.Agreement("x", (verdict, verdict), ([], []), None, 0.1)
+    assert not found.good
+    assert "too few valid trials" in found.row()
+
+
+def test_where_nothing_fails_over_the_same_verdict_is_agreement():
+    found = agreement.Agreement("x", ("PASS", "PASS"), ([], []), None, 0.1)
+    assert found.good
+    assert "not applicable" in found.row()
+
+
 def test_another_verdict_is_found():
     found = of(SANDBOX, SANDBOX, ("PASS", "FAIL"))
     assert not found.good

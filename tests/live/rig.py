@@ -40,10 +40,23 @@ def answer(child, event, within_s=30):
     raise AssertionError(f"no {event} within {within_s} s")
 
 
-def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5, only=None, facts=None):
+def record_outage(
+    folder,
+    style,
+    *,
+    for_s,
+    rate,
+    after_s=2.0,
+    then_s=1.5,
+    only=None,
+    facts=None,
+    clients=1,
+    hit=None,
+):
     """Run the load through one scripted outage; returns the history and the true (began, ended).
 
-    ``only``: the HTTP methods that it hits. ``facts`` is filled with what the stub says.
+    ``only``: the HTTP methods that it hits; ``hit``: the one of several clients that it hits.
+    ``facts`` is filled with what the stub says.
     """
     stub = spawn([sys.executable, str(STUB)])
     load = spawn([sys.executable, "-m", "chaoskit.load.child"])
@@ -54,7 +67,8 @@ def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5, only=N
         load.send(
             {
                 "user": "http-kv",
-                "options": {},
+                "options": {"headers": {"X-Client": "{client}"}} if hit else {},
+                "clients": clients,
                 "endpoints": [place],
                 "nodes": [place],
                 "streams": [asdict(stream) for stream in streams(rate)],
@@ -71,7 +85,7 @@ def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5, only=N
         load.send({"do": "start", "at_ns": start})
         at = start + int(after_s * NS)
         for_ns = int(for_s * NS)
-        stub.send({"at_ns": at, "for_ns": for_ns, "style": style, "only": only})
+        stub.send({"at_ns": at, "for_ns": for_ns, "style": style, "only": only, "client": hit})
         truth = stub.receive(after_s + for_s + 20)
         if facts is not None:
             facts.update(truth)

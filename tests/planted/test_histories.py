@@ -48,6 +48,11 @@ THRESHOLDS = (
     at_most("dual_primary", 0),
     at_most("fencing_latency", 0.1),
     at_most("flapping", 0, "count"),
+    at_most("client_outage_worst", 1.2),
+    at_most("client_outage_median", 1.2),
+    at_most("client_outage_union", 1.2),
+    at_most("client_outage_intersection", 1.2),
+    Threshold("user_uptime >= 80%", "user_uptime", ">=", 0.8, "ratio"),
 )
 CASE = Case("planted", THRESHOLDS, 1)
 
@@ -73,9 +78,9 @@ def altered(history, chosen, **columns):
     return replace(history, requests=requests)
 
 
-def refused(history, stream, start_s, end_s):
+def refused(history, stream, start_s, end_s, whose=True):
     """Refuse that stretch; what was stored of it is taken out of every final read and register."""
-    chosen = after_fault(history, stream, start_s, end_s)
+    chosen = after_fault(history, stream, start_s, end_s) & whose
     tokens = history.requests["token"][chosen]
     changed = altered(history, chosen, outcome=Outcome.FAIL_DEFINITE, server=0)
     requests, held = changed.requests, {}
@@ -210,11 +215,26 @@ def all_is_well(history):
     return replace(history, observations=tuple(map(seen, history.observations)))
 
 
+def one_stuck(history):
+    """One of eight clients is refused for 1.5 s after service is back for the others."""
+    requests = history.requests.copy()
+    for stream in (0, 1):
+        rows = np.flatnonzero(requests["stream"] == stream)
+        rows = rows[np.argsort(requests["due_ns"][rows])]
+        requests["client"][rows] = np.arange(rows.size) % 8 + 1
+    known = replace(history, requests=requests, clients=("", *(f"client/{n}" for n in range(1, 9))))
+    return refused(known, 0, 1.0, 2.5, requests["client"] == 6)
+
+
 PLANTS = {
+    "one of eight clients stays without service": (
+        one_stuck, {"client_outage_worst", "client_outage_union", "flaps", "error_rate", "time_to_steady"},
+    ),
     "a second outage, longer than the first": (
         lambda h: refused(h, 0, 1.5, 3.2),
         {"client_outage", "bad_time", "goodput_gap", "flaps", "dropped_requests",
-         "failover_time", "time_to_steady", "gray_time"},
+         "failover_time", "time_to_steady", "gray_time", "client_outage_worst", "user_uptime",
+         "client_outage_median", "client_outage_union", "client_outage_intersection"},
     ),
     "reads out while writes are not": (lambda h: refused(h, 1, 1.0, 2.0), {"client_outage_read"}),
     "writes refused now and then": (

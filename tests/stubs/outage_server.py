@@ -2,8 +2,8 @@
 
 Speaks as much of the reference system's interface as the load needs. One JSON line on standard
 input says when and how: {"at_ns": ..., "for_ns": ..., "style": "refuse|stall|drop|503|tenth",
-"only": ["POST", "PUT"]}, where only is optional and not for refuse; one line
-on standard output says when it really began and ended. Standard library only; it ends with its
+"only": ["POST", "PUT"], "client": "..."}, where only (methods) and client (the X-Client header that
+is hit) are optional and not for refuse; one line on standard output says when it really began and ended. Standard library only; it ends with its
 standard input.
 """
 
@@ -29,6 +29,7 @@ class Server:
         self.connections = set()
         self.listener = None
         self.only = None  # of an outage of some requests: the HTTP methods that it hits
+        self.client = None  # of an outage of one client: the name that it sends
         self.asked = self.dropped = 0
 
     async def listen(self):
@@ -49,6 +50,7 @@ class Server:
                         length = int(line.split(b":")[1])
                 body = await reader.readexactly(length)
                 hit = self.only is None or method.decode() in self.only
+                hit = hit and (self.client is None or f"X-Client: {self.client}\r".encode() in head)
                 if hit and self.style == "stall" and await self.gave_up(reader):
                     return
                 if self.style == "tenth" and self.tenth():
@@ -104,11 +106,11 @@ class Server:
             b"Content-Length: %d\r\n\r\n%s" % (status, len(body), body)
         )
 
-    async def outage(self, at_ns, for_ns, style, only=None):
+    async def outage(self, at_ns, for_ns, style, only=None, client=None):
         await until(at_ns)
         began = time.monotonic_ns()
         self.over.clear()
-        self.style, self.only = style, only
+        self.style, self.only, self.client = style, only, client
         if style == "refuse":
             self.listener.close()
             for writer in list(self.connections):
@@ -145,8 +147,8 @@ async def main():
     threading.Thread(target=read, daemon=True).start()
     while True:
         order = await orders.get()
-        what = order["at_ns"], order["for_ns"], order["style"], order.get("only")
-        began, ended = await server.outage(*what)
+        hit = order.get("only"), order.get("client")
+        began, ended = await server.outage(order["at_ns"], order["for_ns"], order["style"], *hit)
         facts = {"began_ns": began, "ended_ns": ended, "dropped": server.dropped}
         print(json.dumps(facts), flush=True)
 

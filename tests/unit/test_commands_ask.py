@@ -1,16 +1,22 @@
 """``explain`` and ``doctor``: whatever is installed, by whomever."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from support import chaoskit
 
 from chaoskit import registry
+from chaoskit.doctor import _faults
 from chaoskit.errors import BadInput, Refused
 from chaoskit.experiment.catalogue import METRICS
-from chaoskit.experiment.steps import fault_class
+from chaoskit.experiment.steps import fault_class, read_step
+from chaoskit.experiment.targets import wrong_kind
 from chaoskit.explaining import explained
 from chaoskit.halting import halted, lift, pull, refuse_if_halted
+from chaoskit.lab.needs import FEATURES
+from chaoskit.yaml_source import parse_yaml
 
 
 @pytest.mark.parametrize("name", sorted(registry.names("chaoskit.faults")))
@@ -25,6 +31,12 @@ def test_every_fault_is_explained_with_keys_defaults_needs_undo_and_an_example(n
     assert found.needs == tuple(sorted(cls.needs))
     assert found.undo
     assert f"fault: {name}" in found.example
+    problems = []
+    step = read_step(parse_yaml(found.example, "example", problems), problems)
+    assert not problems, "the example is a step as it stands"
+    assert [wrong_kind(word, cls.strikes, name) for word in step.target] == [None] * len(
+        step.target
+    )
 
 
 @pytest.mark.parametrize("group", ["loads", "probes", "labs"])
@@ -38,7 +50,7 @@ def test_everything_else_that_is_installed_says_what_it_is_without_being_run(gro
 
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_every_metric_is_explained(name):
-    assert explained(name).what
+    assert explained(f"metric:{name}").what
 
 
 def test_an_unknown_name_gets_a_hint_and_an_ambiguous_one_the_ways_out():
@@ -46,14 +58,13 @@ def test_an_unknown_name_gets_a_hint_and_an_ambiguous_one_the_ways_out():
         explained("partiton")
     with pytest.raises(BadInput, match=r"explain load:.*|nothing"):
         explained("load:kill")
+    with pytest.raises(BadInput, match=r"explain fault:latency or chaoskit explain metric:latency"):
+        explained("latency")
     ran = chaoskit("explain", "nothing-like-it")
     assert (ran.code, "Traceback" in ran.err) == (2, False)
 
 
 def test_explaining_imports_nothing_heavy():
-    import subprocess
-    import sys
-
     code = (
         "import sys; from chaoskit.explaining import explained; "
         "[explained(n) for n in ('load:http-kv', 'probe:http', 'lab:docker', 'kill')]; "
@@ -71,6 +82,32 @@ def test_the_doctor_says_what_is_there_and_what_would_help():
     assert set(labs) == {"sandbox", "docker"}
     assert told["able"] is any(labs.values())
     assert all(check["said"] for check in told["checks"])
+
+
+@pytest.mark.parametrize("lacks", [True, False])
+def test_a_fault_whose_feature_the_kernel_lacks_is_not_called_possible(monkeypatch, lacks):
+    assert "netem" in FEATURES
+    monkeypatch.setattr(
+        "chaoskit.doctor.feature", lambda name: "no" if lacks and name == "netem" else None
+    )
+    checks = {(c.name, c.ok): c.said for c in _faults("sandbox")}
+    possible = checks["faults", True].split(", ")
+    assert {"bandwidth", "loss"} <= set(possible)
+    assert ("latency" in possible) is not lacks
+    assert (checks.get(("fault latency", False)) == "needs netem, see above") is lacks
+
+
+def test_what_is_listed_says_what_it_is_and_imports_no_fault():
+    code = (
+        "import sys; from click.testing import CliRunner; from chaoskit.cli import cli; "
+        "print(CliRunner().invoke(cli, ['list', 'faults']).output); "
+        "print([m for m in sys.modules if m.startswith('chaoskit.faults.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line and line[0] != "["}
+    assert set(rows) == set(registry.names("chaoskit.faults"))
+    assert all(len(line.split()) > 3 for line in rows.values() if " chaoskit " in line)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_doctor_exits_4_where_the_lab_that_is_asked_about_is_missing(tmp_path):

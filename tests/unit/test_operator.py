@@ -4,8 +4,10 @@ import io
 import json
 import os
 import random
+import re
 import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -230,6 +232,11 @@ def test_a_person_is_asked_with_what_is_known_and_the_trial_waits_for_the_answer
                 assert question.event == "operator-asked"
                 for word in ("db-1 -> db-2", "no heartbeat", "lag: 0 B", "y or n"):
                     assert word in question.detail
+                since = re.search(r"pending on db-1 since (\d\d:\d\d:\d\d) UTC", question.detail)
+                shown = datetime.strptime(since[1], "%H:%M:%S").replace(tzinfo=UTC)
+                now = datetime.now(UTC)
+                passed = (now - shown.replace(now.year, now.month, now.day)).total_seconds()
+                assert passed % 86_400 < 60, "the moment at which it was seen"
                 wait_until(lambda: hold.tend() and False, within_s=0.3)
                 assert not server.asked
                 os.write(write, b"what?\nno\n")

@@ -105,7 +105,7 @@ class HttpKv(CombUser):
             self.scan = None
         else:
             self.scan = Template.of("read_back", self.options.get("read_back"), _SCAN)
-        self._headers = _header_lines(self.options.get("headers"))
+        self._headers = _header_lines(self.options.get("headers"), self.shared.name)
         self._commons: dict[str, str] = {}
 
     def perform(self, operation: Operation) -> Verdict:
@@ -182,12 +182,12 @@ class HttpKv(CombUser):
         raise why
 
 
-def _header_lines(value: object) -> str:
+def _header_lines(value: object, client: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, Mapping):
         raise BadInput(f"load option headers is {value!r}; use names and values")
-    lines = [f"{name}: {text}" for name, text in value.items()]
+    lines = [f"{name}: {text}".replace("{client}", client) for name, text in value.items()]
     if any(set(line) & set("\r\n") for line in lines):
         raise BadInput("load option headers holds a line break")
     return "".join(f"{line}\r\n" for line in lines)

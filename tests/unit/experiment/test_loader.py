@@ -139,6 +139,19 @@ WRONG = [
     ("rate: 200/s", "rate: 20000/s", "11:9: load.rate: must be more than 0 and at most 10000/s"),
     ("rate: 200/s", "rate: 0", "11:9: load.rate: must be more than 0 and at most 10000/s"),
     (
+        "rate: 200/s",
+        "rate: 5/s\n  clients: 8",
+        (
+            "12:12: load.clients: 8 clients share 5 requests a second; "
+            "each has to be due at least once a second for its outages to be seen"
+        ),
+    ),
+    (
+        "rate: 200/s",
+        "rate: 200/s\n  clients: 0",
+        "12:12: load.clients: must be at least 1",
+    ),
+    (
         "user: http-kv",
         "user: http-vk",
         "10:9: load.user: no load 'http-vk' is installed; did you mean 'http-kv'?",

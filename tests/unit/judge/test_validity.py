@@ -100,6 +100,18 @@ RECORDS = {
 }
 
 
+def test_a_baseline_that_is_dirty_in_several_streams_is_one_sentence():
+    both = (("write", "write", "kept"), ("read", "read", "kept"))
+    history = simulate(Scenario(streams=both))[0]
+    requests = history.requests.copy()
+    order = np.argsort(requests["due_ns"])
+    requests["outcome"][order[300:360]] = Outcome.FAIL_DEFINITE
+    dirty = [r for r in said(replace(history, requests=requests)) if "not clean" in r]
+    assert len(dirty) == 1
+    assert " of write and 30 of " in dirty[0]
+    assert dirty[0].count("lower the rate") == 1
+
+
 @pytest.mark.parametrize("case", RECORDS)
 def test_a_defect_of_load_or_record_is_a_reason(clean, case):
     change, says = RECORDS[case]

@@ -54,7 +54,7 @@ def test_a_capability_that_the_lab_has_is_not_missing():
 def test_a_kernel_without_the_feature_is_one_sentence_with_a_way_out(kernel):
     said = needs.unmet(Wants(), FakeLab())
     assert said.startswith("kill: this kernel cannot do delay")
-    assert "kind is unknown." in said
+    assert "kind is unknown; load it" in said
     assert "modprobe sch_netem" in said
     assert "\n" not in said
     needs.unmet(Wants(), FakeLab())

@@ -13,7 +13,7 @@ STREAMS = (Stream("write", "write", 200.0, "kept", 100_000_000, 200_000_000),)
 
 
 def recorder(folder):
-    return Recorder(folder / "requests.raw", folder / "strings.json", "client", STREAMS)
+    return Recorder(folder / "requests.raw", folder / "strings.json", ["client"], STREAMS)
 
 
 def one(target, **columns):

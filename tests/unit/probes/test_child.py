@@ -115,9 +115,9 @@ def ask(tmp_path):
     start.seen = lambda: [Observation(**json.loads(line)) for line in out.read_text().splitlines()]
     yield start
     for child in children:
-        if child.process.poll() is None:
-            child.process.kill()
-            child.process.communicate()
+        child.process.kill()
+        with child.process:  # closes its pipes, however it ended
+            pass
 
 
 def probe(server, node="a", question="role", scheme="http", **more):

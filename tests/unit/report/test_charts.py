@@ -88,16 +88,17 @@ def test_an_unknown_outcome_is_ambiguous_as_in_every_count():
 
 
 def test_two_nodes_that_say_primary_at_once_get_a_lane():
-    def lanes(overlap):
+    def lanes(overlap, **more):
         roles = (
             RoleSpan("a", -1.0, 1.0 + overlap, "primary"),
             RoleSpan("b", 1.0, 3.0, "primary"),
         )
-        chart = build_chart(quiet(roles=roles), 180, poll_s=0.05)
+        chart = build_chart(quiet(roles=roles), 180, poll_s=0.05, **more)
         return {lane.label: [s.kind for s in lane.spans] for lane in chart.lanes}
 
     assert lanes(0.5)["two primaries"] == ["double"]
     assert "two primaries" not in lanes(0.08)  # what polling every 50 ms can blur
+    assert "two primaries" not in lanes(0.5, several=True)  # they are meant to
 
 
 def test_a_silent_node_and_a_strange_role_have_looks_of_their_own():

@@ -1,0 +1,206 @@
+"""Outages as each client had them: the worst client, the median one, any of them, all of them.
+
+Clients that share a front door fail together or one by one, and which of the two it was is what an
+average hides: one of eight that stays on a dead connection costs an eighth of the requests and all
+of one client's day. Each client's requests are looked at alone, as if there were no others, with
+the resolution that its own share of the rate gives.
+
+*User-uptime* is the share of clients' time in which they were served, which unlike a share of
+requests does not weigh clients by how often they ask (Hauer et al., "Meaningful Availability",
+NSDI 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from chaoskit.clock import NS
+from chaoskit.measure.model import ClientOutages, Interval
+from chaoskit.measure.outage import Outage
+from chaoskit.measure.track import Bools, Track
+from chaoskit.measure.view import View, as_seconds
+
+__all__ = ["by_client", "client_outages", "common", "joined", "outages_of_client"]
+
+Stretches = list[tuple[int, int]]
+
+
+def by_client(view: View, track: Track) -> Mapping[str, Track]:
+    """The requests of each client of a stream as a track of its own, by the client's name.
+
+    The rate of each is its share of the stream's, as it was asked. A client of whom there is no
+    request in the stream is left out.
+    """
+    names = view.history.clients
+    if len(names) <= 2:  # none, and the only one
+        return {names[-1]: track} if len(track) else {}
+    ids = track.column("client")
+    found = {}
+    for number in np.unique(ids):
+        mine = track.requests[ids == number]
+        rate = track.stream.rate * mine.size / len(track)
+        name = names[number] if int(number) < len(names) else f"client {number}"
+        found[name] = Track(replace(track.stream, rate=rate), mine)
+    return found
+
+
+def client_outages(view: View, track: Track) -> ClientOutages | None:
+    """What each client of a stream felt since the fault; None where nothing was asked.
+
+    Of a client, ``by_client`` has the longest outage, as the headline has of all together.
+    ``union`` and ``intersection`` add up over the time since the fault how long any client, and
+    how long every client, was in an outage; their brackets are those of the stretches that were
+    surely, and that may have been, outages.
+    """
+    clients = by_client(view, track)
+    if not clients:
+        return None
+    outages = {name: outages_of_client(view, piece) for name, piece in clients.items()}
+    longest = {name: _longest(found, clients[name]) for name, found in outages.items()}
+    worst = max(longest, key=lambda name: _rank(longest[name]))
+    every = list(outages.values())
+    return ClientOutages(
+        clients=len(clients),
+        worst=longest[worst],
+        worst_client=worst if _rank(longest[worst]) > (0.0, 0.0) else None,
+        median=_median(list(longest.values())),
+        union=_together(every, joined),
+        intersection=_together(every, common),
+        user_uptime=_uptime(view, clients.values()),
+        by_client=longest,
+        due={name: len(_since(view, piece)) for name, piece in clients.items()},
+        bad={name: int(np.count_nonzero(_since(view, p))) for name, p in clients.items()},
+    )
+
+
+def outages_of_client(view: View, piece: Track) -> tuple[Outage, ...]:
+    """A client's outages since the fault, of each shard where there are any."""
+    return tuple(o for part in view.split(piece) for o in view.outages_of(part))
+
+
+def _since(view: View, piece: Track) -> Bools:
+    """Which requests of a client were bad, from the fault on; where there was none, of all."""
+    start = view.commanded_ns if view.fault else view.observed[0]
+    low, high = piece.due_between(start, view.observed[1])
+    return piece.bad[low:high]
+
+
+def _longest(outages: Sequence[Outage], piece: Track) -> Interval:
+    if not outages:
+        grain = f"an outage shorter than {1000 / piece.stream.rate:g} ms would not be seen"
+        return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note=grain)
+    found = max(outages, key=lambda o: (o.censored, o.end_ns - o.start_ns))
+    return Interval(
+        value_s=as_seconds(found.end_ns - found.start_ns),
+        low_s=as_seconds(found.low_ns),
+        high_s=None if found.high_ns is None else as_seconds(found.high_ns),
+        censored=found.censored,
+        note=f"the longest of {len(outages)}" if len(outages) > 1 else None,
+    )
+
+
+def _rank(found: Interval) -> tuple[float, float]:
+    """One that had not ended is longer than all that had."""
+    return (math.inf if found.censored else 0.0), found.value_s or 0.0
+
+
+def _median(found: Sequence[Interval]) -> Interval:
+    """The median of values, low ends and high ends; of an even number, the mean of the middle two.
+
+    That is a bracket of the median, because a median grows with every single value.
+    """
+    value, high = (_middle([pick(i) for i in found]) for pick in (_value, _high))
+    censored = math.isinf(value)
+    if censored:
+        value = _middle([i.value_s or 0.0 for i in found])
+    return Interval(
+        value_s=value,
+        low_s=_middle([i.low_s or 0.0 for i in found]),
+        high_s=None if math.isinf(high) else high,
+        censored=censored,
+    )
+
+
+def _value(found: Interval) -> float:
+    return math.inf if found.censored else found.value_s or 0.0
+
+
+def _high(found: Interval) -> float:
+    return math.inf if found.censored or found.high_s is None else found.high_s
+
+
+def _middle(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+# ---------------------------------------------------------------- stretches of time
+
+
+def joined(parts: Iterable[Stretches]) -> Stretches:
+    """Stretches in which at least one of the parts is, in order, apart from each other."""
+    found: Stretches = []
+    for start, end in sorted(s for part in parts for s in part if s[1] > s[0]):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def common(parts: Iterable[Stretches]) -> Stretches:
+    """Stretches in which all of the parts are, in order."""
+    each = [joined([part]) for part in parts]
+    found = each[0] if each else []
+    for other in each[1:]:
+        pairs = ((max(a[0], b[0]), min(a[1], b[1])) for a in found for b in other)
+        found = sorted(s for s in pairs if s[1] > s[0])
+    return found
+
+
+def _length(stretches: Stretches) -> float:
+    return sum(end - start for start, end in stretches) / NS
+
+
+def _together(
+    outages: Sequence[Sequence[Outage]], how: Callable[[Iterable[Stretches]], Stretches]
+) -> Interval:
+    """How long, in sum, outages of clients are ``joined`` or ``common``."""
+    value = _length(how([[(o.start_ns, o.end_ns) for o in each] for each in outages]))
+    low = _length(how([[o.sure for o in each] for each in outages]))
+    high = _length(how([[o.may for o in each] for each in outages]))
+    last = [any(o.censored for o in each) for each in outages]
+    censored = any(last) if how is joined else all(last)
+    return Interval(
+        value_s=value,
+        low_s=min(low, value),
+        high_s=None if censored else max(high, value),
+        censored=censored,
+    )
+
+
+def _uptime(view: View, pieces: Iterable[Track]) -> Interval:
+    """Clients' time in which they were up, of all their time in the whole observation; a ratio."""
+    start, end = view.observed
+    span = (end - start) / NS
+    down = low = high = 0.0
+    count = 0
+    for piece in pieces:
+        count += 1
+        found = [o for part in view.split(piece) for o in view.every_outage(part)]
+        value = _length(common([[(start, end)], joined([[(o.start_ns, o.end_ns) for o in found]])]))
+        down += value
+        low += min(value, _length(common([[(start, end)], [o.sure for o in found]])))
+        high += max(value, _length(common([[(start, end)], [o.may for o in found]])))
+    if not count or not span:
+        return Interval(applicable=False, note="nothing was observed")
+    return Interval(
+        value_s=1 - down / (count * span),
+        low_s=1 - high / (count * span),
+        high_s=1 - low / (count * span),
+    )
