@@ -37,8 +37,7 @@ def limited(
     """Every limit in force until the exit; bitten when the kernel counts that one was met.
 
     With ``dials`` they are the evidence instead. Verified by reading the limits back. ``may_end``:
-    a target may end of it, even at once; that the kernel counts it is as good as a look at the
-    limit.
+    a target may end of it, even at once; that the kernel counts it is as good as a look.
     """
     refuse_own(targets)
     acts = cast("Limits", lab)

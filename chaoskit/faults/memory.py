@@ -3,8 +3,9 @@
 What it needs beyond that, the kernel first takes from its page cache; then it ends one of the
 node's processes, the largest (OOM kill). With ``fill`` a process of ours inside the limit holds
 whatever is left, so that every allocation of the node's meets the limit, and is the first that the
-kernel ends when the node needs more: pressure, without the node's end. It goes with the fault, with
-its harness, and after an hour by itself.
+kernel ends when the node needs more. That is pressure, mostly without the node's end: one that asks
+for much at once can be quicker than what the kernel takes back. The process goes with the fault,
+with its harness, and after an hour by itself.
 
 The limit is one of a control group (version 1 or 2): the container's own in Docker, one of ours in
 the sandbox lab, where the node's processes are moved into it and back. What a process held before

@@ -87,9 +87,12 @@ class Observer:
         return self.lab.identity(self.lab.node("a")) is None
 
     def tight(self):
-        """Its group has less than a megabyte left, by the kernel's own count."""
+        """Its group has less than a megabyte left, by the kernel's count, or that has ended it."""
         pid = self.lab.first_pid(self.lab.node("a"))
-        groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        try:
+            groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        except OSError:
+            return True
         mine = next((g.split(":")[2] for g in groups if ":memory:" in g), None)
         if mine is not None:
             here = Path(f"/sys/fs/cgroup/memory{mine}")

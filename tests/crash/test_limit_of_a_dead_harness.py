@@ -18,10 +18,9 @@ from test_fault_of_a_dead_harness import GONE_S, HEALED_S, harness, left
 
 LIMITS = (
     {"fault": "cpu", "cpus": 0.5},
-    {"fault": "memory", "spare": "24m", "fill": True},
     {"fault": "fd-exhaustion"},
 )
-"""Three at once, on one node, with a process of ours that holds its memory."""
+"""Several at once, on one node, in the sandbox lab with a process of ours that holds its memory."""
 CLOCK = {"fault": "clock", "jump": "1h"}
 CONTROLLERS = ("cpu", "memory")
 
@@ -61,7 +60,13 @@ def test_what_a_node_may_use_is_given_back(tmp_path, kind, frozen_first):
             pytest.skip(reason)
     # In Docker libfaketime would have to be in the image.
     clock = (CLOCK,) if kind == "sandbox" and missing("libfaketime", object()) is None else ()
-    with harness(kind, tmp_path, *clock, *LIMITS) as (process, run_id, pids, other):
+    # Docker's healthcheck asks for so much at once that the node could be ended for it.
+    memory = {
+        "fault": "memory",
+        "spare": "24m" if kind == "sandbox" else "64m",
+        "fill": kind == "sandbox",
+    }
+    with harness(kind, tmp_path, *clock, memory, *LIMITS) as (process, run_id, pids, other):
         held, free = limits(pids[0]), limits(other)
         assert held[0]["cpu"] == "50000 100000"
         assert int(held[0]["memory"]) < 1 << 30
