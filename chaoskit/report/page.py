@@ -21,6 +21,7 @@ from chaoskit.report.figures import (
     worst_first,
 )
 from chaoskit.report.format import NONE, block, clean, interval, seconds, short
+from chaoskit.report.heartbeats_chart import Beats, build_beats
 from chaoskit.report.orders import Order, build_orders
 from chaoskit.report.sections import (
     DroppedRow,
@@ -103,6 +104,7 @@ class Page:
     errors: tuple[ErrorRow, ...]
     errors_left_out: int
     phases: Phases | None
+    beats: Beats | None
     safety: tuple[SafetyRow, ...]
     orders: tuple[Order, ...]
     faults: tuple[FaultRow, ...]
@@ -137,19 +139,16 @@ def build_page(
     faults, faults_left_out = build_faults(result, starts, detail)
     trial_rows = _trial_rows(result, {v.n for v in views}, detail)
     long_head, long_rows = _long(result, detail)
-    phases = build_phases(_few(result, views))
+    phases, beats = build_phases(_few(result, views)), build_beats(_few(result, views))
     many = len(result.trials) > detail.timelines
-    missing = {
-        name
-        for name, there in (
-            ("invalid", reasons(result, 1)),
-            ("timeline", views),
-            ("dropped", any(t.metrics is not None for t in result.trials)),
-            ("phases", phases),
-            ("faults", faults),
-        )
-        if not there
-    }
+    missing = _missing(
+        invalid=reasons(result, 1),
+        timeline=views,
+        dropped=any(t.metrics is not None for t in result.trials),
+        phases=phases,
+        heartbeats=beats,
+        faults=faults,
+    )
     return Page(
         verdict=result.verdict,
         name=clean(result.experiment, 200),
@@ -173,6 +172,7 @@ def build_page(
         errors=errors,
         errors_left_out=errors_left_out,
         phases=phases,
+        beats=beats,
         safety=build_safety(result, detail),
         orders=build_orders(result, detail),
         faults=faults,
@@ -227,6 +227,7 @@ _SECTIONS = (
     ("timeline", "Timeline"),
     ("dropped", "Dropped requests"),
     ("phases", "Phases"),
+    ("heartbeats", "Heartbeats"),
     ("safety", "Safety"),
     ("faults", "Faults"),
     ("proves", "What this proves"),
@@ -234,6 +235,11 @@ _SECTIONS = (
     ("repeat", "Repeat it"),
     ("facts", "Facts"),
 )
+
+
+def _missing(**sections: object) -> set[str]:
+    """Sections that have nothing to show."""
+    return {name for name, there in sections.items() if not there}
 
 
 def _nav(missing: set[str], *, many: bool) -> tuple[tuple[str, str], ...]:

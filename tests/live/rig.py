@@ -40,10 +40,14 @@ def answer(child, event, within_s=30):
     raise AssertionError(f"no {event} within {within_s} s")
 
 
-def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5, only=None, facts=None):
+def record_outage(
+    folder, style, *, for_s, rate, after_s=2.0, then_s=1.5, only=None, facts=None, flap=None
+):
     """Run the load through one scripted outage; returns the history and the true (began, ended).
 
-    ``only``: the HTTP methods that it hits. ``facts`` is filled with what the stub says.
+    ``only``: the HTTP methods that it hits. ``facts`` is filled with what the stub says. ``flap``:
+    how often it happens, and the seconds between; (began, ended) is then the last, and the fault
+    goes from the beginning of the first.
     """
     stub = spawn([sys.executable, str(STUB)])
     load = spawn([sys.executable, "-m", "chaoskit.load.child"])
@@ -71,8 +75,10 @@ def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5, only=N
         load.send({"do": "start", "at_ns": start})
         at = start + int(after_s * NS)
         for_ns = int(for_s * NS)
-        stub.send({"at_ns": at, "for_ns": for_ns, "style": style, "only": only})
-        truth = stub.receive(after_s + for_s + 20)
+        times, pause_s = flap or (1, 0.0)
+        flapping = {"times": times, "pause_ns": int(pause_s * NS)}
+        stub.send({"at_ns": at, "for_ns": for_ns, "style": style, "only": only, **flapping})
+        truth = stub.receive(after_s + times * (for_s + pause_s) + 20)
         if facts is not None:
             facts.update(truth)
         wait_ns = truth["ended_ns"] + int(then_s * NS) - now_ns()
@@ -86,6 +92,7 @@ def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5, only=N
         load.close()
         stub.close()
     began, ended = truth["began_ns"], truth["ended_ns"]
+    first = truth["spans"][0][0]
     close_requests(folder / "requests.raw", folder / "requests.npy")
     (folder / "observations.jsonl").touch()
     with Marks(folder / "marks.jsonl") as marks:
@@ -94,7 +101,7 @@ def record_outage(folder, style, *, for_s, rate, after_s=2.0, then_s=1.5, only=N
         marks.load(True)
         marks.fault(
             FaultRecord(
-                0, "scripted", "stub", ("stub",), began, began, began, began, ended, ended, ended
+                0, "scripted", "stub", ("stub",), first, first, first, first, ended, ended, ended
             )
         )
     return read_trial(folder), (began, ended)

@@ -2,8 +2,9 @@
 
 Speaks as much of the reference system's interface as the load needs. One JSON line on standard
 input says when and how: {"at_ns": ..., "for_ns": ..., "style": "refuse|stall|drop|503|tenth",
-"only": ["POST", "PUT"]}, where only is optional and not for refuse; one line
-on standard output says when it really began and ended. Standard library only; it ends with its
+"only": ["POST", "PUT"], "times": 3, "pause_ns": ...}, where only is optional and not for refuse,
+and times (1) is how often it happens, with pauses between; one line on standard output says when
+each began and ended, and the last one. Standard library only; it ends with its
 standard input.
 """
 
@@ -145,9 +146,13 @@ async def main():
     threading.Thread(target=read, daemon=True).start()
     while True:
         order = await orders.get()
-        what = order["at_ns"], order["for_ns"], order["style"], order.get("only")
-        began, ended = await server.outage(*what)
-        facts = {"began_ns": began, "ended_ns": ended, "dropped": server.dropped}
+        what = order["for_ns"], order["style"], order.get("only")
+        at, spans = order["at_ns"], []
+        for _ in range(order.get("times", 1)):
+            spans.append(await server.outage(at, *what))
+            at = spans[-1][1] + order.get("pause_ns", 0)
+        began, ended = spans[-1]
+        facts = {"began_ns": began, "ended_ns": ended, "dropped": server.dropped, "spans": spans}
         print(json.dumps(facts), flush=True)
 
 
