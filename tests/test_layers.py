@@ -69,6 +69,11 @@ STAND_ALONE = {"reference"}  # runs on a plain Python without the rest
 
 MAX_FILE, MAX_FUNCTION = 400, 70
 SLEEPERS = {"clock"}  # the one module that may sleep in the harness
+WALL = {"time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.ctime"}
+WALL |= {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.strftime"}
+WALL_NAMES = {"CLOCK_REALTIME", "CLOCK_TAI"}
+# A label of a run, and the age of a folder that somebody left: no figure is made of either.
+WALL_LABELS = {"chaoskit/clock.py", "chaoskit/lab/heal.py"}
 CHILDREN = {"probes", "load", "reference"}  # processes of their own, with clocks of their own
 LOCUST_ONLY_IN = {"load"}
 HEAVY = {"docker", "pandas", "numpy", "locust", "gevent", "toxiproxy", "jinja2"}
@@ -164,6 +169,26 @@ def time_problems(path: Path, source: str) -> list[str]:
     ]
 
 
+def wall_clock_problems(path: Path, source: str) -> list[str]:
+    """Wall time may be stepped while a run is under way: no duration may be taken from it."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            what = f"{getattr(node.value, 'id', '')}.{node.attr}".lstrip(".")
+            read = what in WALL or node.attr in WALL_NAMES
+        elif isinstance(node, ast.ImportFrom):
+            what = f"from {node.module} import {', '.join(a.name for a in node.names)}"
+            read = node.module == "time" and any(f"time.{a.name}" in WALL for a in node.names)
+        else:
+            continue
+        if read and name_of(path) not in WALL_LABELS:
+            found.append(
+                f"{name_of(path)}:{node.lineno}: {what} is wall time, which may be stepped; "
+                "take durations from CLOCK_MONOTONIC, labels from clock.utc_label"
+            )
+    return found
+
+
 def random_problems(path: Path, source: str) -> list[str]:
     return [
         f"{name_of(path)}:{number}: use a random.Random made from the run's seed"
@@ -209,6 +234,7 @@ CHECKS = [
     size_problems,
     broad_except_problems,
     time_problems,
+    wall_clock_problems,
     random_problems,
     word_problems,
     shape_problems,
@@ -233,6 +259,7 @@ PLANTED = {
     size_problems: ("measure/planted.py", "x = 1\n" * 401),
     broad_except_problems: ("lab/planted.py", "try:\n    x = 1\nexcept Exception:\n    pass\n"),
     time_problems: ("lab/planted.py", "import time\ntime.sleep(1)\n"),
+    wall_clock_problems: ("load/planted.py", "import time\nbegan = time.time()\n"),
     random_problems: ("lab/planted.py", "import random\nrandom.choice([1])\n"),
     word_problems: ("lab/planted.py", "# does the cleanup\n"),
     shape_problems: ("lab/planted.py", "def f():\n    return 1\n"),
@@ -243,6 +270,23 @@ PLANTED = {
 def test_each_rule_finds_a_planted_violation(check):
     where, source = PLANTED[check]
     assert check(PACKAGE / where, source)
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        ("import time\nx = time.time_ns()\n", True),
+        ("from time import time\n", True),
+        ("from datetime import datetime\nx = datetime.now()\n", True),
+        ("import time\nx = time.clock_gettime(time.CLOCK_REALTIME)\n", True),
+        ("import time\nx = time.monotonic_ns()\n", False),
+        ("from time import monotonic_ns\n", False),
+        ("import time\nx = time.clock_gettime(time.CLOCK_MONOTONIC)\n", False),
+    ],
+)
+def test_every_way_to_read_the_wall_clock_is_found(source, read):
+    assert bool(wall_clock_problems(PACKAGE / "measure/planted.py", source)) is read
+    assert wall_clock_problems(PACKAGE / "clock.py", source) == []
 
 
 def test_tests_are_small_files_too():

@@ -34,12 +34,24 @@ def contradictions(view: View) -> tuple[str, ...]:
         wrong = track.good & (late > track.stream.deadline_ns + _GRACE_NS)
         wrong |= (track.outcome == Outcome.OK_LATE) & (late < track.stream.deadline_ns - _GRACE_NS)
         _count(found, wrong, f"of {name} are on the wrong side of the deadline")
-        counts = view.counts(track, view.observed)
-        if counts["due"] != sum(counts[o.name.lower()] for o in Outcome):
-            found.append(f"the classes of {name} do not add up to the requests due")
+        found += _not_adding_up(view, name, track)
     tokens = view.tried
     _count(found, tokens[1:] == tokens[:-1], "wrote a token that is not unique")
     return tuple(found)
+
+
+def _not_adding_up(view: View, name: str, track: Track) -> list[str]:
+    """Due = ok + late + failed + unknown + not sent, of a stream in the run and in every phase."""
+    wrong = [
+        phase
+        for phase, span in view.spans.items()
+        if (counts := view.counts(track, span))["due"]
+        != sum(counts[outcome.name.lower()] for outcome in Outcome)
+    ]
+    if not wrong:
+        return []
+    where = ", ".join(wrong)
+    return [f"the classes of {name} do not add up to the requests due (in {where})"]
 
 
 def _count(found: list[str], broken: np.ndarray[Any, Any], what: str) -> None:

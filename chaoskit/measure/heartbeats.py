@@ -37,11 +37,14 @@ def heartbeats(view: View) -> Mapping[str, Heartbeats]:
             continue
         gaps = np.diff(beats) / NS
         known = gaps.size >= _ENOUGH - 1
+        p05, p95 = (float(p) for p in np.percentile(gaps, (5, 95))) if known else (0.0, 0.0)
         found[link] = Heartbeats(
             seen=int(beats.size),
             interval_s=float(np.median(gaps)) if known else None,
             longest_s=float(gaps.max()) if known else None,
-            jitter_s=float(np.percentile(gaps, 95) - np.percentile(gaps, 5)) if known else None,
+            p05_s=p05 if known else None,
+            p95_s=p95 if known else None,
+            jitter_s=p95 - p05 if known else None,
             missed_before=sum(t <= until for t in misses),
             missed_after=sum(t > until for t in misses),
         )

@@ -167,7 +167,9 @@ class Heartbeats(Frozen):
     seen: int
     interval_s: float | None  # median
     longest_s: float | None
-    jitter_s: float | None  # 95th less 5th percentile of the intervals
+    p05_s: float | None = None  # 5th and 95th percentile of the intervals
+    p95_s: float | None = None
+    jitter_s: float | None  # the one less the other
     missed_before: int
     missed_after: int
 

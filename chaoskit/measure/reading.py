@@ -49,11 +49,12 @@ _SAFETIES = (
 )
 
 _COUNTS = ("metastable", "flaps", "flapping", "promotions", "false_failovers")
+_WHOLE = (*_COUNTS, "lost_goodput", "latency_overshoot")
 
 METRICS = (
     *_INTERVALS,
     *_SAFETIES,
-    *_COUNTS,
+    *_WHOLE,
     "dropped_requests",
     "error_rate",
     "availability",
@@ -96,8 +97,8 @@ def read(  # noqa: PLR0911 - one return for each kind of metric
         return _duration(metric, _interval(metrics, metric))
     if metric in _SAFETIES and phase is None:
         return _safety(metric, getattr(metrics, metric))
-    if metric in _COUNTS and phase is None:
-        return _count(metric, getattr(metrics, metric))
+    if metric in _WHOLE and phase is None:
+        return _whole(metrics, metric)
     if metric == "dropped_requests":
         return _dropped(view, phase, stat, unit)
     if metric in ("error_rate", "availability"):
@@ -122,6 +123,17 @@ def _interval(metrics: Metrics, metric: str) -> Interval | None:
     else:
         found = getattr(metrics, metric)
     return found
+
+
+def _whole(metrics: Metrics, metric: str) -> Reading:
+    """Counts, and what the fault cost beside the outage: of the whole trial."""
+    if metric in _COUNTS:
+        return _count(metric, getattr(metrics, metric))
+    goodput = metric == "lost_goodput"
+    value = metrics.lost_goodput if goodput else metrics.latency_overshoot_s
+    if value is None:
+        return _absent(f"{metric} needs a fault, a baseline of two seconds and a recovery")
+    return _exact(value, "count" if goodput else "s")
 
 
 def _exact(value: float, unit: Unit) -> Reading:

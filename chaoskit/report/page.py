@@ -22,6 +22,7 @@ from chaoskit.report.figures import (
     worst_first,
 )
 from chaoskit.report.format import NONE, block, clean, interval, seconds, short
+from chaoskit.report.heartbeats_chart import Beats, build_beats
 from chaoskit.report.orders import Order, build_orders
 from chaoskit.report.sections import (
     DroppedRow,
@@ -105,6 +106,7 @@ class Page:
     errors_left_out: int
     clients: Clients | None
     phases: Phases | None
+    beats: Beats | None
     safety: tuple[SafetyRow, ...]
     orders: tuple[Order, ...]
     faults: tuple[FaultRow, ...]
@@ -139,18 +141,18 @@ def build_page(
     faults, faults_left_out = build_faults(result, starts, detail)
     trial_rows = _trial_rows(result, {v.n for v in views}, detail)
     long_head, long_rows = _long(result, detail)
-    phases = build_phases(_few(result, views))
+    phases, beats = build_phases(_few(result, views)), build_beats(_few(result, views))
     clients = build_clients(result, detail)
     many = len(result.trials) > detail.timelines
-    there = {
-        "invalid": reasons(result, 1),
-        "timeline": views,
-        "dropped": any(t.metrics is not None for t in result.trials),
-        "clients": clients,
-        "phases": phases,
-        "faults": faults,
-    }
-    missing = {name for name, found in there.items() if not found}
+    missing = _missing(
+        invalid=reasons(result, 1),
+        timeline=views,
+        dropped=any(t.metrics is not None for t in result.trials),
+        clients=clients,
+        phases=phases,
+        heartbeats=beats,
+        faults=faults,
+    )
     return Page(
         verdict=result.verdict,
         name=clean(result.experiment, 200),
@@ -175,6 +177,7 @@ def build_page(
         errors_left_out=errors_left_out,
         clients=clients,
         phases=phases,
+        beats=beats,
         safety=build_safety(result, detail),
         orders=build_orders(result, detail),
         faults=faults,
@@ -230,6 +233,7 @@ _SECTIONS = (
     ("dropped", "Dropped requests"),
     ("clients", "Clients"),
     ("phases", "Phases"),
+    ("heartbeats", "Heartbeats"),
     ("safety", "Safety"),
     ("faults", "Faults"),
     ("proves", "What this proves"),
@@ -237,6 +241,11 @@ _SECTIONS = (
     ("repeat", "Repeat it"),
     ("facts", "Facts"),
 )
+
+
+def _missing(**sections: object) -> set[str]:
+    """Sections that have nothing to show."""
+    return {name for name, there in sections.items() if not there}
 
 
 def _nav(missing: set[str], *, many: bool) -> tuple[tuple[str, str], ...]:

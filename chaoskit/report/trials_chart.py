@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chaoskit.judge.result import RunResult, TrialResult, Verdict
+from chaoskit.judge.result import Interval, RunResult, TrialResult, Verdict
 from chaoskit.report.figures import bound_s, metric_of, span_s
 from chaoskit.report.format import NONE, clean, interval, seconds, short
 from chaoskit.report.scale import Axis, Range, place, time_axis
@@ -72,6 +72,8 @@ class Bar:
     w: str
     text: str
     title: str
+    ends: tuple[str, str] | None  # where it may end, at the earliest and latest; None: known well
+    y: str  # of that error bar
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,10 @@ def _dot(
 
 
 def build_phases(trials: Sequence[TrialResult]) -> Phases | None:
-    """One bar a trial, its phases end to end; None where no phase was observed."""
+    """One bar a trial, its phases end to end, by how long they took; None where none was observed.
+
+    Of several trials the one in the middle is named the median (the shorter one of two).
+    """
     with_phases = [t for t in trials if t.metrics is not None and t.metrics.phases]
     if not with_phases:
         return None
@@ -204,12 +209,17 @@ def build_phases(trials: Sequence[TrialResult]) -> Phases | None:
         assert trial.metrics is not None  # noqa: S101 - filtered above; for the type checker
         names += [n for n in trial.metrics.phases if n not in names]
     names = names[:12]
+    with_phases.sort(key=lambda t: (_total(t), t.n))
+    middle = (len(with_phases) - 1) // 2 if len(with_phases) > 2 else -1
     totals = [_total(t) for t in with_phases]
     scale = Range(0.0, max([*totals, 0.001]) * 1.12)
     return Phases(
         names=tuple(clean(n, 24) for n in names),
         axis=time_axis(scale, "seconds after the fault was acknowledged", 8),
-        rows=tuple(_row(t, names, scale) for t in with_phases),
+        rows=tuple(
+            _row(t, names, scale, "median" if i == middle else "trial")
+            for i, t in enumerate(with_phases)
+        ),
     )
 
 
@@ -218,7 +228,7 @@ def _total(trial: TrialResult) -> float:
     return sum(max(0.0, p.value_s or 0.0) for p in phases.values())
 
 
-def _row(trial: TrialResult, names: Sequence[str], scale: Range) -> PhaseRow:
+def _row(trial: TrialResult, names: Sequence[str], scale: Range, called: str) -> PhaseRow:
     phases = trial.metrics.phases if trial.metrics is not None else {}
     bars: list[Bar] = []
     at = 0.0
@@ -236,12 +246,27 @@ def _row(trial: TrialResult, names: Sequence[str], scale: Range) -> PhaseRow:
                 scale.width(at, at + lasted, 0.2),
                 text if share / 100 * 560 > 7 * len(text) + 8 else "",
                 f"{text} {interval(found)}",
+                _ends(found, at, scale),
+                "23" if kind % 2 else "26",
             )
         )
         at += lasted
     return PhaseRow(
-        label=f"trial {trial.n}",
+        label=f"{called} ({trial.n})" if called == "median" else f"{called} {trial.n}",
         bars=tuple(bars),
         total=seconds(at),
         cells=tuple(interval(phases.get(n)) if n in phases else NONE for n in names),
     )
+
+
+_SEEN = 0.3  # percent of the width: an error bar that is shorter would be a dot
+
+
+def _ends(found: Interval, start_s: float, scale: Range) -> tuple[str, str] | None:
+    """From where to where the phase that begins at ``start_s`` may end, by its own bracket."""
+    if found.low_s is None or found.high_s is None:
+        return None
+    low, high = start_s + max(0.0, found.low_s), start_s + found.high_s
+    if scale.at(high) - scale.at(low) < _SEEN:
+        return None
+    return scale.x(low), scale.x(high)

@@ -52,11 +52,13 @@ def record_outage(
     facts=None,
     clients=1,
     hit=None,
+    flap=None,
 ):
     """Run the load through one scripted outage; returns the history and the true (began, ended).
 
     ``only``: the HTTP methods that it hits; ``hit``: the one of several clients that it hits.
-    ``facts`` is filled with what the stub says.
+    ``facts`` is filled with what the stub says. ``flap``: how often it happens, and the seconds
+    between; (began, ended) is then the last, and the fault goes from the beginning of the first.
     """
     stub = spawn([sys.executable, str(STUB)])
     load = spawn([sys.executable, "-m", "chaoskit.load.child"])
@@ -85,8 +87,10 @@ def record_outage(
         load.send({"do": "start", "at_ns": start})
         at = start + int(after_s * NS)
         for_ns = int(for_s * NS)
-        stub.send({"at_ns": at, "for_ns": for_ns, "style": style, "only": only, "client": hit})
-        truth = stub.receive(after_s + for_s + 20)
+        times, pause_s = flap or (1, 0.0)
+        more = {"client": hit, "times": times, "pause_ns": int(pause_s * NS)}
+        stub.send({"at_ns": at, "for_ns": for_ns, "style": style, "only": only, **more})
+        truth = stub.receive(after_s + times * (for_s + pause_s) + 20)
         if facts is not None:
             facts.update(truth)
         wait_ns = truth["ended_ns"] + int(then_s * NS) - now_ns()
@@ -100,6 +104,7 @@ def record_outage(
         load.close()
         stub.close()
     began, ended = truth["began_ns"], truth["ended_ns"]
+    first = truth["spans"][0][0]
     close_requests(folder / "requests.raw", folder / "requests.npy")
     (folder / "observations.jsonl").touch()
     with Marks(folder / "marks.jsonl") as marks:
@@ -108,7 +113,7 @@ def record_outage(
         marks.load(True)
         marks.fault(
             FaultRecord(
-                0, "scripted", "stub", ("stub",), began, began, began, began, ended, ended, ended
+                0, "scripted", "stub", ("stub",), first, first, first, first, ended, ended, ended
             )
         )
     return read_trial(folder), (began, ended)

@@ -62,3 +62,29 @@ def test_the_bracket_holds_and_the_estimate_is_within_an_interval(tmp_path, styl
             default=0.0,
         )
         assert longest < truth / 2 + lag
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize(("style", "seconds"), [("refuse", 0.4), ("503", 0.3)])
+def test_of_a_service_that_flaps_every_outage_is_counted_and_the_longest_bracketed(
+    tmp_path, style, seconds
+):
+    seen = []
+    for n in range(TRIES):
+        facts = {}
+        history, _ = rig.record_outage(
+            tmp_path / str(n), style, for_s=seconds, rate=RATE, facts=facts, flap=(3, 0.4)
+        )
+        view = View(history)
+        seen = reasons(view, GATES)
+        if not seen:
+            break
+    else:
+        pytest.fail(f"no valid trial in {TRIES}: {seen}")
+    lengths = [(ended - began) / NS for began, ended in facts["spans"]]
+    metrics = measure_view(view)
+    assert len(view.outages(view.headline)) == 3
+    assert metrics.flaps.count >= 3
+    assert metrics.client_outage.low_s <= max(lengths)
+    assert min(lengths) <= metrics.client_outage.high_s
+    assert metrics.bad_time.low_s <= sum(lengths) <= metrics.bad_time.high_s + 3 / RATE

@@ -2,8 +2,10 @@
 
 Speaks as much of the reference system's interface as the load needs. One JSON line on standard
 input says when and how: {"at_ns": ..., "for_ns": ..., "style": "refuse|stall|drop|503|tenth",
-"only": ["POST", "PUT"], "client": "..."}, where only (methods) and client (the X-Client header that
-is hit) are optional and not for refuse; one line on standard output says when it really began and ended. Standard library only; it ends with its
+"only": ["POST", "PUT"], "client": "...", "times": 3, "pause_ns": ...}, where only (methods) and
+client (the X-Client header that is hit) are optional and not for refuse, and times (1) is how often
+it happens, with pauses between; one line on standard output says when each began and ended, and the
+last one. Standard library only; it ends with its
 standard input.
 """
 
@@ -147,9 +149,13 @@ async def main():
     threading.Thread(target=read, daemon=True).start()
     while True:
         order = await orders.get()
-        hit = order.get("only"), order.get("client")
-        began, ended = await server.outage(order["at_ns"], order["for_ns"], order["style"], *hit)
-        facts = {"began_ns": began, "ended_ns": ended, "dropped": server.dropped}
+        what = order["for_ns"], order["style"], order.get("only"), order.get("client")
+        at, spans = order["at_ns"], []
+        for _ in range(order.get("times", 1)):
+            spans.append(await server.outage(at, *what))
+            at = spans[-1][1] + order.get("pause_ns", 0)
+        began, ended = spans[-1]
+        facts = {"began_ns": began, "ended_ns": ended, "dropped": server.dropped, "spans": spans}
         print(json.dumps(facts), flush=True)
 
 

@@ -90,6 +90,14 @@ RECORDS = {
     "slots not sent in a row": (_not_sent(12), "12 slots of write were not sent"),
     "baseline dirty": (_bad_before(20), "baseline was not clean: 20 of"),
     "class unknown": (_set("outcome", 0), "have no outcome class"),
+    "classes that do not add up": (
+        _set("outcome", 0),
+        "the classes of write do not add up to the requests due (in baseline, run)",
+    ),
+    "a class beyond the last": (
+        _set("outcome", 77),
+        "the classes of write do not add up to the requests due",
+    ),
     "stream unknown": (_set("stream", 9), "belong to no stream"),
     "error unknown": (_set("error", 99), "name an unknown error"),
     "server unknown": (_set("server", 99), "name an unknown server"),

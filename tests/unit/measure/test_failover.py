@@ -88,6 +88,30 @@ def test_the_kind_of_recovery_is_told_by_who_writes_after_it(fails_over, kind):
     assert measure_trial(simulate(Scenario(fails_over=fails_over))[0]).recovery == kind
 
 
+def told(history, **act):
+    """The same, with what an operator did."""
+    return replace(history, notes={**history.notes, "operator": [act]})
+
+
+@pytest.mark.parametrize(
+    ("act", "kind"),
+    [
+        ({"event": "operator-reject", "detail": "node-b: accepted"}, "rejected"),
+        ({"event": "operator-reject", "detail": "node-b: 409, too late"}, "in-place restart"),
+        ({"event": "operator-approve", "detail": "node-b: accepted"}, "in-place restart"),
+    ],
+)
+def test_a_refused_failover_is_a_kind_of_its_own_where_the_refusal_was_heard(act, kind):
+    history = simulate(Scenario(fails_over=False))[0]
+    assert measure_trial(told(history, **act)).recovery == kind
+
+
+def test_who_fails_over_all_the_same_was_not_held_back_by_a_refusal():
+    history = simulate(Scenario(fails_over=True))[0]
+    act = {"event": "operator-reject", "detail": "node-b: accepted"}
+    assert measure_trial(told(history, **act)).recovery == "failover"
+
+
 def test_the_parts_are_those_observed_and_sum_to_the_whole():
     found = measure_trial(simulate(Scenario())[0])
     assert list(found.phases) == ["mask", "detect+elect+promote", "reroute"]

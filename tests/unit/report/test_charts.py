@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.judge.result import Interval
+from chaoskit.measure.model import Heartbeats
 from chaoskit.measure.timeline import Band, Dot, RoleSpan, Timeline
 from chaoskit.report.closeup_chart import build_closeup
 from chaoskit.report.figures import bound_s, metric_of
+from chaoskit.report.format import NONE
+from chaoskit.report.heartbeats_chart import build_beats
 from chaoskit.report.scale import Range, nice_ceiling, place, time_axis
 from chaoskit.report.timeline_chart import build_chart, columns
 from chaoskit.report.trials_chart import build_phases, build_strip
@@ -137,6 +140,78 @@ def test_phases_end_where_the_failover_did():
     assert trial.metrics is not None
     assert made.rows[0].total == "0.433 s"
     assert trial.metrics.failover_time.value_s == pytest.approx(0.433)
+
+
+def with_phases(n, *parts):
+    """Trial ``n`` with phases of (name, low, value, high) seconds."""
+    trial = samples.passing().result.trials[0]
+    found = {name: Interval(value_s=v, low_s=lo, high_s=hi) for name, lo, v, hi in parts}
+    metrics = trial.metrics.model_copy(update={"phases": found})
+    return trial.model_copy(update={"n": n, "metrics": metrics})
+
+
+def test_an_error_bar_says_between_when_a_phase_may_have_ended():
+    made = build_phases([with_phases(1, ("detect", 0.3, 0.4, 0.6), ("reroute", 0.1, 0.1, 0.1))])
+    polled, told = made.rows[0].bars
+    scale = Range(0.0, 0.5 * 1.12)
+    assert polled.ends == (scale.x(0.3), scale.x(0.6))
+    assert told.ends is None, "a moment that a node told has no width"
+    assert polled.y != told.y
+
+
+def test_trials_stand_by_length_and_the_one_in_the_middle_is_the_median():
+    trials = [with_phases(n, ("detect", s, s, s)) for n, s in ((1, 0.5), (2, 0.2), (3, 0.4))]
+    assert [r.label for r in build_phases(trials).rows] == ["trial 2", "median (3)", "trial 1"]
+    assert [r.label for r in build_phases(trials[:2]).rows] == ["trial 2", "trial 1"]
+
+
+def beating(n, **links):
+    trial = samples.passing().result.trials[0]
+    return trial.model_copy(
+        update={"n": n, "metrics": trial.metrics.model_copy(update={"heartbeats": links})}
+    )
+
+
+REGULAR = Heartbeats(
+    seen=40,
+    interval_s=0.1,
+    p05_s=0.098,
+    p95_s=0.104,
+    jitter_s=0.006,
+    longest_s=0.2,
+    missed_before=0,
+    missed_after=3,
+)
+
+
+def test_a_link_is_drawn_with_its_interval_its_jitter_its_longest_and_what_was_missed():
+    made = build_beats([beating(1, **{"node-b from node-a": REGULAR})])
+    (row,) = made.rows
+    scale = Range(0.0, 0.2 * 1.06)
+    assert (row.at, row.longest) == (scale.x(0.1), scale.x(0.2))
+    assert row.band == (scale.x(0.098), scale.width(0.098, 0.104))
+    assert (row.label, row.aside, row.bad) == ("node-b from node-a", "missed 0, then 3", False)
+    assert row.cells == (
+        "1", "node-b from node-a", "40", "0.100 s", "6.0 ms", "0.200 s", "0", "3",
+    )  # fmt: skip
+
+
+def test_a_link_that_was_hardly_heard_has_a_row_without_a_box_and_a_miss_before_is_bad():
+    few = REGULAR.model_copy(
+        update={
+            **dict.fromkeys(("interval_s", "p05_s", "p95_s", "jitter_s", "longest_s")),
+            "missed_before": 2,
+        }
+    )
+    (row,) = build_beats([beating(1, b=few)]).rows
+    assert (row.at, row.longest, row.band, row.bad) == ("", "", ("", ""), True)
+    assert row.cells[3:6] == (NONE,) * 3
+
+
+def test_where_no_node_told_of_heartbeats_nothing_is_drawn_and_many_links_are_cut():
+    assert build_beats([beating(1)]) is None
+    many = build_beats([beating(n, **{f"n{i}": REGULAR for i in range(10)}) for n in range(5)])
+    assert (len(many.rows), many.left_out) == (36, 14)
 
 
 def test_the_worst_trial_is_the_censored_one_however_short():
