@@ -73,7 +73,12 @@ WALL = {"time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.ctim
 WALL |= {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.strftime"}
 WALL_NAMES = {"CLOCK_REALTIME", "CLOCK_TAI"}
 # A label of a run, and the age of a folder that somebody left: no figure is made of either.
-WALL_LABELS = {"chaoskit/clock.py", "chaoskit/lab/heal.py"}
+WALL_LABELS = {
+    "chaoskit/clock.py",
+    "chaoskit/lab/heal.py",
+    "chaoskit/lab/resources.py",  # how far a node's wall clock, which a fault moves, is from ours
+    "chaoskit/operator.py",  # the time of day, as a person is shown it
+}
 CHILDREN = {"probes", "load", "reference"}  # processes of their own, with clocks of their own
 LOCUST_ONLY_IN = {"load"}
 HEAVY = {"docker", "pandas", "numpy", "locust", "gevent", "toxiproxy", "jinja2"}
