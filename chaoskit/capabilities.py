@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from chaoskit.contracts import Child, Node
+from chaoskit.disks import Disks
 from chaoskit.toxics import Toxifies
 
 __all__ = [
@@ -316,6 +317,7 @@ LINK_NEEDS = frozenset({"cut", "shape", "misname", "misdirect"})
 CAPABILITIES: Mapping[str, type] = {
     "kill": Kills,
     "cut": Cuts,
+    "disk": Disks,
     "pause": Pauses,
     "shape": Shapes,
     "misdirect": Misdirects,

@@ -4,9 +4,9 @@ Inside the program a duration is seconds, a share is a ratio from 0 to 1, a rate
 a bandwidth is bytes per second, all ``float``. A bare number is refused where a unit is owed,
 because half of its readers would guess another unit than its writer; 0 needs none.
 
-``Seconds``, ``PositiveSeconds``, ``Ratio``, ``RatePerSecond`` and ``BytesPerSecond`` are the types
-for the fields of a fault model: they parse, complain in a sentence and describe themselves in the
-JSON Schema.
+``Seconds``, ``PositiveSeconds``, ``Ratio``, ``RatePerSecond``, ``ByteSize`` and ``BytesPerSecond``
+are the types for the fields of a fault model: they parse, complain in a sentence and describe
+themselves in the JSON Schema.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "DURATION_PATTERN",
     "RATE_PATTERN",
     "RATIO_PATTERN",
+    "ByteSize",
     "BytesPerSecond",
     "PositiveSeconds",
     "RatePerSecond",
@@ -35,10 +36,12 @@ __all__ = [
     "format_duration",
     "format_rate",
     "format_ratio",
+    "format_size",
     "parse_bandwidth",
     "parse_duration",
     "parse_rate",
     "parse_ratio",
+    "parse_size",
 ]
 
 
@@ -63,6 +66,9 @@ _PER = {"s": 1.0, "sec": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 6
 _RATE = re.compile(rf"({_NUMBER})\s*/\s*([a-z]+)")
 _FASTEST = 1e9
 _BANDWIDTH = re.compile(rf"({_NUMBER})\s*([kKmMgG]?i?)(bit|[bB])\s*/\s*s")
+_SIZE = re.compile(r"([0-9]{1,15})\s*([kKmMgG]?)[bB]?")
+_SIZE_PATTERN = r"^\s*[0-9]+\s*[kKmMgG]?[bB]?\s*$"
+_SIZES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 _PREFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 DURATION_PATTERN = r"^(0|\s*([0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m|h|d)\s*)+)$"
@@ -205,6 +211,23 @@ def format_bandwidth(bytes_per_second: float) -> str:
     return f"{_decimal(Decimal(repr(float(bytes_per_second))))}B/s"
 
 
+def parse_size(value: object) -> int:
+    """Bytes, of ``64m``, ``512k``, ``4096``: powers of two, as Compose has them. ``UnitError``."""
+    text = _text(value, "a size", "64m or 512k")
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise UnitError(f"{quoted(text)} is not a size; write e.g. 64m, 512k or 4096")
+    return int(found[1]) * _SIZES[found[2].lower()]
+
+
+def format_size(size: int) -> str:
+    """``64m``; in the largest unit that gives a whole number."""
+    for prefix in ("g", "m", "k"):
+        if size and size % _SIZES[prefix] == 0:
+            return f"{size // _SIZES[prefix]}{prefix}"
+    return f"{size}b"
+
+
 def _decimal(number: Decimal) -> str:
     text = f"{number:f}"
     return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
@@ -283,6 +306,23 @@ Ratio = Annotated[
     ),
 ]
 """A share, written ``10%`` or ``0.1``, held as a number from 0 to 1."""
+
+ByteSize = Annotated[
+    int,
+    _validator(parse_size),
+    PlainSerializer(format_size, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "description": "A number of bytes, with k, m or g for powers of two.",
+            "examples": ["64m", "512k"],
+            "anyOf": [
+                {"type": "string", "pattern": _SIZE_PATTERN},
+                {"type": "integer", "minimum": 0},
+            ],
+        }
+    ),
+]
+"""A number of bytes, written ``64m`` or ``512k``."""
 
 BytesPerSecond = Annotated[
     float,

@@ -12,6 +12,7 @@ import subprocess
 
 from chaoskit.capabilities import CAPABILITIES
 from chaoskit.contracts import FaultModel, Lab
+from chaoskit.lab.disk import no_devices
 from chaoskit.lab.sandbox_session import program, system_path
 
 __all__ = ["FEATURES", "feature", "missing", "unmet"]
@@ -25,6 +26,7 @@ _TRIES = {
 FEATURES = {
     "netem": "delay, reordering and corruption of packets (sch_netem)",
     "tbf": "a limit on bandwidth (sch_tbf)",
+    "disk": "a disk that can be held up (FUSE, a loop device, mkfs.ext4, root)",
 }
 """Feature → what it is for."""
 
@@ -44,7 +46,7 @@ def missing(need: str, lab: Lab | type) -> str | None:
         kind = lab if isinstance(lab, type) else type(lab)
         known = issubclass(kind, CAPABILITIES[need]) or isinstance(lab, CAPABILITIES[need])
         return None if known else f"the {getattr(lab, 'name', kind.__name__)} lab cannot '{need}'"
-    if need in _TRIES:
+    if need in FEATURES:
         return feature(need)
     return f"nothing is known that is called '{need}'"
 
@@ -55,6 +57,8 @@ def feature(name: str) -> str | None:
 
     Tried once per process, in a network namespace of its own; takes some hundredths of a second.
     """
+    if name == "disk":
+        return no_devices()
     for tool, package in (("tc", "iproute2"), ("ip", "iproute2"), ("unshare", "util-linux")):
         if program(tool) is None:
             return f"the program {tool} is not installed: apt-get install {package}"

@@ -25,6 +25,7 @@ __all__ = [
     "DockerUnpause",
     "KillProcess",
     "Op",
+    "ReleaseDisk",
     "RemoveDockerRun",
     "RemoveNeighbour",
     "RemoveQdisc",
@@ -242,6 +243,19 @@ class RestoreNames:
         _check(_matches(_RUN_ID, self.run_id), "run_id", self.run_id)
 
 
+@dataclass(frozen=True)
+class ReleaseDisk:
+    """Let a process of ours go on that holds up a disk, or space on one (``disk_state.py``)."""
+
+    kind: ClassVar[str] = "release-disk"
+    pid: int
+    starttime: int
+    boot_id: str
+
+    def __post_init__(self) -> None:
+        _check_process(self.pid, self.starttime, self.boot_id)
+
+
 Op = (
     KillProcess
     | RemoveDockerRun
@@ -254,6 +268,7 @@ Op = (
     | RemoveQdisc
     | RemoveNeighbour
     | RestoreNames
+    | ReleaseDisk
 )
 
 _KINDS: Mapping[str, Callable[..., Op]] = {
@@ -268,6 +283,7 @@ _KINDS: Mapping[str, Callable[..., Op]] = {
     RemoveQdisc.kind: RemoveQdisc,
     RemoveNeighbour.kind: RemoveNeighbour,
     RestoreNames.kind: RestoreNames,
+    ReleaseDisk.kind: ReleaseDisk,
 }
 
 
@@ -320,6 +336,8 @@ def describe(op: Op) -> str:  # noqa: C901, PLR0911 - one for each kind
             return f"take the entry for {op.address} out of the network of process {op.pid}"
         case RestoreNames():
             return f"restore /etc/hosts as process {op.pid} sees it"
+        case ReleaseDisk():
+            return f"let the disk go on that process {op.pid} holds up"
 
 
 def _check(good: bool, name: str, value: object) -> None:

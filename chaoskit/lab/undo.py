@@ -23,6 +23,7 @@ from chaoskit.lab.ops import (
     DockerStart,
     DockerUnpause,
     KillProcess,
+    ReleaseDisk,
     RemoveDockerRun,
     RemoveNeighbour,
     RemoveQdisc,
@@ -79,7 +80,7 @@ def undo_entry(entry: Entry, folder: Path) -> Outcome:
         return Outcome(what, "failed", error.strerror or str(error), by_hand)
 
 
-def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: PLR0911 - one for each kind
+def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: C901, PLR0911 - one for each kind
     match entry.op:
         case KillProcess(pid, starttime, boot_id, _):
             ended = kill_and_wait(ProcessIdentity(pid, starttime, boot_id))
@@ -94,6 +95,10 @@ def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: PLR0911 - one for 
             return "undone" if continue_one(ProcessIdentity(pid, starttime, boot_id)) else "gone"
         case ContinueProcesses(pid, starttime, boot_id):
             return "undone" if resume_all(ProcessIdentity(pid, starttime, boot_id)) else "gone"
+        case ReleaseDisk(pid, starttime, boot_id):
+            from chaoskit.lab.disk_state import release
+
+            return "undone" if release(ProcessIdentity(pid, starttime, boot_id)) else "gone"
         case RemoveToxic():
             from chaoskit.lab.linkboard import undo_toxic
 
@@ -223,7 +228,7 @@ def _mounts() -> list[Path]:
     return [Path(os.fsdecode(point.decode("unicode_escape").encode("latin-1"))) for point in points]
 
 
-def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: PLR0911 - one for each kind
+def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: C901, PLR0911 - one for each kind
     match entry.op:
         case KillProcess(pid):
             return f"kill -9 {pid}  # after a look at: ps -fp {pid}"
@@ -233,6 +238,8 @@ def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: PLR0911 - one for each
             return f"docker unpause {container_id[:12]}"
         case ContinueProcess(pid):
             return f"kill -CONT {pid}"
+        case ReleaseDisk(pid):
+            return f"kill -USR1 {pid}  # after a look at: ps -fp {pid}"
         case ContinueProcesses(pid):
             return f"kill -CONT {pid}  # and every process in its PID namespace"
         case RemoveToxic(pid, _, _, port, proxy, name):
