@@ -26,6 +26,7 @@ _LONGEST_S = 10.0
 _SLOWEST, _FASTEST = 4096, 1_000_000_000  # bytes/s
 _PROOF_S = 0.1  # how long the rate alone should keep the write that is tried
 _TRIED_MOST = 4 << 20
+_BEFORE = 3
 _SHARE = 0.8  # of what it must take by the parameters, for timers that are a little early
 
 
@@ -73,7 +74,9 @@ class DiskSlow(FaultModel):
         """Slow every disk down; verified by a write of ours that takes as long as it must."""
         disks, nodes = cast("Disks", lab), targets.nodes
         size, least_s = self._proof()
-        before = sound(disks, nodes, size=size)
+        # Others use this machine too: what it can do is the best of a few.
+        whole = (sound(disks, nodes, size=size) for _ in range(_BEFORE))
+        before = min(whole, key=lambda trial: trial.took_s)
         if before.took_s >= least_s:
             raise LabError(
                 f"a write of ours took {before.took_s * 1000:.0f} ms without the fault: that it "

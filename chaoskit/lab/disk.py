@@ -84,7 +84,7 @@ class Device:
     """
 
     def __init__(self, run_id: str, name: str, size: int) -> None:
-        file = f"chaoskit_{run_id}_{name}"
+        file = f"chaoskit.{run_id}.{name}"
         argv = ["chaoskit.lab.disk_server", file, str(size)]
         self.hand = Hand(run_id, name)
         self.server = _Helper(run_id, f"the disk of {name}", argv)

@@ -7,6 +7,7 @@ stopped, and holds it until somebody ends this. Not a test module.
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docker"))
@@ -30,12 +31,18 @@ def main(kind, run_id, folder, said):
     (folder / "run").mkdir()
     keys = json.loads(said)
     fault = fault_class(keys.pop("fault")).model_validate(keys)
+    disk = "disk" in fault.needs
     journal = Journal.create(run_id, folder / "state")
     guardian = Guardian.start(journal, LEASE_S)
     if kind == "docker":
-        lab = DockerLab(web_pair(folder), run_id, folder / "run", journal)
+        labels = 'chaoskit.endpoint: "http://:8080", chaoskit.disk: "/data 16m"'
+        pair = web_pair(folder, labels) if disk else web_pair(folder)
+        lab = DockerLab(pair, run_id, folder / "run", journal)
     else:
-        both = stack(folder, server("a"), server("b"))
+        first = server("a")
+        if disk:
+            first = replace(first, labels={**first.labels, "chaoskit.disk": "/data 16m"})
+        both = stack(folder, first, server("b"))
         lab = SandboxLab(both, run_id, folder / "run", journal)
     lab.up()
     node = lab.node("a")

@@ -14,6 +14,7 @@ from chaoskit.lab.ops import (
     DockerStart,
     DockerUnpause,
     KillProcess,
+    ReleaseDisk,
     RemoveDockerRun,
     RemoveNeighbour,
     RemoveQdisc,
@@ -36,6 +37,7 @@ GOOD = [
     RemoveQdisc(2, 0, BOOT, "eth0", 0xC001),
     RemoveNeighbour(2, 0, BOOT, "eth0", "198.18.0.2", "02:ca:00:11:22:33"),
     RestoreNames(2, 0, BOOT, "r_1"),
+    ReleaseDisk(2, 0, BOOT),
 ]
 
 
@@ -49,6 +51,8 @@ def test_an_operation_survives_the_way_through_json(op):
     ("kind", "field", "value"),
     [
         ("kill-process", "pid", 0),
+        ("release-disk", "pid", 1),
+        ("release-disk", "boot_id", ""),
         ("kill-process", "pid", 1),
         ("kill-process", "pid", -1),
         ("kill-process", "pid", True),
