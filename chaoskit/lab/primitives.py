@@ -26,6 +26,10 @@ _CUT = (
     "rules in our own nft table 'inet chaoskit_<run>' inside each target's network namespace",
     "delete that table and nothing else; the kernel does it by itself if its owner dies",
 )
+_DISK = (
+    "a file without a name takes the space, or the process that answers for the disk answers late",
+    "that process gives back the space, or answers, at one signal; if it ends, the kernel does",
+)
 _KNOWN: Mapping[tuple[str, str], tuple[str, str]] = {
     ("sandbox", "kill"): (
         "the signal, to every process of the node's PID namespace",
@@ -39,6 +43,8 @@ _KNOWN: Mapping[tuple[str, str], tuple[str, str]] = {
     ("docker", "pause"): ("POST /containers/<id>/pause", "POST /containers/<id>/unpause"),
     ("sandbox", "cut"): _CUT,
     ("docker", "cut"): _CUT,
+    ("sandbox", "disk"): _DISK,
+    ("docker", "disk"): _DISK,
 }
 
 

@@ -134,6 +134,7 @@ def _mount(service: Service, mount: Mount, uid: int, gid: int) -> dict[str, obje
         "source": source,
         "target": mount.target,
         "read_only": mount.read_only,
+        "size": mount.size,
         "uid": uid,
         "gid": gid,
     }

@@ -194,11 +194,11 @@ class Server:
         """A volume that is a file system of its own, in the lab's mount namespace."""
         folder = f"{self._base}/volumes/{order['volume']}"
         os.mkdir(folder)
-        flags = kernel.MS_NOSUID | kernel.MS_NODEV
         if order["device"]:
+            flags = kernel.MS_NOSUID | kernel.MS_NODEV
             kernel.mount(str(order["device"]), folder, "ext4", flags)
         else:
-            kernel.mount("tmpfs", folder, "tmpfs", flags, f"mode=1777,size={order['size']}")
+            make_tmpfs(folder, 0o1777, int(str(order["size"])))
         return {}
 
     def _root(self, order: Order) -> dict[str, object]:

@@ -14,6 +14,7 @@ from chaoskit.faults.disk_stall import DiskStall
 from chaoskit.lab.needs import unmet
 from chaoskit.lab.ops import ReleaseDisk
 from chaoskit.lab.undo import undo_entry
+from chaoskit.stack.model import Mount
 from chaoskit.testing import check_fault
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -31,7 +32,9 @@ def writer(name):
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    with lab_of(tmp_path_factory.mktemp("lab"), writer("a"), server("b", WRITER)) as lab:
+    scratch = (Mount("/scratch", None, "tmpfs", size=16 << 20),)
+    other = server("b", WRITER, mounts=scratch)
+    with lab_of(tmp_path_factory.mktemp("lab"), writer("a"), other) as lab:
         lab.up()
         yield lab
 
@@ -75,6 +78,20 @@ def test_a_node_that_is_started_again_still_has_the_fault_and_its_files(lab):
         assert hold.in_force()
         assert lab.ready_disk(node) == before
     assert lab.ready_disk(node).held == 0
+
+
+def test_memory_with_a_size_is_filled_up_and_is_not_full_any_more_once_it_is_new(lab):
+    node = lab.node("b")
+    fault = DiskFull.model_validate({"path": "/scratch", "leave": "1m"})
+    with fault.inject(lab, Targets((node,))) as hold:
+        assert hold.verified_ns is not None, hold.detail
+        assert lab.ready_disk(node, "/scratch").free == 1 << 20
+    assert lab.ready_disk(node, "/scratch").free > 15 << 20
+    with fault.inject(lab, Targets((node,))) as hold:
+        lab.kill(node, signal.SIGKILL)
+        lab.start(node)
+        assert not hold.in_force()
+    assert hold.verified_ns is None
 
 
 def test_a_fault_is_noticed_to_be_gone_when_somebody_else_heals_it(lab):
