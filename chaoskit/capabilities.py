@@ -98,7 +98,9 @@ class Process:
     """One process of a node, and no later one of the same number. ``pid`` as this machine has it.
 
     ``name`` is what the kernel calls it (15 bytes at most), ``line`` its arguments, as its own
-    title shows them; ``first``: it is the node's main process.
+    title shows them; ``first``: it is the node's main process. ``guest``: it descends from nobody
+    of the node's own, because somebody put it there from outside, as an engine does its health
+    checks.
     """
 
     pid: int
@@ -106,6 +108,7 @@ class Process:
     name: str
     line: str
     first: bool
+    guest: bool = False
 
 
 @runtime_checkable
@@ -121,8 +124,8 @@ class Processes(Protocol):
     def runs(self, process: Process) -> bool:
         """Ask the kernel whether this very process is there."""
 
-    def hang(self, node: Node, process: Process) -> None:
-        """Returns when it stands still. The others run on. Raises ``LabError``."""
+    def hang(self, node: Node, process: Process) -> bool:
+        """Returns when it stands still; False: it was gone. The others run on. ``LabError``."""
 
     def hangs(self, process: Process) -> bool:
         """Ask the kernel whether it is there and stands still now."""

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
 
-from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted
+from chaoskit.errors import BadInput, ChaoskitError, HealFailed, Interrupted, Refused
 
 if TYPE_CHECKING:
+    from chaoskit import yaml_source as ys
+    from chaoskit.experiment.step import Step
     from chaoskit.keeping import Line
 
 __all__ = ["halt", "inject", "lab"]
@@ -143,15 +145,15 @@ def inject(
     """Break a lab that is up, by hand: FAULT on TARGET, healed after --for or by Ctrl-C.
 
     TARGET takes the words of an experiment's target, several with commas between. PARAM=VALUE are
-    the fault's own keys: chaoskit explain FAULT.
+    the fault's own keys (chaoskit explain FAULT); a list has commas too: from=client,witness.
     """
     from chaoskit import keeping
 
     if target is not None and "=" in target:
         parameters, target = (target, *parameters), None
-    asked = _asked(fault, target, parameters, lasts)
+    asked, step, text = _asked(fault, target, parameters, lasts)
     chosen = keeping.pick(name)
-    _check_target(asked, keeping.folder_of(chosen))
+    _check_words(step, text, keeping.folder_of(chosen))
     line = keeping.Line(keeping.folder_of(chosen))
     try:
         with _ending(line):
@@ -164,11 +166,11 @@ def inject(
 
 def _asked(
     fault: str, target: str | None, parameters: tuple[str, ...], lasts: str | None
-) -> dict[str, Any]:
-    """The request, checked as a step of an experiment would be. Raises ``BadInput``."""
+) -> tuple[dict[str, Any], Step, ys.Mapping]:
+    """The request, checked as a step of an experiment would be, and that step. ``BadInput``."""
     from chaoskit import yaml_source as ys
     from chaoskit.errors import Problem
-    from chaoskit.experiment.steps import read_step
+    from chaoskit.experiment.steps import STEP_KEYS, read_step
 
     words = [word.strip() for word in (target or "").split(",") if word.strip()]
     mark = ys.Mark("chaoskit inject", 1, 1)
@@ -185,31 +187,54 @@ def _asked(
         key, equals, value = one.partition("=")
         if not equals:
             raise BadInput(f"{one}: write the fault's keys as KEY=VALUE, e.g. signal=SIGTERM")
+        if key in STEP_KEYS:
+            instead = f"; write --for {value}" if key == "for" else ", and this is done at once"
+            raise BadInput(f"{one}: '{key}' belongs to a step of an experiment{instead}")
         if value.lstrip().startswith(("[", "{", "'", '"')):
             given[key] = ys.parse_yaml(value, f"{key}=", problems)
+        elif "," in value and _takes_words(fault, key):
+            items = tuple(ys.word(one.strip(), mark) for one in value.split(",") if one.strip())
+            given[key] = ys.Sequence(mark, items)
         else:
             given[key] = ys.word(value, mark)
     entries += [ys.Entry(key, mark, value) for key, value in given.items()]
-    step = read_step(ys.Mapping(mark, tuple(entries)), problems)
+    read = ys.Mapping(mark, tuple(entries))
+    step = read_step(read, problems)
     if problems or step is None:
         raise BadInput("\n".join(problem.sentence for problem in problems))
     if step.fault.needs and not words:
         raise BadInput(f"whom does {fault} strike? e.g. chaoskit inject {fault} primary --for 10s")
     plain = {key: ys.to_plain(value) for key, value in given.items()}
     asked = {"do": "inject", "fault": fault, "target": words, "parameters": plain}
-    return {**asked, **({"for": lasts} if lasts else {})}
+    return {**asked, **({"for": lasts} if lasts else {})}, step, read
 
 
-def _check_target(asked: dict[str, Any], folder: Path) -> None:
+def _takes_words(fault: str, key: str) -> bool:
+    """Whether the fault's key takes a list of single things, for which commas stand here."""
+    from chaoskit.experiment.messages import keys_of
+    from chaoskit.experiment.steps import fault_class
+
+    try:
+        cls = fault_class(fault)
+    except Refused:
+        return False  # said when the whole is read
+    info = dict(zip(keys_of(cls), cls.model_fields.values(), strict=True)).get(key)
+    lists = (tuple, list, set, frozenset)
+    return info is not None and any(
+        get_origin(kind) in lists and not any(get_origin(item) in lists for item in get_args(kind))
+        for kind in (info.annotation, *get_args(info.annotation))
+    )
+
+
+def _check_words(step: Step, text: ys.Mapping, folder: Path) -> None:
     """Words that nothing of the stack can match are refused before anything is asked."""
-    from chaoskit.experiment.targets import wrong_word
+    from chaoskit.experiment.checks import check_step
     from chaoskit.stack.compose import load_stack
 
     stack = load_stack(Path(json.loads((folder / "lab.json").read_text("utf-8"))["stack"]))
-    for word in asked["target"]:
-        wrong = wrong_word(word, stack)
-        if wrong is not None:
-            raise BadInput(f"target: {wrong}")
+    problems = check_step(step, text, stack)
+    if problems:
+        raise BadInput("\n".join(problem.sentence for problem in problems))
 
 
 @contextmanager

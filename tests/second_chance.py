@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import pytest
 
-LIVE = ("docker", "sandbox", "unprivileged", "patroni", "toxiproxy", "browser")
+LIVE = ("docker", "sandbox", "unprivileged", "patroni", "toxiproxy", "nft", "browser")
 STRICT = ("test_planted_defects", "test_labs_agree")
 CHANCES = 3
 

@@ -22,7 +22,7 @@ from chaoskit.stack.model import Stack
 from chaoskit.units import format_duration
 from chaoskit.wording import did_you_mean, quoted
 
-__all__ = ["check_experiment", "stack_path"]
+__all__ = ["check_experiment", "check_step", "stack_path"]
 
 _COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
@@ -58,7 +58,7 @@ def check_experiment(
     stack = None if "stack" in bad else _stack(experiment.stack, root, problems)
     for position, (step, node) in enumerate(step_nodes):
         for one, place in _alternatives(step, node):
-            _check_step(one, place, stack, problems)
+            problems += check_step(one, place, stack)
             if stack is not None:
                 problems += too_many(one, place, stack, experiment.max_targets)
         problems += trigger_problems(position, [s for s, _ in step_nodes], node, stack)
@@ -156,7 +156,9 @@ def _stack(path: Path, root: ys.Mapping, problems: list[Problem]) -> Stack | Non
     return stack
 
 
-def _check_step(step: Step, node: ys.Mapping, stack: Stack | None, problems: list[Problem]) -> None:
+def check_step(step: Step, node: ys.Mapping, stack: Stack | None) -> list[Problem]:
+    """What is wrong with whom the step names, its fault's own selectors included."""
+    problems: list[Problem] = []
     fault = step.fault
     if fault.needs and not step.target:
         problems.append(
@@ -178,3 +180,4 @@ def _check_step(step: Step, node: ys.Mapping, stack: Stack | None, problems: lis
                 phrase = wrong_kind(word, strikes, fault.kind)
             if phrase is not None:
                 problems.append(place_of(node, loc).problem(f"{key}: {phrase}"))
+    return problems

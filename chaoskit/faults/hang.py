@@ -17,7 +17,7 @@ from pydantic import Field
 from chaoskit.capabilities import Process, Processes
 from chaoskit.clock import now_ns
 from chaoskit.contracts import OBSERVER, Claim, Dial, FaultModel, Hold, Lab, Node, Targets
-from chaoskit.errors import ChaoskitError, HealFailed
+from chaoskit.errors import ChaoskitError, HealFailed, LabError
 from chaoskit.faults.dials import poke
 from chaoskit.faults.named import MAIN, find
 
@@ -55,17 +55,17 @@ class Hang(FaultModel):
         acts = cast("Processes", lab)
         meant = find(acts, targets.nodes, self.process)
         dials = tuple(d for node in targets.nodes for d in self._dials(lab, node))
-        who = ", ".join(f"{p.name} ({p.pid}) of {node.name}" for node, p in meant)
-        hold = Hold(now_ns(), 0, None, dials, detail=f"stands still: {who}")
+        hold = Hold(now_ns(), 0, None, dials)
         hold.outside = self.felt_at != "nowhere"
         try:
-            for node, process in meant:
-                acts.hang(node, process)
+            hung = _hung(acts, meant, self.process)
             hold.acknowledged_ns = now_ns()
-            hold.verified_ns = now_ns() if _all_hang(acts, meant) else None
-            hold.in_force = lambda: _all_hang(acts, meant)
+            who = ", ".join(f"{p.name} ({p.pid}) of {node.name}" for node, p in hung)
+            hold.detail = f"stands still: {who}"
+            hold.verified_ns = now_ns() if _all_hang(acts, hung) else None
+            hold.in_force = lambda: _all_hang(acts, hung)
             yield hold
-            if not _all_hang(acts, meant):
+            if not _all_hang(acts, hung):
                 hold.verified_ns = None
                 hold.detail += "; not any more before the heal"
         finally:
@@ -83,8 +83,32 @@ class Hang(FaultModel):
         return found
 
 
-def _all_hang(acts: Processes, meant: Sequence[tuple[Node, Process]]) -> bool:
-    return all(acts.hangs(process) for _, process in meant)
+def _hung(
+    acts: Processes, meant: Sequence[tuple[Node, Process]], pattern: str
+) -> list[tuple[Node, Process]]:
+    """Stop each, but for those that ended meanwhile. ``LabError`` where a node has no other."""
+    hung = [(n, p) for n, p in meant if acts.hang(n, p) and acts.runs(p)]
+    left = {node.name for node, _ in hung}
+    for node, process in meant:
+        if node.name not in left:
+            raise LabError(
+                f"{process.name} ({process.pid}) of {node.name} ended before it could be stopped, "
+                f"and no other process there is called '{pattern}'"
+            )
+    return hung
+
+
+def _all_hang(acts: Processes, hung: Sequence[tuple[Node, Process]]) -> bool:
+    """Whether each stands still.
+
+    A guest may be gone, as long as another of its node is there: whoever put it there may have
+    ended it, as engines do with a health check that takes too long.
+    One of the node's own that is gone has been replaced, perhaps by one that goes on.
+    """
+    there = [(n, p) for n, p in hung if not p.guest or acts.runs(p)]
+    return {n.name for n, _ in there} == {n.name for n, _ in hung} and all(
+        acts.hangs(process) for _, process in there
+    )
 
 
 def _let_go(acts: Processes, meant: Sequence[tuple[Node, Process]]) -> None:

@@ -70,7 +70,7 @@ class NodeProcesses:
         """See ``capabilities.Processes``."""
         return is_alive(_identity(process))
 
-    def hang(self, node: Node, process: Process) -> None:
+    def hang(self, node: Node, process: Process) -> bool:
         """See ``capabilities.Processes``: SIGSTOP, which nobody can handle."""
         who = _identity(process)
         op = ContinueProcess(who.pid, who.starttime, who.boot_id)
@@ -78,9 +78,13 @@ class NodeProcesses:
         self._hung.setdefault(who, []).append(entry)
         try:
             stop_one(who)
-        except (ProcessLookupError, TimeoutError, PermissionError) as error:
+        except ProcessLookupError:
+            self.unhang(node, process)
+            return False
+        except (TimeoutError, PermissionError) as error:
             raise LabError(f"{process.name} of {node.name} could not be hung: {error}") from error
         self._journal.done(entry)
+        return True
 
     def hangs(self, process: Process) -> bool:
         """See ``capabilities.Processes``."""
@@ -112,6 +116,7 @@ def _identity(process: Process) -> ProcessIdentity:
 
 def _described(pids: list[int], first: int) -> Iterator[Process]:
     """What the kernel says about each; who ends meanwhile is left out."""
+    there = frozenset(pids)
     for pid in pids:
         with suppress(OSError, IndexError, ValueError):
             since = starttime_of(pid)
@@ -119,6 +124,27 @@ def _described(pids: list[int], first: int) -> Iterator[Process]:
             name = (here / "comm").read_text(encoding="utf-8", errors="replace").rstrip("\n")
             raw = (here / "cmdline").read_bytes()
             words = [os.fsdecode(word) for word in raw.rstrip(b"\0").split(b"\0")]
-            state = (here / "stat").read_bytes().rpartition(b")")[2].split()[0]
-            if state not in (b"Z", b"X"):
-                yield Process(pid, since, name, " ".join(words), pid == first)
+            if _fields(pid)[0] not in (b"Z", b"X"):
+                guest = _is_guest(pid, first, there)
+                yield Process(pid, since, name, " ".join(words), pid == first, guest)
+
+
+def _is_guest(pid: int, first: int, there: frozenset[int]) -> bool:
+    """Whether its line of parents leads out of the node's processes, past the first of them.
+
+    Orphans of the node's own become children of its first process, so theirs does not. A parent
+    that ended since the others were listed is no evidence.
+    """
+    seen = {first}
+    while pid not in seen:
+        seen.add(pid)
+        parent = int(_fields(pid)[1])
+        if parent not in there:
+            return Path(f"/proc/{parent}").exists()
+        pid = parent
+    return False
+
+
+def _fields(pid: int) -> list[bytes]:
+    """``/proc/<pid>/stat`` after the name: state, parent, and so on."""
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()

@@ -1,5 +1,6 @@
 """Every fault keeps its promises in the Docker lab."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from docker_stacks import web_pair
 from fault_cases import CASES, name_of
 
 pytestmark = pytest.mark.docker
-RUN = "faults"
+RUN = f"faults{os.getpid()}"  # others may test on this machine at the same time
 
 
 @pytest.fixture(scope="module")

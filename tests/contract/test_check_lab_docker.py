@@ -1,5 +1,6 @@
 """The Docker lab keeps the promises that every lab makes."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,13 +18,14 @@ pytestmark = pytest.mark.docker
 
 
 def test_the_docker_lab_keeps_every_promise_and_leaves_nothing(tmp_path):
+    run_id = f"contract{os.getpid()}"  # others may test on this machine at the same time
     run_dir = tmp_path / "run"
     run_dir.mkdir()
-    with Journal.create("contract", tmp_path / "state") as journal:
-        lab = DockerLab(web_pair(tmp_path), "contract", run_dir, journal)
+    with Journal.create(run_id, tmp_path / "state") as journal:
+        lab = DockerLab(web_pair(tmp_path), run_id, run_dir, journal)
         try:
             check_lab(lab, run_dir)
         finally:
             lab.down()
-        assert leftovers("contract") == ()
+        assert leftovers(run_id) == ()
         journal.close()  # raises if any undo were still open

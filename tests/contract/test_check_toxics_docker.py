@@ -1,5 +1,6 @@
 """Every toxic bites and heals on a real Toxiproxy in the Docker lab."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from docker_stacks import ROOT, write_stack
 from toxic_cases import CASES, WEB, name_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.toxiproxy]
-RUN = "toxics"
+RUN = f"toxics{os.getpid()}"  # others may test on this machine at the same time
 
 
 def linked(folder):

@@ -1,9 +1,10 @@
-"""A harness to be killed or frozen while a fault is on: ``fault_harness.py LAB RUN FOLDER FAULT``.
+"""A harness to be killed or frozen while faults are on: ``fault_harness.py LAB RUN FOLDER FAULTS``.
 
-FAULT is JSON: the fault's name and its keys. Prints ``on``, with the pids that the fault has
-stopped, and holds it until somebody ends this. Not a test module.
+FAULTS is JSON, a list: of each the name and its keys. All strike node a. Prints ``on``, a process
+of node b, and the pids of node a, and holds them until somebody ends this. Not a test module.
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -29,9 +30,8 @@ LEASE_S = 4.0  # longer than a busy machine keeps a process waiting: the test lo
 def main(kind, run_id, folder, said):
     folder = Path(folder)
     (folder / "run").mkdir()
-    keys = json.loads(said)
-    fault = fault_class(keys.pop("fault")).model_validate(keys)
-    disk = "disk" in fault.needs
+    faults = [fault_class(keys.pop("fault")).model_validate(keys) for keys in json.loads(said)]
+    disk = any("disk" in fault.needs for fault in faults)
     journal = Journal.create(run_id, folder / "state")
     guardian = Guardian.start(journal, LEASE_S)
     if kind == "docker":
@@ -46,11 +46,15 @@ def main(kind, run_id, folder, said):
         lab = SandboxLab(both, run_id, folder / "run", journal)
     lab.up()
     node = lab.node("a")
-    fault.prepare(lab)
     pids = [p.pid for p in lab.processes(node)]
-    with fault.inject(lab, Targets((node,))) as hold:
-        assert hold.verified_ns is not None, hold.detail
-        print("on", guardian.pid, *pids, flush=True)
+    other = lab.processes(lab.node("b"))[0].pid
+    with contextlib.ExitStack() as stack_:
+        for fault in faults:
+            fault.prepare(lab)
+            others = {k: tuple(map(lab.node, words)) for k, words in fault.selectors().items()}
+            hold = stack_.enter_context(fault.inject(lab, Targets((node,), others)))
+            assert hold.verified_ns is not None, hold.detail
+        print("on", guardian.pid, other, *pids, flush=True)
         time.sleep(600)
 
 

@@ -118,7 +118,7 @@ def test_sigkill_at_random_moments_leaves_nothing(state):
         for folder in items:
             assert read_journal(Path(folder) / "journal.jsonl").entries == ()
     assert not any(healed.failed for healed in heal(roots=[state]))
-    assert [path for path in state.iterdir() if path.is_dir()] == []
+    assert [path for path in state.glob("*") if path.is_dir()] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -23,17 +23,18 @@ GONE_S = 30.0
 
 
 @contextlib.contextmanager
-def harness(kind, folder, fault):
+def harness(kind, folder, *faults):
     run_id = fresh_id()
     process = subprocess.Popen(
-        [sys.executable, str(HARNESS), kind, run_id, str(folder), json.dumps(fault)],
+        [sys.executable, str(HARNESS), kind, run_id, str(folder), json.dumps(faults)],
         stdout=subprocess.PIPE,
         env={**os.environ, "CHAOSKIT_RUN": run_id},
     )
     try:
         said = process.stdout.readline().split()
         assert said[:1] == [b"on"], "the harness did not come that far"
-        yield process, run_id, [int(word) for word in said[2:]]
+        other, *pids = [int(word) for word in said[2:]]
+        yield process, run_id, pids, other
     finally:
         process.kill()
         process.wait()
@@ -51,6 +52,26 @@ def states(pids):
     return found
 
 
+def left(kind, run_id):
+    return leftovers(run_id) if kind == "docker" else census(run_id)
+
+
+def traces(pid, other):
+    """What the three faults below leave while they are on."""
+    looks = {
+        "qdisc": (pid, ["tc", "qdisc", "show"], "qdisc tbf"),
+        "neighbour": (other, ["ip", "neigh", "show"], "lladdr 02:ca:"),
+    }
+    found = set()
+    for name, (inside, argv, sign) in looks.items():
+        enter = ["nsenter", f"--net=/proc/{inside}/ns/net", "--"]
+        done = subprocess.run([*enter, *argv], check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found |= {name} if sign in done.stdout else set()
+    hosts = Path(f"/proc/{pid}/root/etc/hosts").read_text("utf-8")
+    return found | ({"names"} if "chaoskit_" in hosts else set())
+
+
 def serves(run_id):
     """Whether the engine says that a container of service a runs and is not paused."""
     engine = Engine()
@@ -62,33 +83,60 @@ def serves(run_id):
         engine.close()
 
 
-@pytest.mark.parametrize(
+LABS = pytest.mark.parametrize(
     "kind",
     [
         pytest.param("sandbox", marks=pytest.mark.sandbox),
         pytest.param("docker", marks=pytest.mark.docker),
     ],
 )
+
+
+@LABS
 def test_a_process_that_hangs_goes_on_when_the_harness_is_frozen(tmp_path, kind):
-    with harness(kind, tmp_path, {"fault": "hang"}) as (process, run_id, pids):
+    with harness(kind, tmp_path, {"fault": "hang"}) as (process, run_id, pids, _):
         assert "T" in states(pids)
         process.send_signal(signal.SIGSTOP)
         assert wait_until(lambda: "T" not in states(pids), within_s=HEALED_S)
         assert states(pids), "its lab is still there"
         process.kill()
-        look = (lambda: leftovers(run_id)) if kind == "docker" else (lambda: census(run_id))
-        assert wait_until(lambda: not look(), within_s=GONE_S, every_s=0.1), look()
+        assert wait_until(lambda: not left(kind, run_id), within_s=GONE_S, every_s=0.1)
 
 
 @pytest.mark.docker
 @pytest.mark.parametrize("fault", [{"fault": "stop", "grace": "100ms"}, {"fault": "remove"}])
 def test_a_node_that_is_gone_is_started_when_the_harness_is_frozen(tmp_path, fault):
-    with harness("docker", tmp_path, fault) as (process, run_id, _pids):
+    with harness("docker", tmp_path, fault) as (process, run_id, _pids, _):
         assert not serves(run_id)
         process.send_signal(signal.SIGSTOP)
         assert wait_until(lambda: serves(run_id), within_s=HEALED_S, every_s=0.1)
         process.kill()
         assert wait_until(lambda: not leftovers(run_id), within_s=GONE_S, every_s=0.1)
+
+
+OUTLIVE = (
+    {"fault": "bandwidth", "rate": "1mbit/s"},
+    {"fault": "arp", "on": "b"},
+    {"fault": "dns", "answer": "wrong"},
+)
+"""Faults that the kernel or a file keeps, whoever made them: three at once, on one node."""
+
+
+@LABS
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look into the nodes' networks")
+@pytest.mark.parametrize("frozen_first", [True, False], ids=["frozen", "killed"])
+def test_what_outlives_its_maker_is_taken_out_for_it(tmp_path, kind, frozen_first):
+    with harness(kind, tmp_path, *OUTLIVE) as (process, run_id, pids, other):
+        assert traces(pids[0], other) == {"qdisc", "neighbour", "names"}
+        if frozen_first:
+            process.send_signal(signal.SIGSTOP)
+            assert wait_until(lambda: not traces(pids[0], other), within_s=HEALED_S, every_s=0.1)
+            assert left(kind, run_id), "its lab is still there"
+        process.kill()
+        assert wait_until(lambda: not left(kind, run_id), within_s=GONE_S, every_s=0.1)
+        # The guardian forgets a journal only when the undo of every entry was read back.
+        journals = tmp_path / "state" / run_id
+        assert wait_until(lambda: not journals.exists(), within_s=GONE_S, every_s=0.05)
 
 
 def busy(run_id):
@@ -113,7 +161,7 @@ def needs_a_disk():
 @pytest.mark.sandbox
 def test_a_disk_goes_on_when_the_harness_is_frozen(tmp_path):
     needs_a_disk()
-    with harness("sandbox", tmp_path, {"fault": "disk-stall"}) as (process, run_id, pids):
+    with harness("sandbox", tmp_path, {"fault": "disk-stall"}) as (process, run_id, pids, _):
         assert busy(run_id)
         process.send_signal(signal.SIGSTOP)
         assert wait_until(lambda: not busy(run_id), within_s=HEALED_S)
@@ -125,7 +173,7 @@ def test_a_disk_goes_on_when_the_harness_is_frozen(tmp_path):
 @pytest.mark.sandbox
 def test_nobody_hangs_on_a_disk_whose_harness_was_killed(tmp_path):
     needs_a_disk()
-    with harness("sandbox", tmp_path, {"fault": "disk-stall"}) as (process, run_id, _pids):
+    with harness("sandbox", tmp_path, {"fault": "disk-stall"}) as (process, run_id, _pids, _):
         assert "D" in states(census(run_id)), "a write of ours hangs"
         process.kill()
         assert wait_until(lambda: not census(run_id), within_s=GONE_S, every_s=0.1), census(run_id)

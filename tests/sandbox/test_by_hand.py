@@ -78,11 +78,10 @@ def test_a_fault_by_hand_is_verified_felt_and_healed_and_the_rest_is_refused(han
     assert re.match(r"kill on node-[ab]: SIGKILL .*verified after \d+ ms", lines[0])
     assert lines[1].startswith("felt from outside after")
     assert lines[2] == "healed; felt"
-    ran = hand(
-        "inject", "partition", "node-b", "from=[client,witness]", "action=reject", "--for", "1s"
-    )
-    assert ran.code == 0, ran.err
-    assert "cut from client, witness" in ran.out
+    for others in ("from=client,witness", "from=[client, witness]"):
+        ran = hand("inject", "partition", "node-b", others, "action=reject", "--for", "1s")
+        assert ran.code == 0, ran.err
+        assert "cut from client, witness" in ran.out
     assert hand.faults() == []
     for args, said in (
         (("kil", "primary"), "did you mean 'kill'"),
@@ -92,6 +91,15 @@ def test_a_fault_by_hand_is_verified_felt_and_healed_and_the_rest_is_refused(han
         (("kill", "primary", "sgnal=SIGTERM"), "did you mean 'signal'"),
         (("kill", "primary", "signal"), "KEY=VALUE"),
         (("kill", "primary", "--in", "nowhere"), "no lab called"),
+        (("kill", "client"), "kill cannot strike it"),
+        (("partition", "node-b", "from=client,witnes"), "'witnes'; did you mean 'witness'?"),
+        (("partition", "node-b", "from=client witness"), "called 'client witness'"),
+        (("partition", "node-b", "groups=node-a,client"), "must be a list"),
+        (("partition", "node-b", "action=drop,reject"), "must be 'drop', 'reject'"),
+        (("arp", "node-b", "on=link:x"), "declares no link"),
+        (("approve", "node-a"), "chaoskit.operator"),
+        (("kill", "primary", "for=3s"), "write --for 3s"),
+        (("kill", "primary", "at=3s"), "'at' belongs to a step of an experiment"),
     ):
         wrong = hand("inject", *args)
         assert wrong.code == 2, args
