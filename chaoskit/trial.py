@@ -314,8 +314,10 @@ class _Trial:
         if self.load is None or not self.load_alive or not self.load.alive():
             self._incident("final reads were not possible: the load had died")
             return
-        question = {"do": "final", "timeout_s": _FINAL_TIMEOUT_S}
-        answer = self._tell(self.load, question, "final", _FINAL_TIMEOUT_S + 5)
+        agree_s = self.experiment.load.agree_within_s
+        question = {"do": "final", "timeout_s": _FINAL_TIMEOUT_S, "agree_s": agree_s}
+        within_s = 2 * _FINAL_TIMEOUT_S + agree_s + 5
+        answer = self._tell(self.load, question, "final", within_s)
         if answer is None:
             self._incident("final reads did not come back in time")
             return

@@ -74,6 +74,9 @@ METRICS: Mapping[str, MetricFacts] = {
     "duplicate_writes": _facts("count", "writes that are stored more than once", "nothing"),
     "resurrected_writes": _facts("count", "writes refused to the client, yet stored", "nothing"),
     "unexpected_writes": _facts("count", "stored values that nobody wrote", "nothing"),
+    "divergent_writes": _facts(
+        "count", "writes that not every data node has, and equally often", "nothing"
+    ),
     "stale_reads": _facts("count", "reads of a value that had been replaced", "nothing"),
     "session_violations": _facts(
         "count", "reads older than what their client had read or written", "nothing"

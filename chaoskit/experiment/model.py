@@ -144,6 +144,13 @@ class LoadSpec(_Frozen):
     warmup_s: Seconds = Field(
         1.0, alias="warmup", title="Warm-up", description="Load before the clock of `at` starts."
     )
+    agree_within_s: Seconds = Field(
+        5.0,
+        alias="agree_within",
+        title="Agree within",
+        description="After the load: while the data nodes' final reads differ they are read again, "
+        "for so long.",
+    )
     options: Mapping[str, JsonValue] = Field(
         default_factory=dict,
         title="Options",

@@ -178,6 +178,12 @@ def not_checked(
         said.append("acknowledged writes were lost, and no threshold speaks of them")
     if measured and "lost_writes" not in judged:
         said.append("no threshold on lost_writes: losses are counted, not judged")
+    apart = [d.count for m in measured if (d := m.divergent_writes) is not None and d.count]
+    if apart and "divergent_writes" not in judged:
+        said.append(
+            f"data nodes differ in the end, by up to {plural(max(apart), 'write')}, and no "
+            "threshold speaks of divergent_writes"
+        )
     if any(not m.lost_writes.checked for m in measured):
         said.append("lost writes, where final reads are missing")
     if measured and all(m.time_to_detect is None for m in measured):

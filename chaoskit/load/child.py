@@ -153,10 +153,10 @@ class _Child:
             command = self._command()
             match command.get("do"):
                 case "start":
-                    session.start(_whole(command, "at_ns"))
+                    session.start(int(_number(command, "at_ns")))
                     ticking = gevent.spawn(self._tick, session.tick)
                 case "shed":
-                    whole = (_whole(command, "from_ns"), _whole(command, "until_ns"))
+                    whole = (int(_number(command, "from_ns")), int(_number(command, "until_ns")))
                     session.shed(*whole, _share(command, "share"))
                 case "stop":
                     records = session.stop()
@@ -165,7 +165,7 @@ class _Child:
                     self.output.say_if_read(session.tick())
                     self.output.say({"event": "stopped", "records": records})
                 case "final":
-                    places = session.final(float(_whole(command, "timeout_s")))
+                    places = session.final(*_times(command))
                     self.output.say({"event": "final", "places": places})
                 case other:
                     raise BadInput(f"the load knows no command {other!r}")
@@ -193,11 +193,16 @@ def _share(command: Mapping[str, object], key: str) -> float:
     return value
 
 
-def _whole(command: Mapping[str, object], key: str) -> int:
+def _times(command: Mapping[str, object]) -> tuple[float, float]:
+    """How long one final read may take, and for how long nodes that differ are read again."""
+    return _number(command, "timeout_s"), _number({"agree_s": 0.0, **command}, "agree_s")
+
+
+def _number(command: Mapping[str, object], key: str) -> float:
     value = command.get(key)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise BadInput(f"command {command.get('do')!r} needs a number {key}, not {value!r}")
-    return int(value)
+    return float(value)
 
 
 def main() -> None:

@@ -155,11 +155,11 @@ class LoadSession:
         self.environment.runner.stop()
         return self.recorder.written
 
-    def final(self, timeout_s: float) -> dict[str, dict[str, object]]:
+    def final(self, timeout_s: float, agree_s: float) -> dict[str, dict[str, object]]:
         """Read back the front door and all nodes; see ``read_everything``."""
         user = self.shared.seats[0]
         folder = Path(self.config.final)
-        return read_everything(user.read_back, self.config.nodes, folder, timeout_s)
+        return read_everything(user.read_back, self.config.nodes, folder, timeout_s, agree_s)
 
     def tick(self) -> dict[str, object]:
         """Counts since the start; lateness since the last tick, ms."""

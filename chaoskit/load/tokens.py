@@ -6,10 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-__all__ = ["count", "save", "token_of", "tokens_of"]
+__all__ = ["Table", "count", "save", "table_of", "token_of", "tokens_of"]
+
+Table = np.ndarray[Any, np.dtype[np.uint64]]
+"""Rows of token and multiplicity, by token."""
 
 
 def token_of(value: object) -> int:
@@ -65,9 +69,13 @@ def _lines(text: bytes) -> Mapping[int, int]:
     return found
 
 
-def save(path: Path, counts: Mapping[int, int]) -> None:
-    """Write ``path`` as numpy does: n rows of token and multiplicity, by token, at once."""
-    table = np.array(sorted(counts.items()), dtype="<u8").reshape(-1, 2)
+def table_of(counts: Mapping[int, int]) -> Table:
+    """As it is stored: n rows of token and multiplicity, by token."""
+    return np.array(sorted(counts.items()), dtype="<u8").reshape(-1, 2)
+
+
+def save(path: Path, table: Table) -> None:
+    """Write ``path`` as numpy does, at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     with beside.open("wb") as file:

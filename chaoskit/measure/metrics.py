@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from chaoskit.clock import NS
 from chaoskit.history.history import History
+from chaoskit.measure.divergence import divergent_writes
 from chaoskit.measure.failover import failover_time, recovery_kind
 from chaoskit.measure.heartbeats import heartbeats
 from chaoskit.measure.linearizability import linearizability
@@ -77,6 +78,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         duplicate_writes=duplicate_writes(view),
         unexpected_writes=unexpected_writes(view),
         resurrected_writes=resurrected_writes(view),
+        divergent_writes=divergent_writes(view),
         stale_reads=stale_reads(view),
         session_violations=session_violations(view),
         linearizability_violations=orders,

@@ -197,6 +197,7 @@ class Metrics(Frozen):
     duplicate_writes: Safety
     unexpected_writes: Safety
     resurrected_writes: Safety | None = None
+    divergent_writes: Safety | None = None
     stale_reads: Safety | None = None
     session_violations: Safety | None = None
     linearizability_violations: Safety | None = None  # registers, not operations

@@ -37,6 +37,7 @@ _SAFETIES = (
     "duplicate_writes",
     "unexpected_writes",
     "resurrected_writes",
+    "divergent_writes",
     "stale_reads",
     "session_violations",
     "linearizability_violations",

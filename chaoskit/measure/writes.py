@@ -17,9 +17,11 @@ from chaoskit.measure.view import View
 
 __all__ = [
     "duplicate_writes",
+    "examples_of",
     "lost_writes",
     "missing_reads",
     "resurrected_writes",
+    "unchecked",
     "unexpected_writes",
 ]
 
@@ -46,12 +48,12 @@ def lost_writes(view: View) -> Safety:
     acked = _appends(view, Outcome.OK, Outcome.OK_LATE)
     finals, missing = view.history.finals, missing_reads(view)
     if not finals:
-        return _unchecked(f"there is no final read ({acked.size} acknowledged writes)")
+        return unchecked(f"there is no final read ({acked.size} acknowledged writes)")
     tokens = view.table.column("token")[acked]
     there = _among(tokens, view.held)
     absent = acked[~there]
     if absent.size and missing:
-        return _unchecked(
+        return unchecked(
             f"{absent.size} acknowledged writes are in none of the final reads, but that of "
             f"{', '.join(missing)} is missing"
         )
@@ -63,7 +65,7 @@ def lost_writes(view: View) -> Safety:
             notes.append(f"{hidden} more are on a node but not behind the front door")
     else:
         notes.append("the front door could not be read at the end")
-    examples = _examples(view, absent, lambda _token: "acknowledged, and in no final read")
+    examples = examples_of(view, absent, lambda _token: "acknowledged, and in no final read")
     return Safety(count=int(absent.size), examples=examples, note="; ".join(notes) or None)
 
 
@@ -79,20 +81,20 @@ def duplicate_writes(view: View) -> Safety:
             counts = final.counts[twice].tolist()
             offenders = dict(zip(final.tokens[twice].tolist(), counts, strict=True))
     if not view.history.finals:
-        return _unchecked("there is no final read")
+        return unchecked("there is no final read")
     if not offenders:
         return Safety(count=worst)
     appends = _appends(view)
     named = np.sort(np.array(list(offenders), dtype=np.uint64))
     rows = appends[_among(view.table.column("token")[appends], named)]
-    examples = _examples(view, rows, lambda t: f"{offenders[t]} times on {where}")
+    examples = examples_of(view, rows, lambda t: f"{offenders[t]} times on {where}")
     return Safety(count=worst, examples=examples)
 
 
 def unexpected_writes(view: View) -> Safety:
     """Tokens in a final read that nobody tried to append in this trial."""
     if not view.history.finals:
-        return _unchecked("there is no final read")
+        return unchecked("there is no final read")
     strange = view.held[~_among(view.held, view.tried)]
     examples = tuple(
         Example(token=int(t), detail="on " + ", ".join(_places(view, int(t))))
@@ -104,10 +106,10 @@ def unexpected_writes(view: View) -> Safety:
 def resurrected_writes(view: View) -> Safety:
     """Appends that were definitely refused and are there all the same."""
     if not view.history.finals:
-        return _unchecked("there is no final read")
+        return unchecked("there is no final read")
     refused = _appends(view, Outcome.FAIL_DEFINITE)
     back = refused[_among(view.table.column("token")[refused], view.held)]
-    examples = _examples(view, back, lambda t: "refused, yet on " + ", ".join(_places(view, t)))
+    examples = examples_of(view, back, lambda t: "refused, yet on " + ", ".join(_places(view, t)))
     return Safety(count=int(back.size), examples=examples)
 
 
@@ -136,7 +138,7 @@ def _places(view: View, token: int) -> list[str]:
     return sorted(p for p, f in view.history.finals.items() if bool((f.tokens == wanted).any()))
 
 
-def _examples(view: View, rows: Ints, say: Callable[[int], str]) -> tuple[Example, ...]:
+def examples_of(view: View, rows: Ints, say: Callable[[int], str]) -> tuple[Example, ...]:
     """The first few by when they were acknowledged; ``rows`` of the table."""
     servers, fault, table = view.history.servers, view.fault, view.table
     token, done = table.column("token"), table.column("done_ns")
@@ -155,5 +157,6 @@ def _examples(view: View, rows: Ints, say: Callable[[int], str]) -> tuple[Exampl
     )
 
 
-def _unchecked(note: str) -> Safety:
+def unchecked(note: str) -> Safety:
+    """Nothing can be said, and why."""
     return Safety(count=None, checked=False, note=note)

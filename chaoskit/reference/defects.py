@@ -7,6 +7,7 @@ The flaws of each shape stand in a file of their own; this is the table of all.
 
 from __future__ import annotations
 
+from chaoskit.reference.after_defects import AFTER
 from chaoskit.reference.approval_defects import APPROVAL
 from chaoskit.reference.defect import Defect
 from chaoskit.reference.group_defects import FRONTDOOR, ROWS
@@ -20,6 +21,7 @@ DEFECTS: dict[str, Defect] = {
     defect.name: defect
     for defect in (
         *PAIR,
+        *AFTER,
         *APPROVAL,
         *(Defect(*row[:5], needs=row[5]) for row in ROWS),
     )

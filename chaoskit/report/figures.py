@@ -122,6 +122,12 @@ DEFINITIONS = (
         "Writes that the client was told had failed and that a final read returned all the same.",
     ),
     Definition(
+        "divergent_writes",
+        "divergent writes",
+        "Writes that are not equally often in the final read of every data node, though the nodes"
+        " were given time to agree.",
+    ),
+    Definition(
         "stale_reads",
         "stale reads",
         "Reads that returned a value although another one had replaced it, and that had been"

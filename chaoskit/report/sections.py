@@ -9,7 +9,7 @@ from chaoskit.judge.result import Example, FaultResult, RunResult, Safety, Trial
 from chaoskit.report.cards import valid_trials
 from chaoskit.report.detail import Detail
 from chaoskit.report.facts import RunFacts
-from chaoskit.report.figures import CLASSES
+from chaoskit.report.figures import CLASSES, metric_of
 from chaoskit.report.format import NONE, clean, count, percent, seconds, short, signed
 from chaoskit.report.scale import place
 
@@ -52,7 +52,7 @@ class ErrorRow:
 
 @dataclass(frozen=True)
 class SafetyRow:
-    """A count that must be 0, over all trials. ``holds`` None: not checked."""
+    """A count that must be 0, over all trials. ``holds`` None: not checked, or not judged."""
 
     label: str
     total: str
@@ -136,6 +136,7 @@ def build_safety(result: RunResult, detail: Detail) -> tuple[SafetyRow, ...]:
             ("duplicate_writes", "duplicate writes"),
             ("unexpected_writes", "unexpected writes"),
             ("resurrected_writes", "resurrected writes"),
+            ("divergent_writes", "divergent writes"),
             ("stale_reads", "stale reads"),
             ("session_violations", "session violations"),
             ("linearizability_violations", "linearizability violations"),
@@ -158,10 +159,12 @@ def _safety(result: RunResult, detail: Detail, key: str, label: str) -> SafetyRo
     where = "; ".join(struck[: detail.items]) or (
         f"checked in {len(checked)} of {len(result.trials)} trials"
     )
+    judged = any(metric_of(e.expression) == key for e in result.expectations)
+    meant = judged or key != "divergent_writes"  # nodes that hold parts of a whole may differ
     return SafetyRow(
         label=label,
         total=count(total) if checked else NONE,
-        holds=(total == 0) if checked else None,
+        holds=(total == 0) if checked and (meant or not total) else None,
         where=where if checked else "not checked",
         notes=tuple(dict.fromkeys(clean(s.note, 400) for _, s in found if s.note))[: detail.items],
         examples=tuple(examples[: detail.items]),

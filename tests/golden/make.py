@@ -33,6 +33,17 @@ def lost(history, count):
     return replace(history, finals=finals)
 
 
+def apart(history, count):
+    """The first primary is back with what it had, and without the second one's first writes."""
+    fault, requests = history.faults[0], history.requests
+    later = (requests["done_ns"] > fault.acknowledged_ns) & (requests["outcome"] == Outcome.OK)
+    missed = np.sort(requests["token"][later & (requests["token"] > 0)])[:count]
+    held = history.finals["node-a"]
+    keep = ~np.isin(held.tokens, missed)
+    own = FinalRead("node-a", held.tokens[keep], held.counts[keep])
+    return replace(history, finals={**history.finals, "node-a": own})
+
+
 def cases():
     """Name and history of each stored trial."""
     yield "held-and-served", simulate(replace(SMALL, style="stall", streams=TWO, seed=11))[0]
@@ -41,6 +52,7 @@ def cases():
     quiet = simulate(replace(SMALL, outage_s=0.0, bites=False, seed=14))[0]
     yield "nothing-happens", quiet
     died = simulate(replace(SMALL, seed=15))[0]
+    yield "came-back-apart", apart(simulate(replace(SMALL, seed=16))[0], 3)
     yield "load-died", replace(died, alive_at_end=False, incidents=("the load died: killed",))
 
 

@@ -19,6 +19,10 @@ HERE = Path(__file__).parent
 CASES = sorted(p.parent.parent.parent.name for p in HERE.glob("*/trials/01/marks.jsonl"))
 THRESHOLDS = {
     "nothing-happens": (Threshold("client_outage == 0", "client_outage", "==", 0.0, "s"),),
+    "came-back-apart": (
+        Threshold("lost_writes == 0", "lost_writes", "==", 0.0, "count"),
+        Threshold("divergent_writes == 0", "divergent_writes", "==", 0.0, "count"),
+    ),
 }
 USUAL = (
     Threshold("failover_time < 5s", "failover_time", "<", 5.0, "s"),
@@ -28,6 +32,7 @@ EXPECTED = {
     "held-and-served": "PASS",
     "async-loss": "FAIL",
     "never-back": "FAIL",
+    "came-back-apart": "FAIL",
     "nothing-happens": "PASS",
     "load-died": "INVALID",
 }

@@ -39,6 +39,7 @@ THRESHOLDS = (
     at_most("duplicate_writes", 0, "count"),
     at_most("unexpected_writes", 0, "count"),
     at_most("resurrected_writes", 0, "count"),
+    at_most("divergent_writes", 0, "count"),
     at_most("stale_reads", 0, "count"),
     at_most("session_violations", 0, "count"),
     at_most("linearizability_violations", 0, "count"),
@@ -138,6 +139,15 @@ def lost(history):
     return stored(history, lambda held: held.tokens != held.tokens[3])
 
 
+def wrong_side(history):
+    """The first node came back with what it had had itself, not with what the second has."""
+    finals = dict(history.finals)
+    held = finals["node-a"]
+    keep = np.arange(held.tokens.size) % 3 > 0
+    finals["node-a"] = FinalRead("node-a", held.tokens[keep], held.counts[keep])
+    return replace(history, finals=finals)
+
+
 def refused_token(history):
     requests = history.requests
     definite = requests["outcome"] == Outcome.FAIL_DEFINITE
@@ -221,8 +231,11 @@ PLANTS = {
     "slow after recovery": (slow, {"latency"}),
     "promoted late": (detected_late, {"time_to_detect"}),
     "an acknowledged write lost": (lost, {"lost_writes"}),
-    "a write stored twice": (duplicated, {"duplicate_writes"}),
-    "a write from nowhere": (lambda h: appeared(h, 7), {"unexpected_writes"}),
+    "a write stored twice": (duplicated, {"duplicate_writes", "divergent_writes"}),
+    "a write from nowhere": (
+        lambda h: appeared(h, 7), {"unexpected_writes", "divergent_writes"},
+    ),
+    "a node came back with another state": (wrong_side, {"divergent_writes"}),
     "one value read that had been replaced": (
         lambda h: read_stale(h, 1),
         {"stale_reads", "session_violations", "linearizability_violations"},
@@ -239,7 +252,9 @@ PLANTS = {
         {"dual_primary", "fencing_latency"},
     ),
     "no probe sees the outage": (all_is_well, {"gray_time"}),
-    "a refused write stored": (lambda h: appeared(h, refused_token(h)), {"resurrected_writes"}),
+    "a refused write stored": (
+        lambda h: appeared(h, refused_token(h)), {"resurrected_writes", "divergent_writes"},
+    ),
 }  # fmt: skip
 
 

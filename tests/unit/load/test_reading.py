@@ -8,7 +8,7 @@ import pytest
 from chaoskit.errors import BadInput
 from chaoskit.load.config import Endpoint, LoadConfig
 from chaoskit.load.http import parse_head
-from chaoskit.load.tokens import save, tokens_of
+from chaoskit.load.tokens import save, table_of, tokens_of
 
 GOOD = {
     "user": "http-kv",
@@ -132,10 +132,10 @@ def test_what_is_no_token_is_refused_instead_of_guessed(body):
 
 
 def test_tokens_are_saved_as_two_columns_of_unsigned_64_bit(tmp_path):
-    save(tmp_path / "deep" / "a.npy", TWO)
+    save(tmp_path / "deep" / "a.npy", table_of(TWO))
     table = np.load(tmp_path / "deep" / "a.npy")
     assert table.dtype == np.uint64
     assert table.tolist() == [[1, 2], [2**64 - 1, 1]]
-    save(tmp_path / "empty.npy", {})
+    save(tmp_path / "empty.npy", table_of({}))
     assert np.load(tmp_path / "empty.npy").shape == (0, 2)
     assert not list(tmp_path.rglob(".*"))

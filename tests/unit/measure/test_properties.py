@@ -50,6 +50,7 @@ def timeless(metrics):
         "lost_writes",
         "duplicate_writes",
         "resurrected_writes",
+        "divergent_writes",
         "stale_reads",
         "session_violations",
         "linearizability_violations",
