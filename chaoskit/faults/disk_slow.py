@@ -63,7 +63,7 @@ class DiskSlow(FaultModel):
 
     def features(self) -> frozenset[str]:
         """A disk whose every request can be held up."""
-        return frozenset({"disk"})
+        return frozenset({"disk-device"})
 
     def claims(self) -> frozenset[Claim]:
         """The disk."""

@@ -34,7 +34,7 @@ class DiskStall(FaultModel):
 
     def features(self) -> frozenset[str]:
         """A disk whose every request can be held up."""
-        return frozenset({"disk"})
+        return frozenset({"disk-device"})
 
     def claims(self) -> frozenset[Claim]:
         """The disk; and its processes must be there, for one that hangs in it cannot be killed."""

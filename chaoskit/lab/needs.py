@@ -26,7 +26,7 @@ _TRIES = {
 FEATURES = {
     "netem": "delay, reordering and corruption of packets (sch_netem)",
     "tbf": "a limit on bandwidth (sch_tbf)",
-    "disk": "a disk that can be held up (FUSE, a loop device, mkfs.ext4, root)",
+    "disk-device": "a disk that can be held up (FUSE, a loop device, mkfs.ext4, root)",
 }
 """Feature → what it is for."""
 
@@ -57,7 +57,7 @@ def feature(name: str) -> str | None:
 
     Tried once per process, in a network namespace of its own; takes some hundredths of a second.
     """
-    if name == "disk":
+    if name == "disk-device":
         return no_devices()
     for tool, package in (("tc", "iproute2"), ("ip", "iproute2"), ("unshare", "util-linux")):
         if program(tool) is None:
