@@ -111,7 +111,6 @@ def test_a_disk_that_cannot_be_had_is_refused_beforehand_with_the_reason(monkeyp
     monkeypatch.setattr(needs, "no_devices", lambda: "only root can make one")
     needs.feature.cache_clear()
     try:
-        lab = type("Full", (), dict.fromkeys(_methods(CAPABILITIES["disk"])))
         for fault in (DiskStall(), DiskSlow()):
             assert needs.unmet(fault, SandboxLab) == f"{fault.kind}: only root can make one"
         assert needs.unmet(DiskFull(), SandboxLab) is None
