@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from chaoskit.reference.settings import BadSettings
 from chaoskit.reference.store import Store
 
 __all__ = ["Durable", "Told"]
@@ -30,9 +31,14 @@ _NAME = "writes.log"
 
 
 class Durable:
-    """The log of one node in ``folder``. Everything but the thread's own work is for the loop."""
+    """The log of one node in ``folder``. Everything but the thread's own work is for the loop.
+
+    Raises ``BadSettings`` if that is no folder that can be written to.
+    """
 
     def __init__(self, folder: Path, patience_s: float) -> None:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise BadSettings(f"CHAOSKIT_DATA={folder}: not a folder that can be written to")
         self._path, self._patience_s = folder / _NAME, patience_s
         self._store: Store | None = None
         self._seq = self._tokens = 0  # of that store: what was taken so far

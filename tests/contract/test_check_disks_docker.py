@@ -1,10 +1,13 @@
 """The faults of disks bite and heal in the Docker lab, where a volume is the disk."""
 
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
+from chaoskit.contracts import Targets
+from chaoskit.faults.disk_full import DiskFull
 from chaoskit.lab.docker import DockerLab
 from chaoskit.lab.docker_sweep import leftovers
 from chaoskit.lab.journal import Journal
@@ -65,3 +68,15 @@ def test_the_fault_bites_and_heals_twice(lab, case):
         check_fault(fault, lab, ["a"], felt=felt)
     finally:
         felt.close()
+
+
+def test_a_node_that_is_started_again_still_has_the_fault_and_its_files(lab):
+    node = lab.node("a")
+    with DiskFull().inject(lab, Targets((node,))) as hold:
+        before = lab.ready_disk(node)
+        lab.kill(node, signal.SIGKILL)
+        assert hold.in_force()
+        lab.start(node)
+        assert hold.in_force()
+        assert lab.ready_disk(node) == before
+    assert lab.ready_disk(node).held == 0
