@@ -17,7 +17,7 @@ from chaoskit.clock import now_ns
 from chaoskit.contracts import Claim, FaultModel, Hold, Lab, Targets
 from chaoskit.disks import DISK_LABEL, DiskPace, Disks
 from chaoskit.errors import LabError
-from chaoskit.faults.disk_tries import BLOCK, each, sound
+from chaoskit.faults.disk_tries import BLOCK, each, sound, works_again
 from chaoskit.units import BytesPerSecond, Seconds, format_bandwidth, format_duration
 
 __all__ = ["DiskSlow"]
@@ -105,7 +105,7 @@ class DiskSlow(FaultModel):
         finally:
             hold.heal_commanded_ns = now_ns()
             each(nodes, disks.let_go)
-            sound(disks, nodes)
+            works_again(lab, nodes)
             hold.healed_ns = now_ns()
 
     def _proof(self) -> tuple[int, float]:

@@ -16,7 +16,7 @@ from typing import ClassVar, cast
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import Claim, FaultModel, Hold, Lab, Targets
 from chaoskit.disks import DISK_LABEL, DiskPace, Disks
-from chaoskit.faults.disk_tries import BLOCK, each, sound
+from chaoskit.faults.disk_tries import BLOCK, each, sound, works_again
 
 __all__ = ["DiskStall"]
 
@@ -73,7 +73,7 @@ class DiskStall(FaultModel):
         finally:
             hold.heal_commanded_ns = now_ns()
             each(nodes, disks.let_go)
-            sound(disks, nodes)
+            works_again(lab, nodes)
             hold.healed_ns = now_ns()
 
 

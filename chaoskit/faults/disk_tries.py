@@ -7,12 +7,13 @@ a helper of ours writes and syncs in the folder of the node, on the node's own f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
-from chaoskit.contracts import Node
+from chaoskit.contracts import Lab, Node
 from chaoskit.disks import Disks, DiskTrial
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
 
-__all__ = ["BLOCK", "each", "sound"]
+__all__ = ["BLOCK", "each", "sound", "works_again"]
 
 BLOCK = 4096
 _PATIENCE_S = 10.0
@@ -32,6 +33,19 @@ def sound(disks: Disks, nodes: Sequence[Node], path: str = "", size: int = BLOCK
             raise LabError(f"the disk of {node.name} does not take {size} bytes: {said}")
         trials.append(trial)
     return max(trials, key=lambda trial: trial.took_s)
+
+
+def works_again(lab: Lab, nodes: Sequence[Node]) -> None:
+    """See that every disk takes a block after the heal; of a node that is down nobody can tell.
+
+    Raises ``HealFailed``.
+    """
+    for node in nodes:
+        try:
+            sound(cast("Disks", lab), [node])
+        except LabError as error:
+            if lab.identity(node) is not None:
+                raise HealFailed(str(error)) from error
 
 
 def each(nodes: Sequence[Node], heal: Callable[[Node], None]) -> None:

@@ -139,6 +139,18 @@ def test_a_heal_goes_on_past_one_that_fails_and_says_so(fault):
     assert lab.done == ["a", "b"]
 
 
+@pytest.mark.parametrize("fault", [DiskStall(), DiskSlow()], ids=lambda f: f.kind)
+def test_a_disk_that_does_not_work_after_the_heal_is_no_heal_unless_its_node_is_down(fault):
+    lab = DiskLab()
+    with fault.inject(lab, on(lab, "a")) as hold:
+        lab.healthy = False
+        lab.incarnation["a"] = None
+    assert hold.healed_ns is not None
+    lab = DiskLab()
+    with pytest.raises(HealFailed, match="EIO"), fault.inject(lab, on(lab, "a")):
+        lab.healthy = False
+
+
 def test_a_slowness_that_cannot_be_told_from_the_disk_is_refused():
     lab = DiskLab()
     slow = DiskSlow.model_validate({"latency": "1ms"})
