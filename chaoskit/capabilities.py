@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from chaoskit.contracts import Child, Node
+from chaoskit.disks import Disks
 from chaoskit.resources import Limits, ShiftsClock
 from chaoskit.toxics import Toxifies
 
@@ -321,6 +322,7 @@ CAPABILITIES: Mapping[str, type] = {
     "kill": Kills,
     "clock": ShiftsClock,
     "cut": Cuts,
+    "disk": Disks,
     "pause": Pauses,
     "shape": Shapes,
     "limit": Limits,

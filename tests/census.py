@@ -227,6 +227,17 @@ def mounts() -> Iterator[Item]:
             yield Item("mount", words[4])
 
 
+def disks() -> Iterator[Item]:
+    """Loop devices whose backing file is a disk of ours; its name says of which run."""
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            words = Path(path.read_text().strip()).name.split(".")
+        except OSError:
+            continue
+        if words[0] == "chaoskit" and len(words) > 1:
+            yield Item("loop device", path.parts[3], words[1])
+
+
 def folders() -> Iterator[Item]:
     """Temporary folders of ours, and journals that are not closed."""
     uid = os.geteuid()
@@ -293,6 +304,7 @@ COUNTS: tuple[Callable[[], Iterator[Item]], ...] = (
     named_namespaces,
     listeners,
     mounts,
+    disks,
     folders,
     docker,
 )

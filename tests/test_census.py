@@ -186,6 +186,20 @@ def test_a_mount_is_found(tmp_path):
         sh("umount", str(point))
 
 
+@root_only
+def test_a_disk_of_ours_is_found_and_says_its_run(tmp_path):
+    file = tmp_path / f"chaoskit.{RUN}.a"
+    file.write_bytes(b"\0" * (1 << 20))
+    before = census.take()
+    argv = ("losetup", "--find", "--show", str(file))
+    device = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        (item,) = (i for i in census.left(before, 0, RUN) if i.kind == "loop device")
+        assert (f"/dev/{item.name}", item.run) == (device, RUN)
+    finally:
+        sh("losetup", "--detach", device)
+
+
 def test_a_temporary_folder_is_found():
     before = census.take()
     with tempfile.TemporaryDirectory(prefix="chaoskit-census") as folder:

@@ -22,6 +22,7 @@ from pathlib import Path
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Node
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab.child import PipeChild
+from chaoskit.lab.disks import NodeDisks
 from chaoskit.lab.docker_compose import Compose, Tree, find_compose, load_raw, rendered
 from chaoskit.lab.docker_engine import AWAY_HINT, Engine, translating
 from chaoskit.lab.docker_execute import Commands
@@ -62,7 +63,7 @@ _prepared: dict[tuple[str, Path], _Prepared] = {}
 """By run and stack: the trials of a run use the same images, even if somebody builds meanwhile."""
 
 
-class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, Commands, Removal, Linking):
+class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Linking):
     """``Lab`` and every capability with Docker. One object may go up and down repeatedly.
 
     Raises ``Refused`` at once where the engine is not on a local socket.
@@ -93,6 +94,7 @@ class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, Commands, Removal, Li
         self._standby: dict[str, str] = {}  # containers that will take the place of others
         self._last_words: dict[str, str] = {}  # logs of containers that were removed
         NodeProcesses.__init__(self)
+        NodeDisks.__init__(self)
         self._make_links(run_id, journal, self._namespaces, self._first, self._first)
 
     # ------------------------------------------------------------ up and down
@@ -145,6 +147,7 @@ class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, Commands, Removal, Li
                 labels=self._labels,
                 images=ready.images,
                 networks=self._networks,
+                disks=self._make_disks(),
             )
             self._ids |= bring_up(self._engine, ready.compose, self._stack, self._run_id, file)
             self._nodes = {name: self._describe(name) for name in self._ids}
@@ -158,6 +161,7 @@ class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, Commands, Removal, Li
 
     def down(self) -> None:
         """See ``Lab``. Everything with the run's label goes, whatever state it is in."""
+        self._let_all_go()  # a container that hangs on its disk could not be removed
         while self._children:
             self._children.pop().close(grace_s=0.2)
         if self._own is not None:
@@ -167,6 +171,7 @@ class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, Commands, Removal, Li
             remove_run(self._run_id, engine=self._engine)
             self._journal.undone(self._entry)
         self._close_links()
+        self._close_disks()
         for held in (self._stopped, self._frozen):
             for entry in [n for entries in held.values() for n in entries]:
                 self._journal.undone(entry)  # what it was about is gone: nothing is left to undo

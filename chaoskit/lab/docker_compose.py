@@ -22,6 +22,7 @@ from chaoskit.lab.docker_net import RunNetwork
 from chaoskit.lab.docker_probe import Endpoint
 from chaoskit.lab.docker_sweep import MARK
 from chaoskit.lab.ops import RUN_MARK
+from chaoskit.stack.labels import disk
 from chaoskit.stack.model import Stack
 
 __all__ = [
@@ -178,11 +179,15 @@ def rendered(
     labels: Mapping[str, str],
     images: Mapping[str, str],
     networks: Mapping[str, RunNetwork],
+    disks: Mapping[str, str | None] | None = None,
 ) -> Tree:
     """The file for ``up``. ``images`` is service → image id, ``networks`` by the file's names.
 
+    ``disks`` is service → the device that it gets as its disk; None: memory of that size.
+
     Raises ``Refused`` for a service that would reach outside its own node.
     """
+    disks = disks or {}
     services: Tree = {}
     for name, service in services_of(raw, stack).items():
         _refuse(stack, name, service)
@@ -192,6 +197,8 @@ def rendered(
         kept["labels"] = {**_mapping(service.get("labels")), **labels}
         kept["environment"] = {**_mapping(service.get("environment")), RUN_MARK: run_id}
         kept["networks"] = _joined(service.get("networks"), name, networks)
+        if name in disks:
+            _add_disk(stack, name, kept, disks[name])
         services[name] = kept
     result: Tree = {
         "services": services,
@@ -200,6 +207,11 @@ def rendered(
     volumes = raw.get("volumes")
     if isinstance(volumes, dict):
         result["volumes"] = {key: _volume(stack, key, volumes[key], labels) for key in volumes}
+    made = {_disk_volume(name): device for name, device in disks.items() if device}
+    if made:
+        known = result.setdefault("volumes", {})
+        assert isinstance(known, dict)  # noqa: S101 - set above
+        known |= {key: {**_on(device), "labels": dict(labels)} for key, device in made.items()}
     result |= {key: raw[key] for key in ("configs", "secrets") if key in raw}
     return result
 
@@ -211,6 +223,39 @@ def _refuse(stack: Stack, name: str, service: Tree) -> None:
         harmless = value in (None, "") or value is False or (key == "scale" and value == 1)
         if not harmless:
             raise Refused(f"{where}: {key}: {value} is refused, because {why}")
+
+
+def _disk_volume(service: str) -> str:
+    return f"chaoskit-disk-{service}"
+
+
+def _on(device: str) -> Tree:
+    return {"driver": "local", "driver_opts": {"type": "ext4", "device": device}}
+
+
+def _add_disk(stack: Stack, name: str, service: Tree, device: str | None) -> None:
+    """The disk of its own in the place of whatever else was to be mounted there."""
+    words = disk(stack.services[name])
+    assert words is not None  # noqa: S101 - that is why it is here
+    for key in ("volumes", "tmpfs"):
+        given = service.get(key)
+        listed = given if isinstance(given, list) else [given] if given else []
+        service[key] = [one for one in listed if _target_of(one) != words.path]
+    key, added = "volumes", f"{_disk_volume(name)}:{words.path}"
+    if device is None:
+        key, added = "tmpfs", f"{words.path}:size={words.size},mode=1777"
+    entries = service[key]
+    assert isinstance(entries, list)  # noqa: S101 - set above
+    service[key] = [*entries, added]
+
+
+def _target_of(entry: object) -> str:
+    """Where one entry of ``volumes`` or ``tmpfs`` is mounted."""
+    if isinstance(entry, dict):
+        return str(entry.get("target", "")).rstrip("/")
+    parts = str(entry).split(":")
+    at = parts[0] if len(parts) == 1 or not parts[1].startswith("/") else parts[1]
+    return at.rstrip("/")
 
 
 def _volume(stack: Stack, key: str, given: object, labels: Mapping[str, str]) -> Tree:

@@ -14,6 +14,7 @@ import subprocess
 from chaoskit.capabilities import CAPABILITIES
 from chaoskit.contracts import FaultModel, Lab
 from chaoskit.lab.cgroups import unusable
+from chaoskit.lab.disk import no_devices
 from chaoskit.lab.sandbox_session import program, system_path
 
 __all__ = ["FEATURES", "feature", "missing", "unmet"]
@@ -31,6 +32,7 @@ FEATURES = {
     "cgroup-cpu": "a limit on processor time (control groups)",
     "cgroup-memory": "a limit on memory (control groups)",
     "libfaketime": "a clock of a node's own, in the sandbox lab (libfaketime)",
+    "disk-device": "a disk that can be held up (FUSE, a loop device, mkfs.ext4, root)",
 }
 """Feature → what it is for."""
 
@@ -67,6 +69,10 @@ def feature(name: str) -> str | None:
         return unusable(name.removeprefix("cgroup-"))
     if name == "libfaketime":
         return _no_libfaketime()
+    return no_devices() if name == "disk-device" else _no_qdisc(name)
+
+
+def _no_qdisc(name: str) -> str | None:
     for tool, package in (("tc", "iproute2"), ("ip", "iproute2"), ("unshare", "util-linux")):
         if program(tool) is None:
             return f"the program {tool} is not installed: apt-get install {package}"

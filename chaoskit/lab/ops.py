@@ -33,6 +33,7 @@ __all__ = [
     "DockerUnpause",
     "KillProcess",
     "Op",
+    "ReleaseDisk",
     "RemoveDockerRun",
     "RemoveNeighbour",
     "RemoveQdisc",
@@ -248,6 +249,19 @@ class RestoreNames:
         _check(_matches(_RUN_ID, self.run_id), "run_id", self.run_id)
 
 
+@dataclass(frozen=True)
+class ReleaseDisk:
+    """Let a process of ours go on that holds up a disk, or space on one (``disk_state.py``)."""
+
+    kind: ClassVar[str] = "release-disk"
+    pid: int
+    starttime: int
+    boot_id: str
+
+    def __post_init__(self) -> None:
+        _check_process(self.pid, self.starttime, self.boot_id)
+
+
 Op = (
     KillProcess
     | RemoveDockerRun
@@ -261,6 +275,7 @@ Op = (
     | RemoveNeighbour
     | RestoreNames
     | LimitOp
+    | ReleaseDisk
 )
 
 _KINDS: Mapping[str, Callable[..., Op]] = {
@@ -276,6 +291,7 @@ _KINDS: Mapping[str, Callable[..., Op]] = {
     RemoveNeighbour.kind: RemoveNeighbour,
     RestoreNames.kind: RestoreNames,
     **KINDS,
+    ReleaseDisk.kind: ReleaseDisk,
 }
 
 
@@ -302,7 +318,7 @@ def from_data(data: object) -> Op:
         raise ValueError(f"undo operation {kind} has other fields than it should") from None
 
 
-def describe(op: Op) -> str:  # noqa: C901, PLR0911 - one for each kind
+def describe(op: Op) -> str:  # noqa: C901, PLR0911, PLR0912 - one for each kind
     """The operation in words, for a report or an error message."""
     match op:
         case KillProcess():
@@ -328,5 +344,7 @@ def describe(op: Op) -> str:  # noqa: C901, PLR0911 - one for each kind
             return f"take the entry for {op.address} out of the network of process {op.pid}"
         case RestoreNames():
             return f"restore /etc/hosts as process {op.pid} sees it"
+        case ReleaseDisk():
+            return f"let the disk go on that process {op.pid} holds up"
         case _:
             return describe_limit(op)

@@ -26,6 +26,10 @@ _CUT = (
     "rules in our own nft table 'inet chaoskit_<run>' inside each target's network namespace",
     "delete that table and nothing else; the kernel does it by itself if its owner dies",
 )
+_DISK = (
+    "a file without a name takes the space, or the process that answers for the disk answers late",
+    "that process gives back the space, or answers, at one signal; if it ends, the kernel does",
+)
 _CLOCK = (
     "a shift in the file that the node's libfaketime reads",
     "take it out of that file, so that time is as it is",
@@ -33,6 +37,7 @@ _CLOCK = (
 _BOTH: Mapping[str, tuple[str, str]] = {
     "cut": _CUT,
     "clock": _CLOCK,
+    "disk": _DISK,
     "process": (
         "a signal by pidfd to each process that is meant",
         "SIGCONT to those that were stopped; a node that ended is started again",

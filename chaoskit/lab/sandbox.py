@@ -23,6 +23,7 @@ from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import CLIENT, Child, Node
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab.child import PipeChild
+from chaoskit.lab.disks import NodeDisks
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.linkboard import Linking
 from chaoskit.lab.links import Links
@@ -35,6 +36,7 @@ from chaoskit.lab.sandbox_life import Life
 from chaoskit.lab.sandbox_network import NetworkPlan, plan_network
 from chaoskit.lab.sandbox_orders import (
     child_order,
+    disk_order,
     lab_folder,
     refusals,
     root_order,
@@ -54,7 +56,7 @@ _UP_S = 600.0
 _LOGS = "lab-logs"
 
 
-class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking, Links):
+class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Linking, Links):
     """Implements ``Lab`` and every capability, for callers in any thread.
 
     ``run_dir`` holds the services' logs while the lab is up. Raises ``Refused`` where the stack
@@ -79,6 +81,7 @@ class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking, Links
         self._frozen: dict[str, list[tuple[int, ProcessIdentity]]] = {}
         self._logs: dict[str, int] = {}
         NodeProcesses.__init__(self)
+        NodeDisks.__init__(self)
         self._make_links(run_id, journal, self._namespaces, self._holder, self._first)
         weakref.finalize(self, _close_files, self._logs)
 
@@ -107,11 +110,13 @@ class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking, Links
             if session is None:
                 return
             try:
+                self._let_all_go()
                 self._netfilter.close()
             finally:
                 self._ask_to_stop()
                 session.close()
             self._close_links()
+            self._close_disks()
             # The kernel has ended whatever was in the lab: nothing is left to undo.
             for process in self._services.values():
                 process.release()
@@ -205,6 +210,8 @@ class SandboxLab(Life, Freezer, NodeProcesses, Commands, Removal, Linking, Links
         self._holders = {name: identity_from(who) for name, who in found.items()}
         each = {name: self._plan.node_batch(name) for name in self._plan.nics}
         session.request("ip", {"stages": [{"": self._plan.lab_batch(pids)}, each]})
+        for name, device in self._make_disks().items():
+            session.request("disk", disk_order(self._stack.services[name], device))
         for service in self._stack.services.values():
             session.request("root", root_order(service, locked=self._user_namespace))
         self._journal.done(self._entry)

@@ -11,9 +11,10 @@ from pathlib import Path
 from chaoskit.errors import Refused
 from chaoskit.lab.ops import RUN_MARK
 from chaoskit.lab.sandbox_session import system_path
+from chaoskit.stack.labels import disk
 from chaoskit.stack.model import Mount, Service, Stack
 
-__all__ = ["child_order", "lab_folder", "refusals", "root_order", "service_order"]
+__all__ = ["child_order", "disk_order", "lab_folder", "refusals", "root_order", "service_order"]
 
 # One of these is covered by the lab's tmpfs, in the lab's own view and in no other.
 _FOLDERS = ("/run", "/mnt", "/media", "/srv", "/opt", "/home")
@@ -79,7 +80,7 @@ def service_order(service: Service, run_id: str) -> dict[str, object]:
         "cwd": service.working_dir or "/",
         "user": service.user or "root",
         "init": service.init,
-        "mounts": [_mount(service, mount, uid, gid) for mount in service.mounts],
+        "mounts": [_mount(service, mount, uid, gid) for mount in _mounts(service)],
     }
 
 
@@ -87,11 +88,18 @@ def root_order(service: Service, *, locked: bool) -> dict[str, object]:
     """What must exist in the service's root before anything is mounted there."""
     targets = [
         {"path": m.target, "kind": "file" if m.source and Path(m.source).is_file() else "folder"}
-        for m in service.mounts
+        for m in _mounts(service)
     ]
     if service.working_dir:
         targets.append({"path": service.working_dir, "kind": "folder"})
     return {"node": service.name, "targets": targets, "locked": locked}
+
+
+def disk_order(service: Service, device: str | None) -> dict[str, object]:
+    """The disk of its own that a service asked for: a device, or memory of that size."""
+    words = disk(service)
+    size = words.size if words else 0
+    return {"volume": _disk_volume(service), "device": device or "", "size": size}
 
 
 def child_order(node: str, argv: list[str], run_id: str) -> dict[str, object]:
@@ -100,6 +108,20 @@ def child_order(node: str, argv: list[str], run_id: str) -> dict[str, object]:
         argv = [sys.executable, *argv[1:]]
     environment = {**os.environ, RUN_MARK: run_id}
     return {"node": node, "argv": argv, "env": environment, "cwd": str(Path.cwd())}
+
+
+def _mounts(service: Service) -> list[Mount]:
+    """What the service asked to be mounted, its own disk in the place of what was there."""
+    words = disk(service)
+    if words is None:
+        return list(service.mounts)
+    kept = [mount for mount in service.mounts if mount.target.rstrip("/") != words.path]
+    return [*kept, Mount(words.path, _disk_volume(service), "volume")]
+
+
+def _disk_volume(service: Service) -> str:
+    # Nobody else can name it; the dot keeps it apart from the names that people give.
+    return f".disk.{service.name}"
 
 
 def _mount(service: Service, mount: Mount, uid: int, gid: int) -> dict[str, object]:
@@ -112,6 +134,7 @@ def _mount(service: Service, mount: Mount, uid: int, gid: int) -> dict[str, obje
         "source": source,
         "target": mount.target,
         "read_only": mount.read_only,
+        "size": mount.size,
         "uid": uid,
         "gid": gid,
     }

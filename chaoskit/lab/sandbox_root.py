@@ -25,10 +25,11 @@ _RESOLV = "/etc/resolv.conf"
 _PTS = "newinstance,ptmxmode=0666,mode=0620"
 
 
-def make_tmpfs(target: str, mode: int = 0o755) -> None:
-    """A tmpfs that lives as long as the lab does."""
+def make_tmpfs(target: str, mode: int = 0o755, size: int = 0) -> None:
+    """A tmpfs that lives as long as the lab does; ``size`` in bytes, 0 for the kernel's own."""
     flags = kernel.MS_NOSUID | kernel.MS_NODEV
-    kernel.mount("tmpfs", target, "tmpfs", flags, f"mode={mode:o}")
+    bound = f",size={size}" if size else ""
+    kernel.mount("tmpfs", target, "tmpfs", flags, f"mode={mode:o}{bound}")
 
 
 def enter_root(node: str, mounts: Mounts, volumes: str) -> None:
@@ -74,7 +75,7 @@ def _mount_one(mount: Mapping[str, object], source: int | None) -> None:
     target = str(mount["target"])
     if source is None:
         os.makedirs(target, exist_ok=True)
-        make_tmpfs(target, 0o1777)
+        make_tmpfs(target, 0o1777, int(str(mount["size"])))
     else:
         path = f"/proc/self/fd/{source}"
         if os.path.isdir(path):

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from chaoskit.lab import sandbox_fork as fork
+from chaoskit.lab import sandbox_kernel as kernel
 from chaoskit.lab.sandbox_kernel import CLONE_NEWNET, setns
 from chaoskit.lab.sandbox_root import make_tmpfs
 from chaoskit.lab.sandbox_tree import drop_tree, make_tree
@@ -58,6 +59,7 @@ class Server:
             "begin": self._begin,
             "holders": self._holders,
             "ip": self._ip,
+            "disk": self._disk,
             "root": self._root,
             "wipe": self._wipe,
             "service": self._service,
@@ -187,6 +189,17 @@ class Server:
         process.stdin.write(text)  # far smaller than a pipe's buffer
         process.stdin.flush()
         return process
+
+    def _disk(self, order: Order) -> dict[str, object]:
+        """A volume that is a file system of its own, in the lab's mount namespace."""
+        folder = f"{self._base}/volumes/{order['volume']}"
+        os.mkdir(folder)
+        if order["device"]:
+            flags = kernel.MS_NOSUID | kernel.MS_NODEV
+            kernel.mount(str(order["device"]), folder, "ext4", flags)
+        else:
+            make_tmpfs(folder, 0o1777, int(str(order["size"])))
+        return {}
 
     def _root(self, order: Order) -> dict[str, object]:
         targets = cast("list[dict[str, object]]", order["targets"])

@@ -23,6 +23,7 @@ from chaoskit.lab.ops import (
     DockerStart,
     DockerUnpause,
     KillProcess,
+    ReleaseDisk,
     RemoveDockerRun,
     RemoveNeighbour,
     RemoveQdisc,
@@ -95,6 +96,10 @@ def _carry_out(entry: Entry, folder: Path) -> State:  # noqa: C901, PLR0911 - on
             return "undone" if continue_one(ProcessIdentity(pid, starttime, boot_id)) else "gone"
         case ContinueProcesses(pid, starttime, boot_id):
             return "undone" if resume_all(ProcessIdentity(pid, starttime, boot_id)) else "gone"
+        case ReleaseDisk(pid, starttime, boot_id):
+            from chaoskit.lab.disk_state import release
+
+            return "undone" if release(ProcessIdentity(pid, starttime, boot_id)) else "gone"
         case RemoveToxic():
             from chaoskit.lab.linkboard import undo_toxic
 
@@ -238,6 +243,8 @@ def _by_hand(entry: Entry, folder: Path) -> str:  # noqa: C901, PLR0911 - one fo
             return f"docker unpause {container_id[:12]}"
         case ContinueProcess(pid):
             return f"kill -CONT {pid}"
+        case ReleaseDisk(pid):
+            return f"kill -USR1 {pid}  # after a look at: ps -fp {pid}"
         case ContinueProcesses(pid):
             return f"kill -CONT {pid}  # and every process in its PID namespace"
         case RemoveToxic(pid, _, _, port, proxy, name):

@@ -42,6 +42,8 @@ class Node:
     """One incarnation of a data node. It begins blank and remembers nothing of earlier ones."""
 
     office_type: type[Office] = Office
+    heeds_disk = True
+    """Whether it takes part in nothing while what it executed cannot be made durable."""
 
     def __init__(
         self,

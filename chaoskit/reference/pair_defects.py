@@ -19,6 +19,12 @@ _LATER = 3
 """Epochs from here on came after the pair had been founded and was in sync."""
 
 
+class DiskBlind(Node):
+    """Keeps its lease by what touches no disk, whatever the disk does."""
+
+    heeds_disk = False
+
+
 class NeverPromotes(Node):
     """Declares the primary dead and leaves it at that."""
 
@@ -295,6 +301,14 @@ PAIR = (
         "active-passive-kill-twice",
         ("client_outage",),
         NeverRejoins,
+    ),
+    Defect(
+        "disk-blind",
+        _SHAPE,
+        "heartbeats and leases go on while the disk completes nothing, so nobody takes over",
+        "active-passive-disk-stall",
+        ("client_outage",),
+        DiskBlind,
     ),
 )
 """The rows of this shape."""

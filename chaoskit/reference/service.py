@@ -22,11 +22,14 @@ from pathlib import Path
 
 from chaoskit.reference import desk
 from chaoskit.reference.consent import Decided
+from chaoskit.reference.durable import Durable
 from chaoskit.reference.link import Link
 from chaoskit.reference.messages import (
     Action,
     Answer,
+    Append,
     Call,
+    Copy,
     Message,
     Persist,
     Send,
@@ -36,7 +39,7 @@ from chaoskit.reference.messages import (
 )
 from chaoskit.reference.node import Node
 from chaoskit.reference.scan import counted
-from chaoskit.reference.server import Connection
+from chaoskit.reference.server import Connection, response
 from chaoskit.reference.settings import BadSettings, Settings
 from chaoskit.reference.shell import Shell
 from chaoskit.reference.witness import Witness
@@ -79,10 +82,21 @@ class NodeService(Shell):
         self._request = 0
         self._pending: dict[int, Connection] = {}
         self._scans: set[asyncio.Task[None]] = set()
+        self._durable: Durable | None = None
+        self._trouble = ""  # of the disk, when it was looked at last
+
+    async def start(self) -> None:
+        """See ``Shell``; with ``CHAOSKIT_DATA`` the disk is part of it."""
+        if self.settings.data:
+            patience_s = self.settings.disk_patience_ns / 1e9
+            self._durable = Durable(Path(self.settings.data), patience_s)
+        await super().start()
 
     async def close(self) -> None:
         """Stop; for tests, where a process outlives its node."""
         await super().close()
+        if self._durable:
+            self._durable.close()
         for task in self._scans:
             task.cancel()
         await asyncio.gather(*self._scans, return_exceptions=True)
@@ -94,11 +108,33 @@ class NodeService(Shell):
         at = asyncio.get_running_loop().time()
         for link in self.links.values():
             link.sweep(at)
-        return self.node.tick(now)
+        return [] if self._stuck() else self.node.tick(now)
 
     def heard(self, now: int, message: Message) -> list[Action]:
-        """Peer or witness said something."""
-        return self.node.message(now, message)
+        """Peer or witness said something. A node whose disk is stuck is as if it stood still."""
+        return [] if self._stuck() else self.node.message(now, message)
+
+    def replied(self, conn: Connection, message: Message, made: bytes) -> bytes | None:
+        """What the node says that it holds must be on its disk when it says so."""
+        if self._durable is None or not isinstance(message, Append | Copy):
+            return made
+        self._durable.take(self.node.store)
+        self._durable.after(lambda good: conn.respond(made if good else response(200, b"")))
+        return None
+
+    def _stuck(self) -> bool:
+        """Whether the disk does not take what it was given; whoever waits for it is told."""
+        if self._durable is None:
+            return False
+        found = self._durable.trouble()
+        if found != self._trouble:
+            what = "disk-stuck" if found else "disk-back"
+            self.events.add(time.monotonic_ns(), what, found, self.epoch())
+            self._trouble = found
+        if not found or not self.node.heeds_disk:
+            return False
+        self._durable.give_up()
+        return True
 
     def act(self, action: Action) -> None:
         """Send a message, or answer the client that waits for it."""
@@ -107,11 +143,19 @@ class NodeService(Shell):
         elif isinstance(action, Answer):
             conn = self._pending.pop(action.request, None)
             if conn is not None:
-                conn.respond(self._render(action))
+                self._answered(conn, action)
         elif isinstance(action, Told):
             conn = self._pending.pop(action.request, None)
             if conn is not None:
                 conn.respond(self._tell(Decided(action.status, action.sentence)))
+
+    def _answered(self, conn: Connection, answer: Answer) -> None:
+        if self._durable is None or answer.status != 200:
+            conn.respond(self._render(answer))
+            return
+        unknown = answer._replace(status=504)
+        self._durable.take(self.node.store)
+        self._durable.after(lambda good: conn.respond(self._render(answer if good else unknown)))
 
     def epoch(self) -> int:
         """The epoch as this process knows it."""
@@ -132,6 +176,7 @@ class NodeService(Shell):
             "declared_dead": node.declared_dead,
         }
         healthy = role == "primary" or (role == "backup" and not node.declared_dead)
+        healthy = healthy and not (self._trouble and node.heeds_disk)
         return healthy, json.dumps(made, separators=(",", ":")).encode()
 
     # ------------------------------------------------------------ clients
@@ -145,7 +190,8 @@ class NodeService(Shell):
             if method == b"PUT":
                 return self._write(conn, key, body)
             if method == b"GET":
-                return self._render(self.node.read(time.monotonic_ns(), key))
+                refused = Answer(0, 503, None, 0) if self._stuck() else None
+                return self._render(refused or self.node.read(time.monotonic_ns(), key))
         elif path == b"/log":
             return self._log(conn, method, body)
         elif path in desk.PATHS:
@@ -194,6 +240,8 @@ class NodeService(Shell):
         text = body.strip()
         if not text.isdigit() or len(text) > 20 or (value := int(text)) >= 2**64:
             return self.answer(400, b'{"error":"the body must be an unsigned 64-bit decimal"}')
+        if self._stuck():
+            return self._render(Answer(0, 503, None, 0))
         self._request += 1
         self._pending[self._request] = conn
         self.perform(self.node.write(time.monotonic_ns(), self._request, key, value))

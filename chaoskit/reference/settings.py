@@ -115,6 +115,10 @@ class Settings:
     rules: Rules = Rules()
     defect: str | None = None
     state_file: str | None = None
+    data: str | None = None
+    """Folder of a data node in which every write is logged and synced; None: memory only."""
+    disk_patience_ns: int = 300_000_000
+    """After so long without a sync a node takes part in nothing until its disk is back."""
 
     @staticmethod
     def of_node(environment: Mapping[str, str]) -> Settings:
@@ -130,6 +134,8 @@ class Settings:
             timing=env.timing(),
             rules=env.rules(),
             defect=environment.get("CHAOSKIT_DEFECT") or None,
+            data=environment.get("CHAOSKIT_DATA") or None,
+            disk_patience_ns=env.duration("CHAOSKIT_DISK_PATIENCE", "300ms"),
         )
 
     @staticmethod

@@ -101,7 +101,8 @@ class Shell(ABC):
                 message = decode(body)
             except ValueError:
                 return self.answer(400, b'{"error":"not a message of this protocol"}')
-            return response(200, self.perform(self.heard(time.monotonic_ns(), message)))
+            made = response(200, self.perform(self.heard(time.monotonic_ns(), message)))
+            return self.replied(conn, message, made)
         place, _, asked = path.partition(b"?")
         if method == b"GET" and place == b"/events":
             after = asked.removeprefix(b"after=")
@@ -110,6 +111,15 @@ class Shell(ABC):
             healthy, status = self.status(time.monotonic_ns())
             return self.answer(200 if healthy or path == b"/role" else 503, status)
         return self.client(conn, method, path, body)
+
+    def replied(
+        self,
+        conn: Connection,  # noqa: ARG002 - for those that answer later
+        message: Message,  # noqa: ARG002 - likewise
+        made: bytes,
+    ) -> bytes | None:
+        """The response to a message, or None: ``conn.respond`` will be called with it later."""
+        return made
 
     def answer(
         self, status: int, body: bytes, kind: str = "application/json", extra: str = ""

@@ -7,17 +7,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chaoskit.units import UnitError, parse_duration
+from chaoskit.units import UnitError, parse_duration, parse_size
 from chaoskit.wording import did_you_mean, quoted
 
 __all__ = [
     "ROLES",
     "DetectorWords",
+    "DiskWords",
     "LabelError",
     "Link",
     "Url",
     "a_clock",
     "a_detector",
+    "a_disk",
     "a_flag",
     "a_link",
     "a_number_of_shards",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 ROLES = ("primary", "backup", "witness", "frontdoor", "client")
+SMALLEST_DISK, LARGEST_DISK = 16 << 20, 1 << 30
 _LAB_RANGE = ipaddress.ip_network("198.18.0.0/15")
 _URL = re.compile(r"([a-z][a-z0-9+.-]{0,20})://([^/?#\s]*)((?:/[!-~]*)?)")
 
@@ -66,6 +69,14 @@ class Link:
     service: str
     port: int
     listen: int | None = None
+
+
+@dataclass(frozen=True)
+class DiskWords:
+    """``chaoskit.disk`` as declared: a folder of the node that is a disk, and its size in bytes."""
+
+    path: str
+    size: int
 
 
 class LabelError(ValueError):
@@ -224,6 +235,23 @@ def a_number_of_shards(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 < int(text) <= 1000:
         raise LabelError(f"{quoted(text)} is not a number of shards; write 2 to 1000")
     return int(text)
+
+
+def a_disk(text: str) -> DiskWords:
+    """A folder that is a disk of the node's own, and how large. Raises ``LabelError``."""
+    words = text.split()
+    if len(words) != 2 or not words[0].startswith("/"):
+        raise LabelError(f"{quoted(text)} is not a disk; write path and size, e.g. /data 64m")
+    path = words[0].rstrip("/")
+    try:
+        size = parse_size(words[1])
+    except UnitError as error:
+        raise LabelError(str(error)) from None
+    if not path or ".." in path.split("/") or ":" in path:
+        raise LabelError(f"{quoted(words[0])} must be an absolute path in the node, and not '/'")
+    if not SMALLEST_DISK <= size <= LARGEST_DISK:
+        raise LabelError(f"{quoted(text)}: a disk lives in memory; its size is 16m to 1g")
+    return DiskWords(path, size // 4096 * 4096)
 
 
 def a_link(text: str) -> Link:

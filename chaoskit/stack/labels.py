@@ -15,11 +15,13 @@ from chaoskit.errors import BadInput, Problem
 from chaoskit.stack.label_words import (
     ROLES,
     DetectorWords,
+    DiskWords,
     LabelError,
     Link,
     Url,
     a_clock,
     a_detector,
+    a_disk,
     a_flag,
     a_link,
     a_number_of_shards,
@@ -40,12 +42,14 @@ __all__ = [
     "ROLES",
     "SWITCHOVER",
     "DetectorWords",
+    "DiskWords",
     "Link",
     "Url",
     "check_labels",
     "clients",
     "detector",
     "detector_words",
+    "disk",
     "endpoint",
     "events_probe",
     "health_probe",
@@ -76,6 +80,7 @@ KNOWN: Mapping[str, str] = {
     "chaoskit.clients": "spread: requests are shared out among all services that say so",
     "chaoskit.shards": "how many parts the workload has, each with an owner of its own, e.g. 6",
     "chaoskit.clock": "faketime: the service is started with libfaketime (chaoskit explain clock)",
+    "chaoskit.disk": "a folder that is a disk of the node's own, and its size, e.g. /data 64m",
     "chaoskit.target": "true or false: may a lab that somebody else started touch it",
     "chaoskit.toxiproxy": "this service is a Toxiproxy; where its API is, e.g. http://:8474",
 }
@@ -157,6 +162,11 @@ def holds_data(service: Service) -> bool:
     return service.role() in ("primary", "backup") if said is None else said
 
 
+def disk(service: Service) -> DiskWords | None:
+    """The disk of its own that it asks for; None where its files lie where all files lie."""
+    return _read(service, "chaoskit.disk", a_disk)
+
+
 def is_target(service: Service) -> bool:
     """Whether a lab that somebody else started may touch it."""
     return _read(service, "chaoskit.target", a_flag) or False
@@ -227,6 +237,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "chaoskit.data": a_flag,
     "chaoskit.clock": a_clock,
     "chaoskit.target": a_flag,
+    "chaoskit.disk": a_disk,
     "chaoskit.toxiproxy": a_place,
     "chaoskit.clients": spread,
     "chaoskit.shards": a_number_of_shards,
@@ -266,6 +277,16 @@ def _check_link(stack: Stack, service: Service, link: Link) -> str | None:
     return None
 
 
+def _check_disk(service: Service, asked: DiskWords) -> str | None:
+    for mount in service.mounts:
+        place = mount.target.rstrip("/")
+        if place == asked.path and mount.kind == "bind":
+            return f"{place} is a folder of this machine already, by 'volumes'"
+        if place != asked.path and f"{place}/".startswith(f"{asked.path}/"):
+            return f"{place} is mounted below it, by 'volumes' or 'tmpfs'"
+    return None
+
+
 def _check_one(  # noqa: PLR0911 - one answer per rule
     stack: Stack, service: Service, name: str, text: str
 ) -> str | None:
@@ -284,6 +305,8 @@ def _check_one(  # noqa: PLR0911 - one answer per rule
         found = parser(text)
     except LabelError as error:
         return str(error)
+    if isinstance(found, DiskWords):
+        return _check_disk(service, found)
     if isinstance(found, Link):
         return _check_link(stack, service, found)
     if name == "chaoskit.clock":

@@ -28,6 +28,7 @@ class Mount:
     source: str | None = None
     kind: str = "bind"  # bind, volume, tmpfs
     read_only: bool = False
+    size: int = 0  # of a tmpfs, in bytes; 0: no bound is said
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import re
 from chaoskit import yaml_source as ys
 from chaoskit.stack.model import Mount
 from chaoskit.stack.reading import Reading
+from chaoskit.units import UnitError, parse_size
 from chaoskit.wording import did_you_mean, quoted
 
 __all__ = ["read_mounts"]
@@ -43,7 +44,7 @@ def read_mounts(reading: Reading, table: ys.Mapping, service: str) -> tuple[Moun
     elif volumes is not None and not (isinstance(volumes, ys.Scalar) and volumes.value is None):
         reading.wrong(volumes.mark, "volumes must be a list")
     found += [
-        (text.mark, Mount(text.partition(":")[0], None, "tmpfs"))
+        (text.mark, Mount(text.partition(":")[0], None, "tmpfs", size=_size_in(reading, text)))
         for text in reading.texts(table.get("tmpfs"), "tmpfs")
     ]
     return _checked(reading, found)
@@ -103,13 +104,42 @@ def _long(reading: Reading, node: ys.Node, nameless: str) -> Mount | None:
         reading.wrong(node.mark, f"a volume: {missing}")
         return None
     if kind == "tmpfs":
-        return Mount(target, None, "tmpfs", read_only)
+        return Mount(target, None, "tmpfs", read_only, _size_of(reading, node.get("tmpfs")))
     if kind == "volume":
         return _volume(reading, node.mark, source or nameless, target, read_only=read_only)
     if source is None:
         reading.wrong(node.mark, "a volume of type bind needs a source")
         return None
     return Mount(target, _host_path(reading, source), "bind", read_only)
+
+
+def _size_in(reading: Reading, text: ys.Text) -> int:
+    """The size in ``/data:size=64m,mode=1777``; 0 where none is said."""
+    for option in text.partition(":")[2].split(","):
+        key, _, value = option.partition("=")
+        if key.strip() == "size":
+            return _size(reading, text.mark, value)
+    return 0
+
+
+def _size_of(reading: Reading, node: ys.Node | None) -> int:
+    table = reading.mapping(node, "tmpfs")
+    if table is None:
+        return 0
+    reading.only(table, {"size": True, "mode": True}, "tmpfs")
+    said = table.get("size")
+    text = reading.text(said, "size")
+    return 0 if text is None or said is None else _size(reading, said.mark, text)
+
+
+def _size(reading: Reading, mark: ys.Mark, text: str) -> int:
+    if text.strip().endswith("%"):
+        return 0  # of the machine's memory: no bound that we could rely on
+    try:
+        return parse_size(text)
+    except UnitError as error:
+        reading.wrong(mark, f"size of a tmpfs: {error}")
+        return 0
 
 
 def _volume(

@@ -8,6 +8,7 @@ import contextlib
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
@@ -32,13 +33,19 @@ def main(kind, run_id, folder, said):
     folder = Path(folder)
     (folder / "run").mkdir()
     faults = [fault_class(keys.pop("fault")).model_validate(keys) for keys in json.loads(said)]
+    disk = any("disk" in fault.needs for fault in faults)
     journal = Journal.create(run_id, folder / "state")
     guardian = Guardian.start(journal, LEASE_S)
     if kind == "docker":
-        lab = DockerLab(web_pair(folder), run_id, folder / "run", journal)
+        labels = 'chaoskit.endpoint: "http://:8080", chaoskit.disk: "/data 16m"'
+        pair = web_pair(folder, labels) if disk else web_pair(folder)
+        lab = DockerLab(pair, run_id, folder / "run", journal)
     else:
         clock = CLOCK_ENVIRONMENT if any(fault.kind == "clock" for fault in faults) else {}
-        both = stack(folder, server("a", environment=clock), server("b"))
+        first = server("a", environment=clock)
+        if disk:
+            first = replace(first, labels={**first.labels, "chaoskit.disk": "/data 16m"})
+        both = stack(folder, first, server("b"))
         lab = SandboxLab(both, run_id, folder / "run", journal)
     lab.up()
     node = lab.node("a")

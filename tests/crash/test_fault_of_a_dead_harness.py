@@ -137,3 +137,43 @@ def test_what_outlives_its_maker_is_taken_out_for_it(tmp_path, kind, frozen_firs
         # The guardian forgets a journal only when the undo of every entry was read back.
         journals = tmp_path / "state" / run_id
         assert wait_until(lambda: not journals.exists(), within_s=GONE_S, every_s=0.05)
+
+
+def busy(run_id):
+    """Processes of the run whose names say that they hold up a disk, or space on one."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            ours = f"CHAOSKIT_RUN={run_id}".encode() in (folder / "environ").read_bytes()
+            if ours and (folder / "comm").read_text().strip().endswith("-busy"):
+                found.append(int(folder.name))
+    return found
+
+
+def needs_a_disk():
+    from chaoskit.lab.disk import no_devices
+
+    lacking = no_devices()
+    if lacking is not None:
+        pytest.skip(lacking)
+
+
+@pytest.mark.sandbox
+def test_a_disk_goes_on_when_the_harness_is_frozen(tmp_path):
+    needs_a_disk()
+    with harness("sandbox", tmp_path, {"fault": "disk-stall"}) as (process, run_id, pids, _):
+        assert busy(run_id)
+        process.send_signal(signal.SIGSTOP)
+        assert wait_until(lambda: not busy(run_id), within_s=HEALED_S)
+        assert states(pids), "its lab is still there"
+        process.kill()
+        assert wait_until(lambda: not census(run_id), within_s=GONE_S, every_s=0.1), census(run_id)
+
+
+@pytest.mark.sandbox
+def test_nobody_hangs_on_a_disk_whose_harness_was_killed(tmp_path):
+    needs_a_disk()
+    with harness("sandbox", tmp_path, {"fault": "disk-stall"}) as (process, run_id, _pids, _):
+        assert "D" in states(census(run_id)), "a write of ours hangs"
+        process.kill()
+        assert wait_until(lambda: not census(run_id), within_s=GONE_S, every_s=0.1), census(run_id)

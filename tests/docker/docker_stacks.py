@@ -15,7 +15,7 @@ def write_stack(folder, text):
     return load_stack(file)
 
 
-def web_pair(folder):
+def web_pair(folder, labels='chaoskit.endpoint: "http://:8080"'):
     """Two services that accept TCP connections on port 8080, one waiting for the other."""
     return write_stack(
         folder,
@@ -26,7 +26,7 @@ def web_pair(folder):
             context: {ROOT}
             dockerfile: compose/images/reference/Dockerfile
           command: {SERVE}
-          labels: {{chaoskit.endpoint: "http://:8080"}}
+          labels: {{{labels}}}
           healthcheck:
             test:
               - CMD

@@ -155,3 +155,35 @@ def test_an_unprivileged_lab_writes_in_its_overlay_and_refuses_other_users(home,
     assert "user: redis needs the sandbox lab to be run as root" in done.stdout
     for path in ("/etc/new-file", "/data", "/var/lib/new-folder", "/opt/app"):
         assert not Path(path).exists()
+
+
+DISK = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[2])
+from dataclasses import replace
+from sandbox_stacks import TINY_SERVER, lab_of, server
+from chaoskit.contracts import Targets
+from chaoskit.faults.disk_full import DiskFull
+from chaoskit.faults.disk_stall import DiskStall
+from chaoskit.lab.needs import unmet
+one = server("one", "open('/data/x', 'w').close()\\n" + TINY_SERVER)
+one = replace(one, labels={**one.labels, "chaoskit.disk": "/data 16m"})
+with lab_of(pathlib.Path(sys.argv[1]), one) as lab:
+    lab.up()
+    targets = Targets((lab.node("one"),))
+    with DiskFull().inject(lab, targets) as hold:
+        print("full", hold.verified_ns is not None, hold.detail)
+        assert hold.in_force()
+    print("healed", lab.ready_disk(lab.node("one")).held)
+    print(unmet(DiskStall(), lab))
+"""
+
+
+@pytest.mark.unprivileged
+def test_without_rights_a_disk_is_memory_that_can_be_filled_up_and_no_more(home, interpreter):
+    done = run(home, interpreter, "-c", DISK, str(home / "home"), str(home / "lib"))
+    assert done.returncode == 0, done.stderr
+    assert "full True" in done.stdout, done.stdout
+    assert "ENOSPC" in done.stdout
+    assert "healed 0" in done.stdout
+    assert "disk-stall: a disk that can be held up needs a loop device" in done.stdout

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaoskit.units import (
+    ByteSize,
     BytesPerSecond,
     PositiveSeconds,
     RatePerSecond,
@@ -18,10 +19,12 @@ from chaoskit.units import (
     format_duration,
     format_rate,
     format_ratio,
+    format_size,
     parse_bandwidth,
     parse_duration,
     parse_rate,
     parse_ratio,
+    parse_size,
 )
 
 DURATIONS = {
@@ -217,3 +220,27 @@ def test_the_json_schema_describes_each_quantity():
         assert schema["description"], name
         assert schema["examples"], name
         assert "pattern" in str(schema), name
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), (4096, 4096), ("64k", 65536), ("1 MB", 1 << 20), ("2g", 2 << 30), ("7b", 7)],
+)
+def test_a_size_is_read_in_powers_of_two(text, size):
+    assert parse_size(text) == size
+    assert parse_size(format_size(size)) == size
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5m", 1.5, True, None, "64t", "m", "1 m b"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(UnitError):
+        parse_size(text)
+
+
+def test_a_size_of_a_model_survives_being_written_and_read():
+    class Sized(BaseModel):
+        size: ByteSize
+
+    made = Sized(size="64m")
+    assert made.size == 64 << 20
+    assert Sized.model_validate(made.model_dump(mode="json")) == made

@@ -35,7 +35,7 @@ def networks(*names, key="default"):
     }
 
 
-def render(stack, names, **more):
+def render(stack, names, disks=None, **more):
     return rendered(
         load_raw(stack),
         stack,
@@ -43,6 +43,7 @@ def render(stack, names, **more):
         labels=LABELS,
         images=dict.fromkeys(names, "sha256:1"),
         networks=networks(*names, **more),
+        disks=disks,
     )
 
 
@@ -119,6 +120,42 @@ def test_a_service_that_reaches_past_its_node_is_refused_by_name(tmp_path, line)
     stack = stack_from(tmp_path, f"services:\n  a:\n    image: x\n    {line}\n", "a")
     with pytest.raises(Refused, match=f"service a: {line.split(':')[0]}"):
         render(stack, "a")
+
+
+DISK = """
+services:
+  a:
+    image: x
+    volumes: ["kept:/data", "kept:/else", {type: volume, source: kept, target: /data/}]
+    tmpfs: /data:size=1m
+volumes: {kept: {}}
+"""
+
+
+@pytest.fixture
+def with_disk(tmp_path):
+    stack = stack_from(tmp_path, DISK, "a")
+    service = Service("a", {"chaoskit.disk": "/data 64m"})
+    return Stack("demo", stack.file, {"a": service})
+
+
+def test_a_disk_is_a_volume_on_its_device_in_the_place_of_what_was_there(with_disk):
+    file = render(with_disk, "a", disks={"a": "/dev/loop7"})
+    a = file["services"]["a"]
+    assert a["volumes"] == ["kept:/else", "chaoskit-disk-a:/data"]
+    assert a["tmpfs"] == []
+    assert file["volumes"]["chaoskit-disk-a"] == {
+        "driver": "local",
+        "driver_opts": {"type": "ext4", "device": "/dev/loop7"},
+        "labels": LABELS,
+    }
+
+
+def test_without_a_device_it_is_memory_of_that_size(with_disk):
+    file = render(with_disk, "a", disks={"a": None})
+    assert file["services"]["a"]["tmpfs"] == [f"/data:size={64 << 20},mode=1777"]
+    assert file["services"]["a"]["volumes"] == ["kept:/else"]
+    assert set(file["volumes"]) == {"kept"}
 
 
 @pytest.mark.parametrize("line", ["external: true", "name: shared"])

@@ -9,9 +9,13 @@ from unit.fakelab import FakeLab
 from chaoskit.capabilities import CAPABILITIES
 from chaoskit.choosing import Choice, refuse_unmet
 from chaoskit.errors import Refused
+from chaoskit.faults.disk_full import DiskFull
+from chaoskit.faults.disk_slow import DiskSlow
+from chaoskit.faults.disk_stall import DiskStall
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.partition import Partition
 from chaoskit.lab import needs
+from chaoskit.lab.sandbox import SandboxLab
 
 
 class Bare:
@@ -97,3 +101,18 @@ def test_an_experiment_is_refused_as_a_whole_before_anything_starts(kernel, name
 
 def test_both_labs_have_every_capability_that_a_partition_needs():
     assert set(Partition.needs) <= set(CAPABILITIES)
+
+
+def test_no_feature_has_the_name_of_a_capability_which_would_be_asked_in_its_place():
+    assert not set(needs.FEATURES) & set(CAPABILITIES)
+
+
+def test_a_disk_that_cannot_be_had_is_refused_beforehand_with_the_reason(monkeypatch):
+    monkeypatch.setattr(needs, "no_devices", lambda: "only root can make one")
+    needs.feature.cache_clear()
+    try:
+        for fault in (DiskStall(), DiskSlow()):
+            assert needs.unmet(fault, SandboxLab) == f"{fault.kind}: only root can make one"
+        assert needs.unmet(DiskFull(), SandboxLab) is None
+    finally:
+        needs.feature.cache_clear()

@@ -14,6 +14,7 @@ from chaoskit.lab.ops import (
     DockerStart,
     DockerUnpause,
     KillProcess,
+    ReleaseDisk,
     RemoveDockerRun,
     RemoveNeighbour,
     RemoveQdisc,
@@ -43,6 +44,7 @@ GOOD = [
     LeaveGroup("cpu", "/chaoskit_r_1_2", "/"),
     RestoreFileLimit(2, 0, BOOT, 1024, 9, True),
     RestoreClock(2, 0, BOOT, "/tmp/faketime", "r_1", "+0\n"),
+    ReleaseDisk(2, 0, BOOT),
 ]
 
 
@@ -56,6 +58,8 @@ def test_an_operation_survives_the_way_through_json(op):
     ("kind", "field", "value"),
     [
         ("kill-process", "pid", 0),
+        ("release-disk", "pid", 1),
+        ("release-disk", "boot_id", ""),
         ("kill-process", "pid", 1),
         ("kill-process", "pid", -1),
         ("kill-process", "pid", True),

@@ -159,7 +159,7 @@ def test_volumes_take_all_forms(load):
               - /anon
               - {type: bind, source: /srv, target: /srv2, read_only: true}
               - {type: volume, source: data, target: /data2}
-              - {type: tmpfs, target: /t}
+              - {type: tmpfs, target: /t, tmpfs: {size: 512k, mode: 1023}}
             tmpfs: [/run, "/tmp:size=64m"]
         volumes: {data: }
         """)
@@ -169,11 +169,17 @@ def test_volumes_take_all_forms(load):
         Mount("/anon", "a-volume-3", "volume"),
         Mount("/srv2", "/srv", "bind", True),
         Mount("/data2", "data", "volume"),
-        Mount("/t", None, "tmpfs"),
+        Mount("/t", None, "tmpfs", size=512 << 10),
         Mount("/run", None, "tmpfs"),
-        Mount("/tmp", None, "tmpfs"),
+        Mount("/tmp", None, "tmpfs", size=64 << 20),
     )
     assert stack.volumes == ("data", "a-volume-3")
+
+
+def test_a_size_of_a_tmpfs_that_is_none_is_said_at_its_place(load):
+    assert service(load, "command: x\ntmpfs: /t:size=50%").mounts[0].size == 0
+    with pytest.raises(BadInput, match=r"compose.yaml:\d+:\d+: size of a tmpfs: .*'much'"):
+        service(load, "command: x\ntmpfs: /t:size=much")
 
 
 @pytest.mark.parametrize(

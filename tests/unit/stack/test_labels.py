@@ -94,6 +94,48 @@ def test_targets_and_links_are_read():
     assert labels.toxiproxy(of()) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "size"),
+    [
+        ("/data 64m", "/data", 64 << 20),
+        ("  /var/lib/x/   1g ", "/var/lib/x", 1 << 30),
+        ("/d 16777216", "/d", 16 << 20),
+        ("/d 16777217b", "/d", 16 << 20),
+    ],
+)
+def test_a_disk_is_read(text, path, size):
+    found = labels.disk(of(disk=text))
+    assert (found.path, found.size) == (path, size)
+    assert labels.disk(of()) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "/data", "64m /data", "/data 16383k", "/data 1025m", "/ 64m", "/a/../b 64m", "/d 64t",
+     "d 64m", "/a:b 64m", "/data -64m", "/data 64m ro"],
+)  # fmt: skip
+def test_what_is_no_disk_is_refused(text):
+    with pytest.raises(BadInput):
+        labels.disk(of(disk=text))
+
+
+def test_a_disk_takes_the_place_of_a_volume_but_not_of_a_folder_of_the_machine(tmp_path):
+    path = tmp_path / "compose.yaml"
+
+    def said(mounts):
+        path.write_text(
+            "services:\n  a:\n    command: x\n    labels: {chaoskit.disk: /data 64m}\n"
+            f"    volumes: [{mounts}]\nvolumes: {{kept: {{}}}}\n"
+        )
+        return [p.sentence for p in labels.check_labels(load_stack(path))]
+
+    assert said("kept:/data") == said("kept:/database") == []
+    (bind,) = said("./here:/data")
+    assert "folder of this machine" in bind
+    (below,) = said("kept:/data/below")
+    assert "mounted below" in below
+
+
 def test_reading_a_bad_label_says_where():
     with pytest.raises(BadInput, match=r"chaoskit\.endpoint of a: 'x' is not a place"):
         labels.endpoint(of(endpoint="x"))

@@ -1,0 +1,82 @@
+"""The faults of disks bite and heal in the Docker lab, where a volume is the disk."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaoskit.contracts import Targets
+from chaoskit.faults.disk_full import DiskFull
+from chaoskit.lab.docker import DockerLab
+from chaoskit.lab.docker_sweep import leftovers
+from chaoskit.lab.journal import Journal
+from chaoskit.lab.needs import unmet
+from chaoskit.testing import check_fault
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "docker"))
+from disk_cases import CASES, LABEL, WRITER, Felt, name_of
+from docker_stacks import ROOT, write_stack
+
+pytestmark = pytest.mark.docker
+RUN = "disks"
+STACK = """
+services:
+  a:
+    image: chaoskit/reference
+    build:
+      context: {root}
+      dockerfile: compose/images/reference/Dockerfile
+    command: ["python3", "-c", {code}]
+    labels: {labels}
+    healthcheck:
+      test: [CMD, python3, -c, 'import socket; socket.create_connection(("127.0.0.1", 8080), 1)']
+      interval: 300ms
+      timeout: 5s
+      retries: 40
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    import json
+
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "run").mkdir()
+    labels = json.dumps({"chaoskit.endpoint": "http://:8080", **LABEL})
+    text = STACK.format(root=ROOT, code=json.dumps(WRITER), labels=labels)
+    with Journal.create(RUN, folder / "state") as journal:
+        lab = DockerLab(write_stack(folder, text), RUN, folder / "run", journal)
+        try:
+            lab.up()
+            yield lab
+        finally:
+            lab.down()
+        assert leftovers(RUN) == ()
+        journal.close()  # raises if any undo were still open
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_the_fault_bites_and_heals_twice(lab, case):
+    fault, slow = case
+    lacking = unmet(fault, lab)
+    if lacking is not None:
+        pytest.skip(lacking)
+    felt = Felt(lab, "a", slow=slow)
+    try:
+        check_fault(fault, lab, ["a"], felt=felt)
+    finally:
+        felt.close()
+
+
+def test_a_node_that_is_started_again_still_has_the_fault_and_its_files(lab):
+    node = lab.node("a")
+    with DiskFull().inject(lab, Targets((node,))) as hold:
+        before = lab.ready_disk(node)
+        lab.kill(node, signal.SIGKILL)
+        assert hold.in_force()
+        lab.start(node)
+        assert hold.in_force()
+        assert lab.ready_disk(node) == before
+    assert lab.ready_disk(node).held == 0
