@@ -16,15 +16,15 @@ INVALID. A node that was ended by it is started again when the fault is healed. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from chaoskit import resources
-from chaoskit.clock import now_ns
-from chaoskit.contracts import Claim, FaultModel, Hold, Lab, Targets
+from chaoskit.clock import NS, now_ns, wait_until
+from chaoskit.contracts import Claim, FaultModel, Hold, Lab, Node, Targets
 from chaoskit.faults.ending import start_all
 from chaoskit.faults.limiting import limited
 from chaoskit.units import ByteSize, format_size
@@ -32,6 +32,7 @@ from chaoskit.units import ByteSize, format_size
 __all__ = ["Memory"]
 
 _LEAST = 1 << 20
+_LATE_S = 0.5
 
 
 class Memory(FaultModel):
@@ -94,6 +95,25 @@ class Memory(FaultModel):
             with limited(lab, targets, limits, detail, may_end=True) as hold:
                 yield hold
         finally:
-            start_all(lab, targets.nodes)
+            healed_ns = _started(lab, targets.nodes)
             if hold is not None:
-                hold.healed_ns = now_ns()
+                hold.healed_ns = healed_ns
+
+
+def _started(lab: Lab, nodes: Sequence[Node]) -> int:
+    """Start whom the limit has ended, and say when all ran.
+
+    A kill that the kernel had decided on when the limit went may strike after it, on a busy machine
+    some hundredths of a second: so they have to run on for a while.
+    """
+    start_all(lab, nodes)
+    healed_ns = now_ns()
+    until_ns = healed_ns + int(_LATE_S * NS)
+    while wait_until(
+        lambda: any(lab.identity(node) is None for node in nodes),
+        within_s=max(0.0, (until_ns - now_ns()) / NS),
+        every_s=0.02,
+    ):
+        start_all(lab, nodes)
+        healed_ns = now_ns()
+    return healed_ns

@@ -220,6 +220,12 @@ class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, NodeDisks, Commands, 
             self._dead.add(found)  # the engine takes a tenth of a second to notice
         return found if state.get("Running") and found not in self._dead else None
 
+    def _notice_end(self, node: Node) -> None:
+        state = self._state(node)
+        who = first_process(state, self._id(node))
+        if who is not None:
+            self._ending[f"{self._id(node)}@{state.get('StartedAt')}"] = who
+
     def first_pid(self, node: Node) -> int | None:
         """See ``capabilities.Clocked``; None also where the engine's processes are not ours."""
         who = first_process(self._state(node), self._id(node))

@@ -9,6 +9,7 @@ goes to one's own process group.
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 from collections.abc import Iterator
@@ -23,11 +24,14 @@ __all__ = [
     "boot_id",
     "identity_of",
     "is_alive",
+    "is_doomed",
     "kill_and_wait",
     "open_checked",
     "starttime_of",
 ]
 
+_FLAGS = 6  # field 9
+_PF_SIGNALED = 0x400  # include/linux/sched.h: a signal ended it
 _STARTTIME = 19  # field 22 of /proc/<pid>/stat, counted after the state, which is field 3
 
 
@@ -87,6 +91,27 @@ def is_alive(identity: ProcessIdentity) -> bool:
             return True
     except ProcessLookupError:
         return False
+
+
+def is_doomed(identity: ProcessIdentity) -> bool:
+    """Whether it still runs and soon will not: SIGKILL waits for it, or a signal is ending it.
+
+    An OOM kill takes its time: the process is there until its memory is given back.
+    """
+    try:
+        with open_checked(identity):
+            stat = Path(f"/proc/{identity.pid}/stat").read_bytes()
+            status = Path(f"/proc/{identity.pid}/status").read_text("utf-8", errors="replace")
+    except OSError:
+        return False
+    return _killed(stat, status)
+
+
+def _killed(stat: bytes, status: str) -> bool:
+    flags = int(stat[stat.rindex(b")") + 2 :].split()[_FLAGS])
+    waiting = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
+    killed = any(int(mask, 16) >> (signal.SIGKILL - 1) & 1 for mask in waiting)
+    return killed or bool(flags & _PF_SIGNALED)
 
 
 def kill_and_wait(identity: ProcessIdentity, within_s: float = 5.0) -> bool:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from chaoskit.capabilities import Executes
+from chaoskit.clock import wait_until
 from chaoskit.contracts import Node
 from chaoskit.errors import LabError
 from chaoskit.lab.cgroups import oom_kills
@@ -19,7 +20,7 @@ from chaoskit.lab.faketime import ClockFile, Shift, opted_in
 from chaoskit.lab.filler import Filler
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.limits import GroupLimit, Home, Resident, limit_tweaks
-from chaoskit.lab.process import ProcessIdentity
+from chaoskit.lab.process import ProcessIdentity, is_doomed
 from chaoskit.lab.tweaks import Tweak, Tweaks
 from chaoskit.resources import ClockShift, Descriptors, Limit, Memory
 
@@ -27,6 +28,7 @@ __all__ = ["Resources"]
 
 T = TypeVar("T")
 _DATE_S = 10.0
+_ENDS_S = 5.0  # a killed process that holds much memory takes some hundredths of a second
 _DATE = re.compile(r"[0-9]{9,11}(\.[0-9]{1,9})?")  # not every date knows fractions
 
 
@@ -72,6 +74,8 @@ class Resources:
                     found += file_limit_tweaks(one.node, place, one.left)
                 else:
                     found += limit_tweaks(one, place, self._group_name)
+        for one in limits:
+            self._notice_end(one.node)
         kills = oom_kills()
         full = [one.node for one in limits if isinstance(one, Memory) and one.fill]
         fillers: list[Filler] = []
@@ -124,12 +128,21 @@ class Resources:
             return  # it has ended: whether that is as it should be is for others to say
 
     def unlimit(self, handle: str) -> None:
-        """See ``Limits``."""
+        """See ``Limits``. Whom the limit has killed is gone when this returns."""
+        limited = self._limits.of(handle)
+        for tweak, _ in limited:
+            self._notice_end(tweak.node)
         try:
             self._limits.take(handle)
         finally:
             _end(self._fillers.pop(handle, []))
         self._met.pop(handle, None)
+        wait_until(
+            lambda: not any(is_doomed(who) for _, who in limited), within_s=_ENDS_S, every_s=0.005
+        )
+
+    def _notice_end(self, node: Node) -> None:
+        """The node may end by itself, and the lab is to see it as soon as the kernel shows it."""
 
     def _group_name(self) -> str:
         self._groups += 1
