@@ -162,7 +162,7 @@ class LoadSpec(_Frozen):
         default_factory=dict,
         title="Options",
         description="What this kind of user takes further.",
-        examples=[{"keys": 100}],
+        examples=[{"registers": 100}],
     )
 
     @model_validator(mode="before")

@@ -16,7 +16,7 @@ def test_a_value_is_typed_by_the_schema(files):
 def test_a_key_that_the_file_lacks_can_be_set(files, good_text):
     text = good_text.replace("repeat: {trials: 3, vary: [at]}\n", "")
     assert files.load(text, repeat__trials="9").repeat.trials == 9
-    assert files.load(load__options__keys="100").load.options == {"keys": 100}
+    assert files.load(load__options__registers="100").load.options == {"registers": 100}
 
 
 def test_a_threshold_and_a_fault_parameter_can_be_set(files):
