@@ -36,7 +36,7 @@ class Server(outage_server.Server):
         await asyncio.sleep((self.free_ns - now) / 1e9)
         await super().respond(writer, method, path, body, hit)
 
-    async def outage(self, at_ns, for_ns, style, only=None):
+    async def outage(self, at_ns, for_ns, style, only=None, client=None):
         await outage_server.until(at_ns)
         began = time.monotonic_ns()
         self.free_ns = max(began, self.free_ns) + for_ns
