@@ -1,5 +1,6 @@
 """The faults of disks bite and heal in the Docker lab, where a volume is the disk."""
 
+import json
 import signal
 import sys
 from pathlib import Path
@@ -8,19 +9,15 @@ import pytest
 
 from chaoskit.contracts import Targets
 from chaoskit.faults.disk_full import DiskFull
-from chaoskit.lab.docker import DockerLab
-from chaoskit.lab.docker_sweep import leftovers
-from chaoskit.lab.journal import Journal
 from chaoskit.lab.needs import unmet
 from chaoskit.testing import check_fault
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "docker"))
 from disk_cases import CASES, LABEL, WRITER, Felt, name_of
-from docker_stacks import ROOT, write_stack
+from docker_stacks import ROOT, docker_lab, write_stack
 
 pytestmark = pytest.mark.docker
-RUN = "disks"
 STACK = """
 services:
   a:
@@ -40,21 +37,11 @@ services:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    import json
-
     folder = tmp_path_factory.mktemp("lab")
-    (folder / "run").mkdir()
     labels = json.dumps({"chaoskit.endpoint": "http://:8080", **LABEL})
     text = STACK.format(root=ROOT, code=json.dumps(WRITER), labels=labels)
-    with Journal.create(RUN, folder / "state") as journal:
-        lab = DockerLab(write_stack(folder, text), RUN, folder / "run", journal)
-        try:
-            lab.up()
-            yield lab
-        finally:
-            lab.down()
-        assert leftovers(RUN) == ()
-        journal.close()  # raises if any undo were still open
+    with docker_lab(folder, write_stack(folder, text)) as lab:
+        yield lab
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)

@@ -1,7 +1,6 @@
 """The faults that limit a node keep their promises in the Docker lab, and leave other limits be."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -11,20 +10,16 @@ from chaoskit.contracts import Targets
 from chaoskit.faults.cpu import Cpu
 from chaoskit.faults.memory import Memory
 from chaoskit.lab.cgroups import group_of
-from chaoskit.lab.docker import DockerLab
-from chaoskit.lab.docker_sweep import leftovers
-from chaoskit.lab.journal import Journal
 from chaoskit.lab.needs import missing, unmet
 from chaoskit.testing import check_fault
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "docker"))
-from docker_stacks import ROOT, write_stack
+from docker_stacks import ROOT, docker_lab, write_stack
 from fault_cases import name_of
 from resource_cases import CASES, CLOCK_ENVIRONMENT, FAKETIME, WORKER, Observer
 
 pytestmark = pytest.mark.docker
-RUN = f"limits{os.getpid()}"
 HAS_FAKETIME = Path(FAKETIME).is_dir()
 
 
@@ -55,16 +50,8 @@ def stack(folder):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
-    (folder / "run").mkdir()
-    with Journal.create(RUN, folder / "state") as journal:
-        lab = DockerLab(stack(folder), RUN, folder / "run", journal)
-        try:
-            lab.up()
-            yield lab
-        finally:
-            lab.down()
-        assert leftovers(RUN) == ()
-        journal.close()  # raises if any undo were still open
+    with docker_lab(folder, stack(folder)) as lab:
+        yield lab
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)

@@ -1,23 +1,18 @@
 """Every toxic bites and heals on a real Toxiproxy in the Docker lab."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from chaoskit.lab.docker import DockerLab
-from chaoskit.lab.docker_sweep import leftovers
-from chaoskit.lab.journal import Journal
 from chaoskit.testing import check_fault
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "docker"))
-from docker_stacks import ROOT, write_stack
+from docker_stacks import ROOT, docker_lab, write_stack
 from toxic_cases import CASES, WEB, name_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.toxiproxy]
-RUN = f"toxics{os.getpid()}"  # others may test on this machine at the same time
 
 
 def linked(folder):
@@ -45,16 +40,8 @@ def linked(folder):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
-    (folder / "run").mkdir()
-    with Journal.create(RUN, folder / "state") as journal:
-        lab = DockerLab(linked(folder), RUN, folder / "run", journal)
-        try:
-            lab.up()
-            yield lab
-        finally:
-            lab.down()
-        assert leftovers(RUN) == ()
-        journal.close()  # raises if any undo were still open
+    with docker_lab(folder, linked(folder)) as lab:
+        yield lab
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)

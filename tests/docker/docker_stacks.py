@@ -1,11 +1,18 @@
-"""Small stacks for the Docker tests, written to a folder and parsed as any other."""
+"""Small stacks for the Docker tests, written to a folder and parsed as any other; labs of them."""
 
+import itertools
+import os
 import textwrap
+from contextlib import contextmanager
 from pathlib import Path
 
+from chaoskit.lab.docker import DockerLab
+from chaoskit.lab.docker_sweep import leftovers
+from chaoskit.lab.journal import Journal
 from chaoskit.stack.compose import load_stack
 
 ROOT = Path(__file__).resolve().parents[2]
+_numbers = itertools.count(1)
 SERVE = "python3 -m http.server 8080 --directory /tmp"
 
 
@@ -13,6 +20,22 @@ def write_stack(folder, text):
     file = Path(folder) / "compose.yaml"
     file.write_text(textwrap.dedent(text), encoding="utf-8")
     return load_stack(file)
+
+
+@contextmanager
+def docker_lab(folder, stack):
+    """A lab that is up, under a run id of its own; nothing of it is left when this ends."""
+    run_id = f"d{os.getpid()}_{next(_numbers)}"  # others may test on this machine at the same time
+    (folder / "run").mkdir()
+    with Journal.create(run_id, folder / "state") as journal:
+        lab = DockerLab(stack, run_id, folder / "run", journal)
+        try:
+            lab.up()
+            yield lab
+        finally:
+            lab.down()
+        assert leftovers(run_id) == ()
+        journal.close()  # raises if any undo were still open
 
 
 def web_pair(folder, labels='chaoskit.endpoint: "http://:8080"'):
