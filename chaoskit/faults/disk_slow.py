@@ -17,7 +17,7 @@ from chaoskit.clock import now_ns
 from chaoskit.contracts import Claim, FaultModel, Hold, Lab, Targets
 from chaoskit.disks import DISK_LABEL, DiskPace, Disks
 from chaoskit.errors import LabError
-from chaoskit.faults.disk_tries import BLOCK, each, sound, works_again
+from chaoskit.faults.disk_tries import BLOCK, paced, sound
 from chaoskit.units import BytesPerSecond, Seconds, format_bandwidth, format_duration
 
 __all__ = ["DiskSlow"]
@@ -84,29 +84,17 @@ class DiskSlow(FaultModel):
             )
         names = ", ".join(node.name for node in nodes)
         hold = Hold(now_ns(), 0, None, detail=f"the disk of {names} {self._said()}")
-        hold.outside = False
-        try:
-            for node in nodes:
-                disks.hold_up(node, DiskPace(latency_s=self.latency_s, rate=self.rate or 0.0))
-            hold.acknowledged_ns = now_ns()
+        pace = DiskPace(latency_s=self.latency_s, rate=self.rate or 0.0)
+        with paced(lab, nodes, pace, hold) as in_force:
             tries = [disks.try_disk(node, size, 60 * least_s + 10) for node in nodes]
             slow = all(one.ended and not one.error and one.took_s >= least_s for one in tries)
-            if slow and _slowed(disks, targets):
+            if slow and in_force():
                 hold.verified_ns = now_ns()
             took = min(one.took_s for one in tries)
             hold.detail += (
                 f": a write of ours took {took * 1000:.0f} ms, {before.took_s * 1000:.0f} before"
             )
-            hold.in_force = lambda: _slowed(disks, targets)
             yield hold
-            if not _slowed(disks, targets):
-                hold.verified_ns = None
-                hold.detail += "; not any more before the heal"
-        finally:
-            hold.heal_commanded_ns = now_ns()
-            each(nodes, disks.let_go)
-            works_again(lab, nodes)
-            hold.healed_ns = now_ns()
 
     def _proof(self) -> tuple[int, float]:
         """How many bytes to try with, and how long that must take at least."""
@@ -119,7 +107,3 @@ class DiskSlow(FaultModel):
         parts = [f"answers {format_duration(self.latency_s)} late"] if self.latency_s else []
         parts += [f"moves {format_bandwidth(self.rate)}"] if self.rate else []
         return " and ".join(parts)
-
-
-def _slowed(disks: Disks, targets: Targets) -> bool:
-    return all(disks.held_up(node) for node in targets.nodes)

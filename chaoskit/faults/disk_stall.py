@@ -16,7 +16,7 @@ from typing import ClassVar, cast
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import Claim, FaultModel, Hold, Lab, Targets
 from chaoskit.disks import DISK_LABEL, DiskPace, Disks
-from chaoskit.faults.disk_tries import BLOCK, each, sound, works_again
+from chaoskit.faults.disk_tries import BLOCK, paced, sound
 
 __all__ = ["DiskStall"]
 
@@ -47,35 +47,18 @@ class DiskStall(FaultModel):
         before = sound(disks, nodes)
         names = ", ".join(node.name for node in nodes)
         hold = Hold(now_ns(), 0, None, detail=f"the disk of {names} answers nothing")
-        hold.outside = False
-        try:
-            for node in nodes:
-                disks.hold_up(node, DiskPace(stalled=True))
-            hold.acknowledged_ns = now_ns()
+        with paced(lab, nodes, DiskPace(stalled=True), hold) as in_force:
             hung = [not disks.try_disk(node, BLOCK, _HANGS_S).ended for node in nodes]
             waits = wait_until(
                 lambda: all(disks.requests_waiting(node) for node in nodes) or None,
                 within_s=_SEEN_S,
                 every_s=0.002,
             )
-            if all(hung) and waits and _stalled(disks, targets):
+            if all(hung) and waits and in_force():
                 hold.verified_ns = now_ns()
             waiting = sum(disks.requests_waiting(node) for node in nodes)
             hold.detail += (
                 f": a write of ours, {before.took_s * 1000:.0f} ms before, hangs in it; "
                 f"the kernel has {waiting} requests unanswered"
             )
-            hold.in_force = lambda: _stalled(disks, targets)
             yield hold
-            if not _stalled(disks, targets):
-                hold.verified_ns = None
-                hold.detail += "; not any more before the heal"
-        finally:
-            hold.heal_commanded_ns = now_ns()
-            each(nodes, disks.let_go)
-            works_again(lab, nodes)
-            hold.healed_ns = now_ns()
-
-
-def _stalled(disks: Disks, targets: Targets) -> bool:
-    return all(disks.held_up(node) for node in targets.nodes)

@@ -6,14 +6,16 @@ a helper of ours writes and syncs in the folder of the node, on the node's own f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
-from chaoskit.contracts import Lab, Node
-from chaoskit.disks import Disks, DiskTrial
+from chaoskit.clock import now_ns
+from chaoskit.contracts import Hold, Lab, Node
+from chaoskit.disks import DiskPace, Disks, DiskTrial
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
 
-__all__ = ["BLOCK", "each", "sound", "works_again"]
+__all__ = ["BLOCK", "each", "paced", "sound", "works_again"]
 
 BLOCK = 4096
 _PATIENCE_S = 10.0
@@ -33,6 +35,37 @@ def sound(disks: Disks, nodes: Sequence[Node], path: str = "", size: int = BLOCK
             raise LabError(f"the disk of {node.name} does not take {size} bytes: {said}")
         trials.append(trial)
     return max(trials, key=lambda trial: trial.took_s)
+
+
+@contextmanager
+def paced(
+    lab: Lab, nodes: Sequence[Node], pace: DiskPace, hold: Hold
+) -> Iterator[Callable[[], bool]]:
+    """Every disk answers like that until the exit, and works again then. Sets the hold's marks.
+
+    What it gives says whether that is in force. Whether it bites is for the caller to prove, who
+    sets ``verified_ns``.
+    """
+    disks = cast("Disks", lab)
+
+    def in_force() -> bool:
+        return all(disks.held_up(node) for node in nodes)
+
+    hold.outside = False
+    hold.in_force = in_force
+    try:
+        for node in nodes:
+            disks.hold_up(node, pace)
+        hold.acknowledged_ns = now_ns()
+        yield in_force
+        if not in_force():
+            hold.verified_ns = None
+            hold.detail += "; not any more before the heal"
+    finally:
+        hold.heal_commanded_ns = now_ns()
+        each(nodes, disks.let_go)
+        works_again(lab, nodes)
+        hold.healed_ns = now_ns()
 
 
 def works_again(lab: Lab, nodes: Sequence[Node]) -> None:
