@@ -20,6 +20,7 @@ from sandbox_stacks import census, fresh_id
 HARNESS = Path(__file__).with_name("fault_harness.py")
 HEALED_S = 30.0  # the lease is 4 s; a container's start on a busy machine takes some more
 GONE_S = 30.0
+NOTICED_S = 2.0
 
 
 @contextlib.contextmanager
@@ -107,7 +108,8 @@ def test_a_process_that_hangs_goes_on_when_the_harness_is_frozen(tmp_path, kind)
 @pytest.mark.parametrize("fault", [{"fault": "stop", "grace": "100ms"}, {"fault": "remove"}])
 def test_a_node_that_is_gone_is_started_when_the_harness_is_frozen(tmp_path, fault):
     with harness("docker", tmp_path, fault) as (process, run_id, _pids, _):
-        assert not serves(run_id)
+        # The kernel shows the end of a process a moment before the engine's list does.
+        assert wait_until(lambda: not serves(run_id), within_s=NOTICED_S, every_s=0.05)
         process.send_signal(signal.SIGSTOP)
         assert wait_until(lambda: serves(run_id), within_s=HEALED_S, every_s=0.1)
         process.kill()

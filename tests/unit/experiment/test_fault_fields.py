@@ -31,6 +31,7 @@ services:
       chaoskit.probe.role: http://:8080/role
       chaoskit.endpoint: http://:8080
       chaoskit.clock: faketime
+      chaoskit.disk: /data 16m
       chaoskit.operator: http://:8080/failover
       chaoskit.operator.switchover: http://:8080/switchover
   node-b:
