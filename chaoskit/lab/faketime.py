@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from chaoskit.contracts import Node
@@ -93,7 +92,7 @@ class ClockFile:
             with open_checked(who):  # still the same process: the root is its own
                 pass
         except OSError as error:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise LabError(f"the files of process {who.pid} cannot be reached: {error}") from None
 
     def read(self, path: str) -> str | None:
@@ -151,12 +150,7 @@ class ClockFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._root >= 0:
             os.close(self._root)
             self._root = -1

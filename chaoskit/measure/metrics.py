@@ -31,7 +31,7 @@ from chaoskit.measure.steady import STEADY_S, latency_overshoot, lost_goodput, t
 from chaoskit.measure.takeovers import false_failovers, promotions
 from chaoskit.measure.track import Track
 from chaoskit.measure.vantage import client_outages
-from chaoskit.measure.view import PHASES, View, as_seconds
+from chaoskit.measure.view import PHASES, View, as_seconds, bracketed
 from chaoskit.measure.watching import flapping, gray_time
 from chaoskit.measure.writes import (
     duplicate_writes,
@@ -141,16 +141,9 @@ def _worst(found: Sequence[Interval]) -> Interval:
 def _of_piece(view: View, track: Track) -> Interval:
     outage = view.longest_of(track)
     if outage is None:
-        grain = f"an outage shorter than {1000 / track.stream.rate:g} ms would not be seen"
-        late = f"; {_late(view, track)}" if view.late_runs(track) else ""
-        return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note=grain + late)
-    return Interval(
-        value_s=as_seconds(outage.end_ns - outage.start_ns),
-        low_s=as_seconds(outage.low_ns),
-        high_s=None if outage.high_ns is None else as_seconds(outage.high_ns),
-        censored=outage.censored,
-        note=_outage_note(view, track, outage),
-    )
+        late = _late(view, track) if view.late_runs(track) else None
+        return bracketed(None, track, late)
+    return bracketed(outage, track, _outage_note(view, track, outage))
 
 
 def _outage_note(view: View, track: Track, outage: Outage) -> str | None:

@@ -21,8 +21,9 @@ import numpy as np
 from chaoskit.clock import NS
 from chaoskit.measure.model import ClientOutages, Interval
 from chaoskit.measure.outage import Outage
+from chaoskit.measure.statistics import median
 from chaoskit.measure.track import Bools, Track
-from chaoskit.measure.view import View, as_seconds
+from chaoskit.measure.view import View, bracketed
 
 __all__ = ["by_client", "client_outages", "common", "joined", "outages_of_client"]
 
@@ -90,17 +91,9 @@ def _since(view: View, piece: Track) -> Bools:
 
 
 def _longest(outages: Sequence[Outage], piece: Track) -> Interval:
-    if not outages:
-        grain = f"an outage shorter than {1000 / piece.stream.rate:g} ms would not be seen"
-        return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note=grain)
-    found = max(outages, key=lambda o: (o.censored, o.end_ns - o.start_ns))
-    return Interval(
-        value_s=as_seconds(found.end_ns - found.start_ns),
-        low_s=as_seconds(found.low_ns),
-        high_s=None if found.high_ns is None else as_seconds(found.high_ns),
-        censored=found.censored,
-        note=f"the longest of {len(outages)}" if len(outages) > 1 else None,
-    )
+    longest = max(outages, key=lambda o: (o.censored, o.end_ns - o.start_ns), default=None)
+    note = f"the longest of {len(outages)}" if len(outages) > 1 else None
+    return bracketed(longest, piece, note)
 
 
 def _rank(found: Interval) -> tuple[float, float]:
@@ -113,13 +106,13 @@ def _median(found: Sequence[Interval]) -> Interval:
 
     That is a bracket of the median, because a median grows with every single value.
     """
-    value, high = (_middle([pick(i) for i in found]) for pick in (_value, _high))
+    value, high = (median([pick(i) for i in found]) for pick in (_value, _high))
     censored = math.isinf(value)
     if censored:
-        value = _middle([i.value_s or 0.0 for i in found])
+        value = median([i.value_s or 0.0 for i in found])
     return Interval(
         value_s=value,
-        low_s=_middle([i.low_s or 0.0 for i in found]),
+        low_s=median([i.low_s or 0.0 for i in found]),
         high_s=None if math.isinf(high) else high,
         censored=censored,
     )
@@ -131,12 +124,6 @@ def _value(found: Interval) -> float:
 
 def _high(found: Interval) -> float:
     return math.inf if found.censored or found.high_s is None else found.high_s
-
-
-def _middle(values: Iterable[float]) -> float:
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 # ---------------------------------------------------------------- stretches of time

@@ -16,13 +16,14 @@ import numpy as np
 from chaoskit.clock import NS
 from chaoskit.history.history import FaultRecord, History, Stream
 from chaoskit.history.records import Op, Outcome
+from chaoskit.measure.model import Interval
 from chaoskit.measure.outage import Outage, find_outages
 from chaoskit.measure.shards import by_shard, whole_fact
 from chaoskit.measure.shed import Shed, shed_of
 from chaoskit.measure.table import Column, Table, sorted_once
 from chaoskit.measure.track import Track
 
-__all__ = ["PHASES", "Span", "View"]
+__all__ = ["PHASES", "Span", "View", "as_seconds", "bracketed"]
 
 PHASES = ("baseline", "fault", "outage", "recovery", "recovered", "run")
 
@@ -329,3 +330,21 @@ def _healed_ns(fault: FaultRecord, end: int) -> int:
 def as_seconds(nanoseconds: Any) -> float:
     """Seconds as a plain float, whatever integer type the time has."""
     return int(nanoseconds) / NS
+
+
+def bracketed(outage: Outage | None, track: Track, note: str | None = None) -> Interval:
+    """How long an outage of a track was, with its bracket; where there was none, 0 and its grain.
+
+    The grain is what the track's rate could not show. ``note`` is of the outage, or follows it.
+    """
+    if outage is None:
+        grain = f"an outage shorter than {1000 / track.stream.rate:g} ms would not be seen"
+        said = f"{grain}; {note}" if note else grain
+        return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note=said)
+    return Interval(
+        value_s=as_seconds(outage.end_ns - outage.start_ns),
+        low_s=as_seconds(outage.low_ns),
+        high_s=None if outage.high_ns is None else as_seconds(outage.high_ns),
+        censored=outage.censored,
+        note=note,
+    )

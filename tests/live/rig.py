@@ -9,9 +9,28 @@ from chaoskit.clock import NS, now_ns
 from chaoskit.history.history import FaultRecord, Stream, Window
 from chaoskit.history.reader import read_trial
 from chaoskit.history.writer import Marks, close_requests
+from chaoskit.judge.validity import Gates, reasons
 from chaoskit.lab.child import PipeChild
+from chaoskit.measure.view import View
 
 STUB = Path(__file__).resolve().parent.parent / "stubs" / "outage_server.py"
+TRIES = 4
+GATES = Gates(baseline_s=1.0, baseline_requests=100, stable_s=0.0)
+
+
+def valid(folder, record, gates=GATES):
+    """The first trial that the product itself would call valid: a view of it, and its truth.
+
+    ``record`` makes a (history, truth) in a folder. A stalled harness is repeated, as there.
+    """
+    seen = []
+    for n in range(TRIES):
+        history, truth = record(folder / str(n))
+        view = View(history)
+        seen = reasons(view, gates)
+        if not seen:
+            return view, truth
+    raise AssertionError(f"no valid trial in {TRIES}: {seen}")
 
 
 def spawn(argv):

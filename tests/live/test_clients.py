@@ -1,36 +1,20 @@
 """One of eight clients is not served, by a real server to the real load: seen for that one alone."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from chaoskit.clock import NS
 from chaoskit.history.records import Op
-from chaoskit.judge.validity import Gates, reasons
 from chaoskit.measure.metrics import measure_view
-from chaoskit.measure.view import View
+from live import rig
 
-spec = importlib.util.spec_from_file_location("rig", Path(__file__).with_name("rig.py"))
-rig = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(rig)
-
-RATE, CLIENTS, TRIES = 200, 8, 4
-GATES = Gates(baseline_s=1.0, baseline_requests=100, stable_s=0.0)
+RATE, CLIENTS = 200, 8
 
 
 def recorded(tmp_path, style, **more):
-    seen = []
-    for n in range(TRIES):
-        history, truth = rig.record_outage(
-            tmp_path / str(n), style, for_s=1.2, rate=RATE, clients=CLIENTS, **more
-        )
-        view = View(history)
-        seen = reasons(view, GATES)
-        if not seen:
-            return view, (truth[1] - truth[0]) / NS
-    return pytest.fail(f"no valid trial in {TRIES}: {seen}")
+    how = {"for_s": 1.2, "rate": RATE, "clients": CLIENTS, **more}
+    view, truth = rig.valid(tmp_path, lambda folder: rig.record_outage(folder, style, **how))
+    return view, (truth[1] - truth[0]) / NS
 
 
 @pytest.mark.timeout(150)

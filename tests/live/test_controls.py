@@ -1,23 +1,15 @@
 """A dozen scripted outages through the real load: whole, partial, flapping; short and long."""
 
-import importlib.util
 import random
-from pathlib import Path
 
 import pytest
 
 from chaoskit.clock import NS
-from chaoskit.judge.validity import Gates, reasons
 from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.outage import find_outages
-from chaoskit.measure.view import View
+from live import rig
 
-spec = importlib.util.spec_from_file_location("rig", Path(__file__).with_name("rig.py"))
-rig = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(rig)
-
-RATE, TRIES = 200, 4
-GATES = Gates(baseline_s=1.0, baseline_requests=100, stable_s=0.0)
+RATE = 200
 PHASE = random.Random(11)  # each control begins at another point of the comb
 WRITES = ["POST", "PUT"]
 WHOLE = [
@@ -36,19 +28,12 @@ PARTIAL = [("503", 0.8, WRITES), ("drop", 0.5, WRITES), ("stall", 0.7, WRITES)]
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize(("style", "seconds", "only"), WHOLE + PARTIAL)
 def test_the_bracket_holds_and_the_estimate_is_within_an_interval(tmp_path, style, seconds, only):
-    after, seen = 2.0 + PHASE.random() / RATE, []
-    for n in range(TRIES):
-        history, (began, ended) = rig.record_outage(
-            tmp_path / str(n), style, for_s=seconds, rate=RATE, after_s=after, only=only
-        )
-        view = View(history)
-        seen = reasons(view, GATES)
-        if not seen:
-            break
-    else:
-        pytest.fail(f"no valid trial in {TRIES}: {seen}")
-    truth = (ended - began) / NS
-    metrics = measure_view(view)
+    after = 2.0 + PHASE.random() / RATE
+    how = {"for_s": seconds, "rate": RATE, "after_s": after, "only": only}
+    view, (began, ended) = rig.valid(
+        tmp_path, lambda folder: rig.record_outage(folder, style, **how)
+    )
+    history, truth, metrics = view.history, (ended - began) / NS, measure_view(view)
     outage, gap = metrics.client_outage, metrics.goodput_gap
     sent = history.requests[history.requests["sent_ns"] > 0]
     lag = float((sent["sent_ns"] - sent["due_ns"]).max()) / NS
@@ -69,18 +54,9 @@ def test_the_bracket_holds_and_the_estimate_is_within_an_interval(tmp_path, styl
 def test_of_a_service_that_flaps_every_outage_is_counted_and_the_longest_bracketed(
     tmp_path, style, seconds
 ):
-    seen = []
-    for n in range(TRIES):
-        facts = {}
-        history, _ = rig.record_outage(
-            tmp_path / str(n), style, for_s=seconds, rate=RATE, facts=facts, flap=(3, 0.4)
-        )
-        view = View(history)
-        seen = reasons(view, GATES)
-        if not seen:
-            break
-    else:
-        pytest.fail(f"no valid trial in {TRIES}: {seen}")
+    facts = {}
+    how = {"for_s": seconds, "rate": RATE, "facts": facts, "flap": (3, 0.4)}
+    view, _ = rig.valid(tmp_path, lambda folder: rig.record_outage(folder, style, **how))
     lengths = [(ended - began) / NS for began, ended in facts["spans"]]
     metrics = measure_view(view)
     assert len(view.outages(view.headline)) == 3

@@ -1,21 +1,16 @@
 """A server that closes on every tenth request without an answer: who shows it, and who hides it."""
 
-import importlib.util
 import json
 import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from chaoskit.history.records import Outcome
-
-spec = importlib.util.spec_from_file_location("rig", Path(__file__).with_name("rig.py"))
-rig = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(rig)
+from live import rig
 
 
 @pytest.mark.timeout(90)

@@ -13,12 +13,10 @@ from chaoskit.history.reader import read_trial
 from chaoskit.history.writer import Marks, close_requests
 from chaoskit.judge.result import Verdict
 from chaoskit.judge.thresholds import expectation, measure
-from chaoskit.judge.validity import Gates, reasons
+from chaoskit.judge.validity import Gates
 from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.view import View
-
-sys.path.insert(0, str(Path(__file__).parent))
-import rig
+from live import rig
 
 STUB = Path(__file__).resolve().parents[1] / "stubs" / "metastable_server.py"
 STREAM = Stream("write", "write", 100.0, "kept", 100_000_000, 200_000_000)
@@ -26,7 +24,6 @@ THRESHOLD = parse_threshold("metastable == 0")
 GATES = Gates(baseline_s=2.0, baseline_requests=150, stable_s=0.0)
 TERMS = {"grace_s": 0.5, "below": 0.1, "after_s": 2.0}
 BASELINE_S, PAUSE_S, SHED_S, AFTER_S, SHARE = 2.5, 1.0, 3.0, 4.0, 0.4
-TRIES = 4
 
 
 def record(folder, factor):
@@ -73,17 +70,11 @@ def record(folder, factor):
         marks.note("shed", shed)
         moments = (began, began, began, began, ended, ended, ended)
         marks.fault(FaultRecord(0, "pause", "stub", ("stub",), *moments))
-    return read_trial(folder)
+    return read_trial(folder), (began, ended)
 
 
 def valid(folder, factor):
-    seen = []
-    for n in range(TRIES):
-        history = record(folder / str(n), factor)
-        seen = reasons(View(history), GATES)
-        if not seen:
-            return history
-    pytest.fail(f"no valid trial in {TRIES}: {seen}")
+    return rig.valid(folder, lambda inner: record(inner, factor), GATES)[0].history
 
 
 def judged(history):

@@ -1,35 +1,21 @@
 """The positive control: an outage of known length, through the real load and the real measure."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 from chaoskit.clock import NS
 from chaoskit.history.records import Outcome
-from chaoskit.judge.validity import Gates, reasons
 from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.view import View
-
-spec = importlib.util.spec_from_file_location("rig", Path(__file__).with_name("rig.py"))
-rig = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(rig)
+from live import rig
 
 RATE = 200
-TRIES = 4
-GATES = Gates(baseline_s=1.0, baseline_requests=100, stable_s=0.0)
 
 
 def valid_outage(folder, style, for_s):
-    """A trial that the product itself would call valid: a stalled harness is repeated, as there."""
-    seen = []
-    for n in range(TRIES):
-        history, truth = rig.record_outage(folder / str(n), style, for_s=for_s, rate=RATE)
-        view = View(history)
-        seen = reasons(view, GATES)
-        if not seen:
-            return history, measure_view(view), truth
-    pytest.fail(f"no valid trial in {TRIES}: {seen}")
+    view, truth = rig.valid(
+        folder, lambda inner: rig.record_outage(inner, style, for_s=for_s, rate=RATE)
+    )
+    return view.history, measure_view(view), truth
 
 
 def worst_lag_s(history):

@@ -48,7 +48,7 @@ class Hand:
         return json.loads((self.labs / "active-passive" / "lab.json").read_text("utf-8"))["pid"]
 
 
-def wait(look, within_s=15.0):
+def assert_soon(look, within_s=15.0):
     deadline = time.monotonic() + within_s
     while not look():
         assert time.monotonic() < deadline, "it did not come about in time"
@@ -113,13 +113,13 @@ def test_a_fault_by_hand_is_verified_felt_and_healed_and_the_rest_is_refused(han
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_the_hand_heals(hand, number):
     first = hand.start("inject", "pause", "node-b")
-    wait(lambda: hand.faults() == ["pause"])
+    assert_soon(lambda: hand.faults() == ["pause"])
     clash = hand("inject", "pause", "node-b", "--for", "1s")
     assert clash.code == 2
     assert "both need" in clash.err
     first.send_signal(number)
     said, _ = first.communicate(timeout=15)
-    wait(lambda: hand.faults() == [])
+    assert_soon(lambda: hand.faults() == [])
     if number != signal.SIGKILL:
         assert first.returncode == 0
         assert "healed; felt" in said
@@ -127,19 +127,19 @@ def test_whatever_ends_the_hand_heals(hand, number):
 
 def test_a_keeper_that_is_killed_leaves_nothing(hand):
     first = hand.start("inject", "partition", "node-a")
-    wait(lambda: hand.faults() == ["partition"])
+    assert_soon(lambda: hand.faults() == ["partition"])
     os.kill(hand.keeper(), signal.SIGKILL)
     first.communicate(timeout=15)
-    wait(lambda: hand.status() == [])
+    assert_soon(lambda: hand.status() == [])
 
 
 def test_the_lever_takes_every_lab_down_and_ends_its_faults_at_once(hand):
     first = hand.start("inject", "pause", "node-b")
-    wait(lambda: hand.faults() == ["pause"])
+    assert_soon(lambda: hand.faults() == ["pause"])
     ran = hand("halt", "a", "test")
     assert ran.code == 0, ran.err
     assert "no fault is on" in ran.out
     first.communicate(timeout=15)
     assert first.returncode == 4
-    wait(lambda: hand.status() == [])
+    assert_soon(lambda: hand.status() == [])
     assert hand("lab", "up", STACK, "--lab", "sandbox").code == 2

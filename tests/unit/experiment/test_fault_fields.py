@@ -88,7 +88,7 @@ def tried(name, stack, changes):
     return step, problems, {key: line for line, key in enumerate(keys, start=1)}
 
 
-def refused_once(problems, line, key):
+def assert_refused_once(problems, line, key):
     """At its own place, or at the step's where it is about several keys and names this one."""
     assert len(problems) == 1, [str(problem) for problem in problems]
     (problem,) = problems
@@ -125,16 +125,18 @@ def test_what_no_field_has_a_use_for_is_refused_at_its_place(name, key, stack):
         if "{no:" in value and len(problems) == 2:  # a mapping: one key missing, another unknown
             assert {problem.line for problem in problems} == {lines[key]}
             problems = problems[:1]
-        refused_once(problems, lines[key], key)
+        assert_refused_once(problems, lines[key], key)
 
 
 @pytest.mark.parametrize(("name", "key"), FIELDS)
-def test_what_is_not_refused_is_plain_data_and_what_is_refused_is_refused_once(name, key, stack):
+def test_what_is_not_refused_is_plain_data_and_what_is_refused_is_assert_refused_once(
+    name, key, stack
+):
     takes_text = free_text(field(name, key).annotation)
     for value in [*HOSTILE, *ODD]:
         step, problems, lines = tried(name, stack, {key: value})
         if problems:
-            refused_once(problems, lines[key], key)
+            assert_refused_once(problems, lines[key], key)
             continue
         assert takes_text or value in ODD, f"{value} was accepted"
         written = step.fault.model_dump(mode="json", by_alias=True)
@@ -147,12 +149,12 @@ def test_what_is_not_refused_is_plain_data_and_what_is_refused_is_refused_once(n
 @pytest.mark.parametrize("name", FAULTS)
 def test_an_unknown_key_is_refused_with_a_hint_where_one_is_close(name, stack):
     _, problems, lines = tried(name, stack, {"nosuchkey": "1"})
-    refused_once(problems, lines["nosuchkey"], "nosuchkey")
+    assert_refused_once(problems, lines["nosuchkey"], "nosuchkey")
     assert "unknown key 'nosuchkey'" in problems[0].sentence
     for key in keys_of(fault_class(name)):
         near = key + "x"
         _, problems, lines = tried(name, stack, {near: "1"})
-        refused_once(problems, lines[near], near)
+        assert_refused_once(problems, lines[near], near)
         assert f"did you mean '{key}'" in problems[0].sentence, problems[0].sentence
 
 
@@ -163,7 +165,7 @@ def test_no_fault_has_a_key_that_every_step_has():
 @pytest.mark.parametrize("value", ["999.1.2.3", "1.2.3.400", "198.18.0.0/15", "::1", "node-a"])
 def test_an_address_is_one(value, stack):
     _, problems, lines = tried("arp", stack, {"address": f"'{value}'"})
-    refused_once(problems, lines["address"], "address")
+    assert_refused_once(problems, lines["address"], "address")
 
 
 def test_a_value_of_several_kinds_is_refused_once_with_all_of_them(stack):

@@ -29,7 +29,7 @@ def test_without_options_no_load_is_imported(files, monkeypatch):
         raise AssertionError("a process was started")
 
     monkeypatch.setattr("chaoskit.experiment.load_options.subprocess.run", never)
-    files.load()
+    assert files.load().load.options == {}
 
 
 def test_a_load_that_cannot_be_asked_says_so_at_its_name(files, monkeypatch):

@@ -9,11 +9,18 @@ from pydantic import ValidationError
 
 from chaoskit.errors import BadInput
 from chaoskit.experiment.loader import load_experiment, source_line
+from chaoskit.load.config import MOST_CLIENTS
 
 SHIPPED = sorted((Path(__file__).resolve().parents[3] / "experiments").glob("*.yaml"))
 
 
 # ---------------------------------------------------------------- a good file
+
+
+def test_a_file_may_ask_for_as_many_clients_as_the_load_takes_and_no_more(files):
+    assert files.with_change("200/s", f"200/s\n  clients: {MOST_CLIENTS}").load.clients == 100
+    problems = files.problems("200/s", f"200/s\n  clients: {MOST_CLIENTS + 1}")
+    assert problems == [f"12:12: load.clients: must be at most {MOST_CLIENTS}"]
 
 
 def test_a_good_file_becomes_frozen_data(files):

@@ -25,7 +25,7 @@ def length(stretches):
     return sum(end - start for start, end in stretches) / S
 
 
-def holds(found, truth):
+def assert_inside(found, truth):
     assert found.low_s <= truth <= found.high_s, (found, truth)
 
 
@@ -55,14 +55,14 @@ def test_the_truth_lies_in_every_bracket(style):
         found = measure_trial(history).clients
         longest = [max((length([o]) for o in spans), default=0.0) for spans in truth]
         for number, value in enumerate(longest):
-            holds(found.by_client[f"c{number}"], value)
-        holds(found.worst, max(longest))
-        holds(found.median, float(np.median(longest)))
-        holds(found.union, length(joined(truth)))
-        holds(found.intersection, length(common(truth)))
+            assert_inside(found.by_client[f"c{number}"], value)
+        assert_inside(found.worst, max(longest))
+        assert_inside(found.median, float(np.median(longest)))
+        assert_inside(found.union, length(joined(truth)))
+        assert_inside(found.intersection, length(common(truth)))
         start, end = View(history).observed
         down = sum(length(spans) for spans in truth)
-        holds(found.user_uptime, 1 - down / (len(outages) * (end - start) / S))
+        assert_inside(found.user_uptime, 1 - down / (len(outages) * (end - start) / S))
 
 
 def test_one_client_is_the_stream():
@@ -108,7 +108,7 @@ def test_a_client_that_is_not_back_in_the_end_is_the_worst_and_a_lower_bound():
     assert found.worst.value_s < 4.0
     assert (found.union.censored, found.intersection.censored) == (True, False)
     assert not found.median.censored
-    holds(found.median, 4.0)
+    assert_inside(found.median, 4.0)
 
 
 def test_the_median_is_censored_where_half_of_the_clients_are():
@@ -130,8 +130,8 @@ def test_clients_of_shards_are_looked_at_by_shard():
     records["outcome"][out] = 3
     found = measure_trial(replace(history, requests=records)).clients
     for one in found.by_client.values():
-        holds(one, 1.0)
-    holds(found.intersection, 1.0)
+        assert_inside(one, 1.0)
+    assert_inside(found.intersection, 1.0)
 
 
 # ---------------------------------------------------------------- properties
