@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -81,3 +82,10 @@ class Disks(Protocol):
 
     def let_go(self, node: Node) -> None:
         """Let it answer at once, and see that it does. Idempotent. Raises ``HealFailed``."""
+
+    def lose_power(self, nodes: Sequence[Node]) -> Mapping[str, int]:
+        """End them all at the same moment, and let their disks forget what was not synced then.
+
+        From that moment no sync returns to anybody who could tell of it. Afterwards every node is
+        down as if it had been killed, and its disk works. Node → bytes that are forgotten.
+        """

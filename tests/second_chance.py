@@ -14,6 +14,7 @@ import pytest
 LIVE = ("docker", "sandbox", "unprivileged", "patroni", "toxiproxy", "nft", "browser")
 STRICT = ("test_planted_defects", "test_labs_agree")
 CHANCES = 3
+_LINES = 6  # of what went wrong: the failure itself is gone with the second try
 
 
 def give(items: Iterable[pytest.Item]) -> None:
@@ -28,10 +29,12 @@ class SecondChances:
 
     def __init__(self) -> None:
         self.used: list[str] = []
+        self.why: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.outcome == "rerun":
             self.used.append(report.nodeid)
+            self.why.append(report.longreprtext.rstrip())
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -42,8 +45,10 @@ class SecondChances:
         if not self.used:
             return
         terminalreporter.section("run a second time")
-        for nodeid in self.used:
+        for nodeid, why in zip(self.used, self.why, strict=True):
             terminalreporter.line(nodeid)
+            for line in [line for line in why.splitlines() if line][-_LINES:]:
+                terminalreporter.line(f"    {line}")
         if len(self.used) > CHANCES:
             terminalreporter.line(
                 f"{len(self.used)} tests needed a second chance and a run has {CHANCES}: failed",

@@ -10,6 +10,8 @@ import functools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from chaoskit.disks import DiskPace
@@ -27,6 +29,7 @@ __all__ = ["Device", "Hand", "no_devices"]
 _SOON_S = 10.0
 _MAKE_S = 90.0
 _GRACE_S = 0.5
+_WRITTEN_S = 2.0
 
 
 class _Helper:
@@ -88,6 +91,7 @@ class Device:
         argv = ["chaoskit.lab.disk_server", file, str(size)]
         self.hand = Hand(run_id, name)
         self.server = _Helper(run_id, f"the disk of {name}", argv)
+        self.path = ""
         try:
             self.server.ask()
             where = f"/proc/{self.server.identity.pid}/root{FOLDER}/{file}"
@@ -102,6 +106,28 @@ class Device:
         order = {"stalled": pace.stalled, "latency_s": pace.latency_s, "rate": pace.rate}
         self.server.ask(do="pace", **order)
 
+    def cut_power(self) -> None:
+        """Answer nothing, and let nothing last from now on. Raises ``LabError``."""
+        self.hand.ask(do="leave")
+        self.server.ask(do="cut")
+
+    def run_out(self) -> None:
+        """Answer whatever waits, though it will not last: nobody lives who could tell of it."""
+        self.pace(DiskPace())
+
+    def restore_power(self, patience_s: float) -> int:
+        """Once nobody has it mounted: be as at the last flush. Bytes that are forgotten."""
+        try:
+            self._unmounted(patience_s, patience_s + _SOON_S)
+        except LabError as error:
+            who = ", ".join(_having_mounted(self.number)) or "nobody that can be seen"
+            raise LabError(f"{error}; it is mounted by {who}") from error
+        return int(str(self.server.ask(do="restore")["forgotten"]))
+
+    def _unmounted(self, patience_s: float, within_s: float) -> None:
+        self.hand.ask(do="leave")
+        self.hand.ask(within_s, do="forget", device=self.path, patience_s=patience_s)
+
     def waiting(self) -> int:
         """Requests that the kernel has given to the device and that are not answered."""
         try:
@@ -111,9 +137,25 @@ class Device:
         return sum(map(int, text.split()))
 
     def close(self) -> None:
-        """End both. Whatever waits for the device fails at once."""
+        """End both. Whatever waits for the device fails at once.
+
+        Whoever had it mounted and is gone is given time to write back: else the kernel complains.
+        """
+        with suppress(ChaoskitError):
+            self._unmounted(_WRITTEN_S, _WRITTEN_S + 1.0)
         self.server.close()
         self.hand.close()
+
+
+def _having_mounted(number: str) -> Iterator[str]:
+    """Processes in whose view of the files a device is mounted; one of each view."""
+    seen = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - many
+        with suppress(OSError):
+            view = os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115 - no path
+            if view not in seen and f" {number} " in Path(f"/proc/{pid}/mountinfo").read_text():
+                seen.add(view)
+                yield f"{Path(f'/proc/{pid}/comm').read_text().strip()} ({pid})"
 
 
 @functools.cache

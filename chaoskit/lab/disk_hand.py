@@ -36,6 +36,7 @@ __all__ = ["main"]
 Order = Mapping[str, object]
 
 _LOOP_CTL_GET_FREE, _LOOP_CONFIGURE = 0x4C82, 0x4C0A
+_BLKFLSBUF = 0x1261
 _INFO = struct.Struct("<QQQQQIIII64s64s32sQQ")
 _AUTOCLEAR = 4  # the kernel takes the device down when its last user is gone
 _SYS_OPENAT2 = 437  # the same number on every architecture
@@ -54,6 +55,8 @@ class Hand:
         self._orders: dict[str, Callable[[Order], dict[str, object]]] = {
             "make": self._make,
             "enter": self._enter,
+            "leave": self._leave,
+            "forget": self._forget,
             "look": lambda _: self._space(),
             "try": self._try,
             "fill": self._fill,
@@ -163,6 +166,30 @@ class Hand:
         self._folder = folder
         inner = os.fstat(folder).st_dev
         return {**self._space(), "own": inner != outer}
+
+    def _leave(self, _: Order) -> dict[str, object]:
+        """Hold nothing of the node's files, so that they can be unmounted."""
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+        return {}
+
+    def _forget(self, order: Order) -> dict[str, object]:
+        """When nobody has the disk mounted any more, let this kernel keep no block of it either."""
+        until = time.monotonic() + float(str(order["patience_s"]))
+        while True:
+            try:  # refused while a file system is on it, wherever that is mounted
+                alone = os.open(str(order["device"]), os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
+                break
+            except OSError as error:
+                if error.errno != errno.EBUSY or time.monotonic() > until:
+                    raise
+            time.sleep(0.005)
+        try:
+            fcntl.ioctl(alone, _BLKFLSBUF, 0)
+        finally:
+            os.close(alone)
+        return {}
 
     def _space(self) -> dict[str, object]:
         now = os.fstatvfs(self._folder)

@@ -2,7 +2,8 @@
 
 One file, offered to the kernel over FUSE, lies behind a loop device (``disk_hand.py``) that carries
 the file system of a node. Blocks are kept in memory. Requests are answered in the order in which
-they came: at once, after a latency and at a rate, or not at all until further notice. Nothing
+they came: at once, after a latency and at a rate, or not at all until further notice. What was
+written since the last flush is known, and can be forgotten as by a loss of power. Nothing
 outlives this process: when it ends, however that comes about, the kernel fails whatever waits, and
 nobody is left hanging. It ends by itself when its standard input closes.
 
@@ -38,6 +39,7 @@ FOLDER = "/run"
 """Covered by a tmpfs, in this process's own view: the device's file lies here."""
 
 _LARGEST = 1 << 20  # bytes of one request
+_BLOCK = 4096
 _IN = struct.Struct("<IIQQIIIHH")  # length, opcode, unique, node, uid, gid, pid, extensions
 _OUT = struct.Struct("<IiQ")
 _READ_IN = struct.Struct("<QQIIQII")  # handle, offset, size, flags, owner, flags, padding
@@ -84,6 +86,8 @@ class Device:
         self._pace = Pace()
         self._waiting: deque[_Request] = deque()
         self._free = 0.0  # when the device has finished what it was given so far
+        self._before: dict[int, bytes] = {}  # what the blocks held at the last flush
+        self._powered = True  # else nothing that is written or flushed will last
         self.answered = 0
 
     def set_pace(self, pace: Pace) -> None:
@@ -94,6 +98,27 @@ class Device:
     def waiting(self) -> int:
         """Requests that came and were not answered."""
         return len(self._waiting)
+
+    def cut_power(self) -> None:
+        """From now on nothing lasts, and nothing is answered until ``set_pace``."""
+        self._powered = False
+        self.set_pace(Pace(stalled=True))
+
+    def restore_power(self) -> int:
+        """Be as at the last flush before the cut; bytes that are forgotten. Idempotent."""
+        if self._powered:
+            return 0
+        changed, before, self._before = 0, self._before, {}
+        for number, block in before.items():
+            changed += os.pread(self._blocks, _BLOCK, number * _BLOCK) != block
+            os.pwrite(self._blocks, block, number * _BLOCK)
+        self.let_go()
+        return changed * _BLOCK
+
+    def let_go(self) -> None:
+        """Hold up nothing any more, and have power; who has it mounted goes on as if it had."""
+        self._powered = True
+        self.set_pace(Pace())
 
     def due_in(self) -> float | None:
         """Seconds until something is to be answered; None: nothing is."""
@@ -171,8 +196,16 @@ class Device:
 
     def _write(self, payload: bytes) -> bytes:
         _, offset, size, *_ = _READ_IN.unpack_from(payload)
+        for number in range(offset // _BLOCK, -(-(offset + size) // _BLOCK)):
+            if number not in self._before:
+                self._before[number] = os.pread(self._blocks, _BLOCK, number * _BLOCK)
         written = os.pwrite(self._blocks, payload[_READ_IN.size : _READ_IN.size + size], offset)
         return struct.pack("<II", written, 0)
+
+    def _flushed(self, _: bytes) -> bytes:
+        if self._powered:
+            self._before.clear()
+        return b""
 
     def _statfs(self, _: bytes) -> bytes:
         return struct.pack("<QQQQQIIII24x", self._size // 4096, 0, 0, 1, 0, 4096, 255, 4096, 0)
@@ -188,7 +221,7 @@ class Device:
         _READ: _read,
         _WRITE: _write,
         _STATFS: _statfs,
-        _FSYNC: _nothing,
+        _FSYNC: _flushed,
         _FLUSH: _nothing,
         _RELEASE: _nothing,
         _DESTROY: _nothing,
@@ -203,6 +236,7 @@ def _mounted(name: str) -> int:
     """``/dev/fuse``, with the file ``FOLDER/name`` behind it in a mount namespace of our own."""
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.forget_disks()
     kernel.mount("tmpfs", FOLDER, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=700")
     path = os.path.join(FOLDER, name)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
@@ -220,7 +254,7 @@ def main(name: str, size: int) -> int:
     fuse = _mounted(name)
     device = Device(fuse, size)
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.signal(signal.SIGUSR1, lambda *_: device.set_pace(Pace()))
+    signal.signal(signal.SIGUSR1, lambda *_: device.let_go())
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     poll = select.poll()
     for fd in (fuse, 0, woken):
@@ -245,10 +279,16 @@ def main(name: str, size: int) -> int:
 
 
 def _obey(device: Device, order: Mapping[str, object]) -> None:
-    if order.get("do") == "pace":
-        stalled, latency, rate = (order.get(key) for key in ("stalled", "latency_s", "rate"))
-        device.set_pace(Pace(bool(stalled), float(str(latency or 0)), float(str(rate or 0))))
-    _say({"waiting": device.waiting(), "answered": device.answered})
+    forgotten = 0
+    match order.get("do"):
+        case "pace":
+            stalled, latency, rate = (order.get(key) for key in ("stalled", "latency_s", "rate"))
+            device.set_pace(Pace(bool(stalled), float(str(latency or 0)), float(str(rate or 0))))
+        case "cut":
+            device.cut_power()
+        case "restore":
+            forgotten = device.restore_power()
+    _say({"waiting": device.waiting(), "answered": device.answered, "forgotten": forgotten})
 
 
 def _say(message: Mapping[str, object]) -> None:

@@ -9,15 +9,20 @@ up: whoever heals lets go of it by one signal.
 from __future__ import annotations
 
 import contextlib
+import signal
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from chaoskit.capabilities import Kills
 from chaoskit.contracts import Node
 from chaoskit.disks import DISK_LABEL, DiskPace, DiskTrial, Room
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
 from chaoskit.lab.disk import Device, Hand, no_devices
+from chaoskit.lab.doom import doom_with
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.ops import KillProcess, ReleaseDisk
 from chaoskit.lab.process import ProcessIdentity
@@ -27,6 +32,7 @@ from chaoskit.stack.model import Stack
 __all__ = ["Mounted", "NodeDisks", "bounded", "mounted"]
 
 _FILL_S = 30.0
+_UNMOUNTED_S = 10.0
 _LARGEST = 1 << 30
 """Bytes that we fill up at most: all of them are the machine's memory."""
 
@@ -223,6 +229,30 @@ class NodeDisks:
             raise HealFailed(f"the disk of {node.name} is still held up: {error}") from error
         self._journal.undone(held.entry)
         del self._slow[node.name]
+
+    def lose_power(self, nodes: Sequence[Node]) -> dict[str, int]:
+        """See ``Disks``. If it fails, the disks have power and have forgotten nothing."""
+        for node in nodes:
+            self._device(node)
+        try:
+            for node in nodes:
+                self.hold_up(node, DiskPace(stalled=True))  # its undo is in the journal from here
+                self._entered.pop((node.name, ""), None)
+                self._device(node).cut_power()
+            for node in nodes:
+                self._end(node)
+            return {node.name: self._device(node).restore_power(_UNMOUNTED_S) for node in nodes}
+        finally:
+            for node in nodes:
+                self.let_go(node)
+
+    def _end(self, node: Node) -> None:
+        """A process that hangs on its disk cannot end: it is answered when it can only end."""
+        first, device = self.first_process(node), self._device(node)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            ended = pool.submit(doom_with, first, device.run_out)
+            cast("Kills", self).kill(node, signal.SIGKILL)
+            ended.result()
 
     # ------------------------------------------------------------ small things
 

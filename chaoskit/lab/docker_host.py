@@ -63,7 +63,11 @@ def send_signal(who: ProcessIdentity, signum: int, within_s: float) -> bool:
     return True
 
 
+# A copy of the mount of a node's disk would keep it mounted when the node is gone.
 _WITH_NAMES = """
+while read -r _ _ _ _ at _; do
+    case "$at" in *chaoskit-disk-*) umount -l "$at" || : ;; esac
+done </proc/self/mountinfo
 [ -z "$1" ] || mount --bind "$1" /etc/resolv.conf
 [ -z "$2" ] || mount --bind "$2" /etc/hosts
 shift 2

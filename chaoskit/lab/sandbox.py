@@ -211,7 +211,8 @@ class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Lin
         each = {name: self._plan.node_batch(name) for name in self._plan.nics}
         session.request("ip", {"stages": [{"": self._plan.lab_batch(pids)}, each]})
         for name, device in self._make_disks().items():
-            session.request("disk", disk_order(self._stack.services[name], device))
+            if device is None:
+                session.request("disk", disk_order(self._stack.services[name]))
         for service in self._stack.services.values():
             session.request("root", root_order(service, locked=self._user_namespace))
         self._journal.done(self._entry)
@@ -234,7 +235,7 @@ class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Lin
             starter.close()
 
     def _start_service(self, service: Service) -> Inside:
-        order = service_order(service, self._run_id)
+        order = self._order(service)
         try:
             process = Inside(self._running(), "service", order, (self._logs[service.name],))
         except LabError as error:
@@ -245,9 +246,13 @@ class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Lin
             former.release()
         return process
 
+    def _order(self, service: Service) -> dict[str, object]:
+        device = self._devices.get(service.name)
+        return service_order(service, self._run_id, device.path if device else None)
+
     def _run_inside(self, service: Service, argv: tuple[str, ...], output: int) -> Inside:
         target = {"service": self._services[service.name].pid, "argv": list(argv)}
-        order = service_order(service, self._run_id) | target
+        order = self._order(service) | target
         return Inside(self._running(), "inside", order, (output,))
 
     def _open_logs(self) -> None:

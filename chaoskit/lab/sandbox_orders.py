@@ -58,8 +58,8 @@ def lab_folder(stack: Stack, run_dir: Path) -> str:
     raise Refused(f"the sandbox lab needs one of {', '.join(_FOLDERS)} that holds no file of ours")
 
 
-def service_order(service: Service, run_id: str) -> dict[str, object]:
-    """How the service is started, and commands inside it are run."""
+def service_order(service: Service, run_id: str, device: str | None) -> dict[str, object]:
+    """How the service is started, and commands in it are run; ``device`` is that of its disk."""
     interpreter = str(Path(sys.executable).parent)
     # Where our interpreter was told to look for modules, theirs must look as well.
     modules = {k: v for k, v in os.environ.items() if k == "PYTHONPATH"}
@@ -80,7 +80,7 @@ def service_order(service: Service, run_id: str) -> dict[str, object]:
         "cwd": service.working_dir or "/",
         "user": service.user or "root",
         "init": service.init,
-        "mounts": [_mount(service, mount, uid, gid) for mount in _mounts(service)],
+        "mounts": [_mount(service, mount, uid, gid) for mount in _mounts(service, device)],
     }
 
 
@@ -95,11 +95,10 @@ def root_order(service: Service, *, locked: bool) -> dict[str, object]:
     return {"node": service.name, "targets": targets, "locked": locked}
 
 
-def disk_order(service: Service, device: str | None) -> dict[str, object]:
-    """The disk of its own that a service asked for: a device, or memory of that size."""
+def disk_order(service: Service) -> dict[str, object]:
+    """The disk of its own that a service asked for, where it is memory of that size."""
     words = disk(service)
-    size = words.size if words else 0
-    return {"volume": _disk_volume(service), "device": device or "", "size": size}
+    return {"volume": _disk_volume(service), "size": words.size if words else 0}
 
 
 def child_order(node: str, argv: list[str], run_id: str) -> dict[str, object]:
@@ -110,12 +109,14 @@ def child_order(node: str, argv: list[str], run_id: str) -> dict[str, object]:
     return {"node": node, "argv": argv, "env": environment, "cwd": str(Path.cwd())}
 
 
-def _mounts(service: Service) -> list[Mount]:
+def _mounts(service: Service, device: str | None = None) -> list[Mount]:
     """What the service asked to be mounted, its own disk in the place of what was there."""
     words = disk(service)
     if words is None:
         return list(service.mounts)
     kept = [mount for mount in service.mounts if mount.target.rstrip("/") != words.path]
+    if device is not None:
+        return [*kept, Mount(words.path, device, "device")]
     return [*kept, Mount(words.path, _disk_volume(service), "volume")]
 
 

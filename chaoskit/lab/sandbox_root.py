@@ -67,7 +67,7 @@ def _open_sources(node: str, mounts: Mounts, volumes: str) -> Iterator[tuple[str
                 os.makedirs(path)
                 os.chown(path, int(str(mount["uid"])), int(str(mount["gid"])))
             yield str(mount["target"]), os.open(path, flags)
-        elif mount["kind"] == "bind":
+        elif mount["kind"] in ("bind", "device"):
             yield str(mount["target"]), os.open(str(mount["source"]), flags)
 
 
@@ -76,6 +76,11 @@ def _mount_one(mount: Mapping[str, object], source: int | None) -> None:
     if source is None:
         os.makedirs(target, exist_ok=True)
         make_tmpfs(target, 0o1777, int(str(mount["size"])))
+    elif mount["kind"] == "device":
+        # Here and nowhere else, so that it is unmounted when the node is gone, as a disk is.
+        os.makedirs(target, exist_ok=True)
+        flags = kernel.MS_NOSUID | kernel.MS_NODEV
+        kernel.mount(f"/proc/self/fd/{source}", target, "ext4", flags)
     else:
         path = f"/proc/self/fd/{source}"
         if os.path.isdir(path):

@@ -139,6 +139,7 @@ class Server:
 
     def _begin(self, order: Order) -> dict[str, object]:
         """A tmpfs for everything that the lab writes; in the lab's own mount namespace."""
+        kernel.forget_disks()
         make_tmpfs(str(order["base"]))
         self._base = str(order["base"])
         os.mkdir(f"{self._base}/volumes")
@@ -191,14 +192,10 @@ class Server:
         return process
 
     def _disk(self, order: Order) -> dict[str, object]:
-        """A volume that is a file system of its own, in the lab's mount namespace."""
+        """A volume that is a file system of its own, in memory."""
         folder = f"{self._base}/volumes/{order['volume']}"
         os.mkdir(folder)
-        if order["device"]:
-            flags = kernel.MS_NOSUID | kernel.MS_NODEV
-            kernel.mount(str(order["device"]), folder, "ext4", flags)
-        else:
-            make_tmpfs(folder, 0o1777, int(str(order["size"])))
+        make_tmpfs(folder, 0o1777, int(str(order["size"])))
         return {}
 
     def _root(self, order: Order) -> dict[str, object]:

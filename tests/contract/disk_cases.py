@@ -8,6 +8,7 @@ from chaoskit.contracts import OBSERVER
 from chaoskit.faults.disk_full import DiskFull
 from chaoskit.faults.disk_slow import DiskSlow
 from chaoskit.faults.disk_stall import DiskStall
+from chaoskit.faults.power_loss import PowerLoss
 
 PORT = 8080
 LABEL = {"chaoskit.disk": "/data 32m"}
@@ -47,6 +48,7 @@ CASES = [
     (DiskFull(), False),
     (DiskFull.model_validate({"leave": "128k", "path": "/data"}), False),
     (DiskStall(), False),
+    (PowerLoss(), False),
     (DiskSlow.model_validate({"latency": "100ms"}), True),
     (DiskSlow.model_validate({"latency": 0, "rate": "1MB/s"}), True),
 ]

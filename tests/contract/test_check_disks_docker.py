@@ -1,6 +1,5 @@
 """The faults of disks bite and heal in the Docker lab, where a volume is the disk."""
 
-import json
 import signal
 import sys
 from pathlib import Path
@@ -15,32 +14,15 @@ from chaoskit.testing import check_fault
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "docker"))
 from disk_cases import CASES, LABEL, WRITER, Felt, name_of
-from docker_stacks import ROOT, docker_lab, write_stack
+from docker_stacks import docker_lab, python_services
 
 pytestmark = pytest.mark.docker
-STACK = """
-services:
-  a:
-    image: chaoskit/reference
-    build:
-      context: {root}
-      dockerfile: compose/images/reference/Dockerfile
-    command: ["python3", "-c", {code}]
-    labels: {labels}
-    healthcheck:
-      test: [CMD, python3, -c, 'import socket; socket.create_connection(("127.0.0.1", 8080), 1)']
-      interval: 300ms
-      timeout: 5s
-      retries: 40
-"""
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
-    labels = json.dumps({"chaoskit.endpoint": "http://:8080", **LABEL})
-    text = STACK.format(root=ROOT, code=json.dumps(WRITER), labels=labels)
-    with docker_lab(folder, write_stack(folder, text)) as lab:
+    with docker_lab(folder, python_services(folder, "a", WRITER, LABEL)) as lab:
         yield lab
 
 

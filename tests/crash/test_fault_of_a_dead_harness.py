@@ -105,7 +105,9 @@ def test_a_process_that_hangs_goes_on_when_the_harness_is_frozen(tmp_path, kind)
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("fault", [{"fault": "stop", "grace": "100ms"}, {"fault": "remove"}])
+@pytest.mark.parametrize(
+    "fault", [{"fault": "stop", "grace": "100ms"}, {"fault": "remove"}, {"fault": "power-loss"}]
+)
 def test_a_node_that_is_gone_is_started_when_the_harness_is_frozen(tmp_path, fault):
     with harness("docker", tmp_path, fault) as (process, run_id, _pids, _):
         # The kernel shows the end of a process a moment before the engine's list does.

@@ -1,6 +1,7 @@
 """Small stacks for the Docker tests, written to a folder and parsed as any other; labs of them."""
 
 import itertools
+import json
 import os
 import textwrap
 from contextlib import contextmanager
@@ -71,6 +72,25 @@ def web_pair(folder, labels='chaoskit.endpoint: "http://:8080"'):
           kept: {{}}
         """,
     )
+
+
+def python_services(folder, names, code, labels):
+    """Services that run a program of a few lines, which serves on port 8080."""
+    labels = json.dumps({"chaoskit.endpoint": "http://:8080", **labels})
+    one = f"""
+    image: chaoskit/reference
+    build:
+      context: {ROOT}
+      dockerfile: compose/images/reference/Dockerfile
+    command: ["python3", "-c", {json.dumps(code)}]
+    labels: {labels}
+    healthcheck:
+      test: [CMD, python3, -c, 'import socket; socket.create_connection(("127.0.0.1", 8080), 1)']
+      interval: 300ms
+      timeout: 5s
+      retries: 40
+"""
+    return write_stack(folder, "services:\n" + "".join(f"  {name}:{one}" for name in names))
 
 
 def sleepers(folder, tail="", **extra):

@@ -1,15 +1,18 @@
 """The faults of disks against a lab of plain objects: what counts as evidence, and every heal."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 from unit.fakelab import FakeLab
 
 from chaoskit.contracts import Targets
-from chaoskit.disks import DiskTrial, Room
+from chaoskit.disks import DISK_LABEL, DiskTrial, Room
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.faults.disk_full import DiskFull
 from chaoskit.faults.disk_slow import DiskSlow
 from chaoskit.faults.disk_stall import DiskStall
+from chaoskit.faults.power_loss import PowerLoss
 
 SIZE = 32 << 20
 
@@ -61,6 +64,13 @@ class DiskLab(FakeLab):
     def let_go(self, node):
         self._heal(node)
         self.pace.pop(node.name, None)
+
+    def lose_power(self, nodes):
+        for node in nodes:
+            self.done.append(("power", node.name))
+            if "power" not in self.lies:
+                self.incarnation[node.name] = None
+        return {node.name: 8192 for node in nodes}
 
     def _heal(self, node):
         self.done.append(node.name)
@@ -181,3 +191,46 @@ def test_the_bounds_themselves_are_taken():
     assert DiskSlow.model_validate({"latency": "10s"}).latency_s == 10
     assert DiskSlow.model_validate({"latency": 0, "rate": "4096B/s"}).rate == 4096
     assert DiskFull.model_validate({"leave": "64k"}).leave == 65536
+
+
+# ---------------------------------------------------------------- power
+
+
+def test_power_is_lost_by_all_in_one_act_and_each_is_started_again():
+    lab = DiskLab()
+    with PowerLoss().inject(lab, on(lab, "a", "b")) as hold:
+        assert hold.commanded_ns <= hold.acknowledged_ns <= hold.verified_ns
+        assert hold.detail == "a lost 8 KiB that were not synced, b lost 8 KiB that were not synced"
+        assert lab.done == [("power", "a"), ("power", "b")]
+    assert lab.done[2:] == [("start", "a"), ("start", "b")]
+    assert hold.verified_ns <= hold.heal_commanded_ns <= hold.healed_ns
+
+
+def test_a_node_that_lives_on_without_power_is_not_verified(monkeypatch):
+    monkeypatch.setattr("chaoskit.faults.ending.GONE_WITHIN_S", 0.0)
+    monkeypatch.setattr("chaoskit.faults.ending.all_gone.__defaults__", (0.0,))
+    lab = DiskLab(lies=("power",))
+    with PowerLoss().inject(lab, on(lab, "a")) as hold:
+        assert hold.verified_ns is None
+
+
+def test_a_disk_that_does_not_work_is_found_out_before_and_not_by_a_sync_at_the_fault():
+    lab = DiskLab(healthy=False)
+    lab._nodes = {
+        n: replace(node, labels={DISK_LABEL: "/data 16m"}) for n, node in lab._nodes.items()
+    }
+    with pytest.raises(LabError, match="EIO"):
+        PowerLoss().prepare(lab)
+    lab.healthy, tried = True, []
+    lab.try_disk = lambda node, *_: tried.append(node.name) or DiskTrial(True, 0.001)
+    PowerLoss().prepare(lab)
+    assert tried == ["a", "b", "w"]
+    with PowerLoss().inject(lab, on(lab, "a")):
+        assert tried == ["a", "b", "w"]
+    assert tried == ["a", "b", "w", "a"], "after the heal it must work"
+
+
+def test_a_disk_that_is_still_broken_after_the_heal_is_said():
+    lab = DiskLab()
+    with pytest.raises(HealFailed, match="EIO"), PowerLoss().inject(lab, on(lab, "a")):
+        lab.healthy = False

@@ -44,6 +44,7 @@ def test_a_live_test_that_failed_once_passes_and_is_named(tmp_path):
     assert code == 0, said
     assert "run a second time" in said
     assert "test_one.py::test_it[0]" in said
+    assert "assert before" in said, "why is said, for the failure is gone"
 
 
 def test_a_test_of_arithmetic_has_no_second_chance(tmp_path):

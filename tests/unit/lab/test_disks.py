@@ -142,6 +142,53 @@ def test_each_request_of_a_slow_device_waits_for_latency_and_rate(kernel, monkey
     assert list(answers(kernel)) == [second]
 
 
+def kept(kernel):
+    read = send(kernel, READ, 0, 8192)
+    return answers(kernel)[read][1].replace(b"\0", b"")
+
+
+def test_without_power_a_device_answers_nothing_and_then_is_as_at_its_last_flush(kernel):
+    _, device = kernel
+    send(kernel, WRITE, 0, 4, b"kept")
+    send(kernel, FSYNC)
+    send(kernel, WRITE, 4095, 2, b"xx")  # both blocks
+    answers(kernel)
+    device.cut_power()
+    late = [send(kernel, WRITE, 0, 4, b"late"), send(kernel, FSYNC)]
+    assert answers(kernel) == {}
+    device.set_pace(Pace())
+    assert [found[0] for found in answers(kernel).values()] == [0] * len(late)
+    assert kept(kernel) == b"latexx"
+    assert device.restore_power() == 2 * 4096
+    assert kept(kernel) == b"kept"
+    assert device.restore_power() == 0
+    send(kernel, WRITE, 0, 4, b"next")
+    send(kernel, FSYNC)
+    assert kept(kernel) == b"next"
+
+
+def test_what_was_flushed_before_is_not_forgotten_and_what_was_put_back_is_not_counted(kernel):
+    _, device = kernel
+    send(kernel, WRITE, 0, 4, b"kept")
+    send(kernel, FSYNC)
+    send(kernel, WRITE, 0, 4, b"gone")
+    send(kernel, WRITE, 0, 4, b"kept")
+    answers(kernel)
+    device.cut_power()
+    assert device.restore_power() == 0
+    assert kept(kernel) == b"kept"
+
+
+def test_a_device_that_is_only_let_go_forgets_nothing_under_those_who_have_it_mounted(kernel):
+    _, device = kernel
+    send(kernel, WRITE, 0, 4, b"live")
+    answers(kernel)
+    device.cut_power()
+    device.let_go()
+    assert kept(kernel) == b"live"
+    assert device.restore_power() == 0
+
+
 def test_a_device_that_the_kernel_has_let_go_of_ends(kernel):
     here, device = kernel
     unique, data = request(38)  # DESTROY
@@ -213,13 +260,17 @@ def test_the_disk_takes_the_place_of_what_was_mounted_there():
     labels = {"chaoskit.disk": "/data 64m"}
     mounts = (Mount("/data/", "kept", "volume"), Mount("/etc/x", "/etc/hostname", "bind"))
     service = Service("a", labels, command=("x",), mounts=mounts)
-    found = service_order(service, "r1")["mounts"]
+    found = service_order(service, "r1", None)["mounts"]
     assert [(m["target"], m["source"]) for m in found] == [
         ("/etc/x", "/etc/hostname"),
         ("/data", ".disk.a"),
     ]
     targets = root_order(service, locked=False)["targets"]
     assert [one["path"] for one in targets] == ["/etc/x", "/data"]
-    order = disk_order(service, "/dev/loop7")
-    assert order == {"volume": ".disk.a", "device": "/dev/loop7", "size": 64 << 20}
-    assert disk_order(service, None)["device"] == ""
+    assert disk_order(service) == {"volume": ".disk.a", "size": 64 << 20}
+
+
+def test_a_device_is_mounted_by_the_service_itself():
+    service = Service("a", {"chaoskit.disk": "/data 64m"}, command=("x",))
+    (found,) = service_order(service, "r1", "/dev/loop7")["mounts"]
+    assert (found["kind"], found["source"], found["target"]) == ("device", "/dev/loop7", "/data")
