@@ -255,6 +255,10 @@ class FaultModel(BaseModel):
         """Further selectors to resolve at injection, by field name."""
         return {}
 
+    def idle(self) -> frozenset[str]:
+        """Keys that mean nothing beside the others that are given; a plan leaves them out."""
+        return frozenset()
+
     def features(self) -> frozenset[str]:
         """What it needs of the machine beyond the lab's capabilities (``lab.needs``): "netem"."""
         return frozenset()

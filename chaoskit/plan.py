@@ -12,6 +12,7 @@ from chaoskit.errors import Refused
 from chaoskit.experiment.model import Experiment
 from chaoskit.experiment.step import Step, ends_s
 from chaoskit.experiment.targets import ROLE_WORDS, least
+from chaoskit.judge.wording import plural
 from chaoskit.lab.needs import unmet
 from chaoskit.lab.primitives import Primitive, primitive
 from chaoskit.planning import did_and_undone, plan_hash
@@ -157,11 +158,12 @@ def _planned(
 def _planned_fault(step: Step, choice: Choice, stack: Stack) -> PlannedFault:
     fault = step.fault
     action, undo = did_and_undone(fault)
+    written = fault.model_dump(mode="json", by_alias=True)
     return PlannedFault(
         kind=fault.kind,
         target=step.target,
         now=", ".join(_by_label(step.target, stack)),
-        parameters=fault.model_dump(mode="json", by_alias=True),
+        parameters={key: value for key, value in written.items() if key not in fault.idle()},
         for_s=step.for_s,
         action=action,
         undo=undo,
@@ -192,9 +194,10 @@ def _by_label(words: Sequence[str], stack: Stack) -> list[str]:
 
 def _lines(plan: Plan) -> list[str]:
     cell = ", ".join(f"{axis}={value}" for axis, value in plan.cell.items())
+    trials = plural(plan.trials, "trial")
     rows = [
         f"{plan.experiment}{f' [{cell}]' if cell else ''}: {plan.question}",
-        f"  stack {plan.stack}, {plan.lab} lab ({plan.lab_why}), {plan.trials} trials",
+        f"  stack {plan.stack}, {plan.lab} lab ({plan.lab_why}), {trials}",
         f"  -{format_duration(plan.warmup_s):<9} load starts, nothing is measured yet",
         f"  {'0':<10} baseline, at least {format_duration(plan.baseline_s)}",
     ]

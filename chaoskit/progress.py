@@ -34,7 +34,8 @@ def _to_stdout(text: str) -> None:
 
 
 def _trials(facts: Mapping[str, object]) -> str:
-    return f"{'at most ' if facts.get('plan') else ''}{facts['trials']} trials"
+    trials = facts["trials"]
+    return f"{'at most ' if facts.get('plan') else ''}{trials} trial{'' if trials == 1 else 's'}"
 
 
 class Progress:

@@ -101,6 +101,10 @@ class Partition(FaultModel):
             raise ValueError(f"{given[0]} cut both ways; direction goes with 'from'")
         return self
 
+    def idle(self) -> frozenset[str]:
+        """Groups and shapes say themselves who is cut off from whom, and cut both ways."""
+        return frozenset({"from", "direction"}) if self.groups or self.shape else frozenset()
+
     def selectors(self) -> Mapping[str, tuple[str, ...]]:
         """The other side, and groups, are resolved when the fault is injected."""
         if self.groups:

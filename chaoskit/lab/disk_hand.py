@@ -28,6 +28,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
+from chaoskit.clock import wait_until
 from chaoskit.lab import sandbox_kernel as kernel
 from chaoskit.lab.disk_state import show_busy
 
@@ -176,15 +177,10 @@ class Hand:
 
     def _forget(self, order: Order) -> dict[str, object]:
         """When nobody has the disk mounted any more, let this kernel keep no block of it either."""
-        until = time.monotonic() + float(str(order["patience_s"]))
-        while True:
-            try:  # refused while a file system is on it, wherever that is mounted
-                alone = os.open(str(order["device"]), os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
-                break
-            except OSError as error:
-                if error.errno != errno.EBUSY or time.monotonic() > until:
-                    raise
-            time.sleep(0.005)
+        device, patience = str(order["device"]), float(str(order["patience_s"]))
+        alone = wait_until(lambda: _alone(device), within_s=patience, every_s=0.005)
+        if alone is None:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), device)
         try:
             fcntl.ioctl(alone, _BLKFLSBUF, 0)
         finally:
@@ -283,6 +279,16 @@ def _open_in_root(root: int, path: str) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), path)
     return int(fd)
+
+
+def _alone(device: str) -> int | None:
+    """A descriptor that nobody shares; None while a file system is on it, wherever mounted."""
+    try:
+        return os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+    return None
 
 
 def _state(pid: int) -> str:

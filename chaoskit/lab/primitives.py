@@ -27,7 +27,7 @@ _CUT = (
     "delete that table and nothing else; the kernel does it by itself if its owner dies",
 )
 _DISK = (
-    "a file without a name takes the space, or the process that answers for the disk answers late",
+    "a file without a name takes the space; or who answers for the disk does so late, or forgets",
     "that process gives back the space, or answers, at one signal; if it ends, the kernel does",
 )
 _CLOCK = (

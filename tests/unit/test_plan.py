@@ -93,3 +93,16 @@ def test_every_cell_has_a_hash_and_all_of_them_one():
     assert told["hash"] not in hashes
     one = json.loads(chaoskit("plan", ladder, "--lab", "sandbox", "--json", "--cell", "2").out)
     assert one["hash"] == hashes[1]
+
+
+@pytest.mark.sandbox
+def test_a_plan_says_only_what_means_something_and_counts_as_people_do(tmp_path):
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    ring = KILL.with_name("cluster-5-ring.yaml")
+    said = chaoskit("plan", ring, "--lab", "sandbox", "--trials", "1", env=state).out
+    assert "[shape=majorities-ring, action=drop, connections=all]" in said
+    assert "1 trial\n" in said
+    cut = KILL.with_name("active-passive-partition.yaml")
+    said = chaoskit("plan", cut, "--lab", "sandbox", "--trials", "2", env=state).out
+    assert "from=everybody, direction=both" in said
+    assert "2 trials\n" in said
