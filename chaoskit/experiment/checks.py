@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Protocol
 
@@ -109,10 +110,20 @@ def _check_options(experiment: Experiment, root: ys.Mapping) -> list[Problem]:
 
 
 def _check_locustfile(path: object, wrong_at: _Wrong) -> None:
-    """Whether it is there; it is code, and nothing of it is run before the experiment is."""
+    """Whether it is there and is Python; nothing of it is run before the experiment is."""
+    where = ("load", "options", "locustfile")
     if not isinstance(path, str) or not Path(path).is_file():
-        where = ("load", "options", "locustfile")
         wrong_at(where, f"locustfile: there is no file {quoted(path)} (paths start at this file)")
+        return
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            compile(Path(path).read_bytes(), path, "exec")
+    except OSError as error:
+        wrong_at(where, f"locustfile: {path} cannot be read: {error.strerror}")
+    except (SyntaxError, ValueError) as error:
+        at = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        wrong_at(where, f"locustfile: {path} is not Python{at}: {said}")
 
 
 def _check_times(

@@ -26,9 +26,9 @@ def option_problems(experiment: Experiment, root: ys.Node) -> list[Problem]:
     Empty without options: no load is imported then. It is imported in a process of its own.
     """
     options = experiment.load.options
-    asked = {name for name in options if name != "locustfile"}
-    if not asked:
+    if not options:
         return []
+    asked = {name for name in options if name != "locustfile"}
     answer = _ask(json.dumps({"user": experiment.load.user, "options": dict(options)}))
     if "error" in answer:
         return [place_of(root, ("load", "user")).problem(f"load.user: {answer['error']}")]
@@ -48,8 +48,8 @@ def option_problems(experiment: Experiment, root: ys.Node) -> list[Problem]:
 def refuse_unknown_options(experiment: Experiment) -> None:
     """The same for a locustfile, whose code is run only once the experiment is to be run.
 
-    Raises ``BadInput`` with file, line and column. The other loads were asked when the file was
-    read.
+    Whether it can be imported and has what is asked for is found out, too. Raises ``BadInput``
+    with file, line and column. The other loads were asked when the file was read.
     """
     if "locustfile" not in experiment.load.options:
         return

@@ -82,6 +82,39 @@ def test_a_locustfile_is_asked_when_it_is_to_be_run_and_not_before(files, option
     assert (problem.file, problem.line, problem.sentence) == (str(files.path), 16, sentence)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\nclass Mine(:\n", "mine.py is not Python in line 2: invalid syntax"),
+        ("\0", "mine.py is not Python"),
+        ("print 'x'", "mine.py is not Python in line 1: Missing parentheses"),
+    ],
+)
+def test_a_locustfile_that_is_not_python_is_refused_without_being_run(files, text, said):
+    (files.path.parent / "mine.py").write_text(text)
+    (problem,) = files.problems(AFTER, with_options("{locustfile: mine.py}"))
+    assert problem.startswith("16:25: locustfile: ")
+    assert said in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import sys\nsys.exit(3)", "cannot be imported (exit code 3)"),
+        ("x = 1", "has no CombUser called"),
+        ("raise RuntimeError('boom')", "cannot be imported: RuntimeError: boom"),
+    ],
+)
+def test_a_locustfile_without_what_is_asked_for_is_said_before_anything_starts(files, text, said):
+    (files.path.parent / "mine.py").write_text(text)
+    found = files.with_change(AFTER, with_options("{locustfile: mine.py}"))
+    with pytest.raises(BadInput) as raised:
+        refuse_unknown_options(found)
+    (problem,) = raised.value.problems
+    assert (problem.line, problem.column) == (10, 9)
+    assert said in problem.sentence
+
+
 def test_a_locustfile_that_breaks_is_said_before_anything_starts(files):
     (files.path.parent / "mine.py").write_text("raise RuntimeError('no such thing')")
     found = files.with_change(AFTER, with_options("{locustfile: mine.py, colour: red}"))
