@@ -74,8 +74,8 @@ def web_pair(folder, labels='chaoskit.endpoint: "http://:8080"'):
     )
 
 
-def python_services(folder, names, code, labels):
-    """Services that run a program of a few lines, which serves on port 8080."""
+def python_services(folder, names, code, labels, more="{}"):
+    """Services that run a program of a few lines, which serves on port 8080. ``more``: keys of each."""
     labels = json.dumps({"chaoskit.endpoint": "http://:8080", **labels})
     one = f"""
     image: chaoskit/reference
@@ -84,6 +84,7 @@ def python_services(folder, names, code, labels):
       dockerfile: compose/images/reference/Dockerfile
     command: ["python3", "-c", {json.dumps(code)}]
     labels: {labels}
+    <<: {more}
     healthcheck:
       test: [CMD, python3, -c, 'import socket; socket.create_connection(("127.0.0.1", 8080), 1)']
       interval: 300ms
