@@ -41,7 +41,8 @@ def plan_hash(experiment: Experiment, stack: Stack, lab: str, trials: int) -> st
 
 def did_and_undone(fault: type[FaultModel] | FaultModel) -> tuple[str, str]:
     """What the fault says of itself, taken apart: ``…; healed by …``."""
-    summary = fault.summary or (fault.__doc__ or "").strip().splitlines()[0]
+    doc = (fault.__doc__ or "").strip().splitlines()
+    summary = fault.summary or next(iter(doc), fault.kind)
     action, semicolon, undo = summary.partition(";")
     return action.strip(), undo.strip() if semicolon else (
         "healed by ending it" if fault.needs else "nothing to undo"

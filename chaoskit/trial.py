@@ -132,12 +132,17 @@ class _Trial:
         if self.load is None or not self.load_alive:
             return
         try:
-            while (message := self.load.receive(0.0)) is not None:
+            while self.load_alive and (message := self.load.receive(0.0)) is not None:
                 self.breaking.load(message)
                 self.setup.say("load", message)
+                if message.get("event") == "error":  # its last words
+                    self._load_died(message.get("message"))
         except LabError as error:
-            self.load_alive = False
-            self._incident(f"the load died during the trial: {str(error).splitlines()[0]}")
+            self._load_died(error)
+
+    def _load_died(self, why: object) -> None:
+        self.load_alive = False
+        self._incident(f"the load died during the trial: {str(why).partition(chr(10))[0]}")
 
     # ------------------------------------------------------------ phases, in order
 

@@ -36,9 +36,13 @@ class SecondChances:
             self.used.append(report.nodeid)
             self.why.append(report.longreprtext.rstrip())
 
+    def _tests(self) -> int:
+        """One that fails and then cannot clean up after itself is one."""
+        return len(set(self.used))
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if len(self.used) > CHANCES and session.exitstatus == pytest.ExitCode.OK:
+        if self._tests() > CHANCES and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -49,8 +53,8 @@ class SecondChances:
             terminalreporter.line(nodeid)
             for line in [line for line in why.splitlines() if line][-_LINES:]:
                 terminalreporter.line(f"    {line}")
-        if len(self.used) > CHANCES:
+        if self._tests() > CHANCES:
             terminalreporter.line(
-                f"{len(self.used)} tests needed a second chance and a run has {CHANCES}: failed",
+                f"{self._tests()} tests needed a second chance and a run has {CHANCES}: failed",
                 red=True,
             )

@@ -72,11 +72,20 @@ def end_all(lab: Lab, asked: Sequence[Asked]) -> str:
             took_s = round((now_ns() - one.since_ns) / NS, 3)
             said.append(f"{one.node.name} ended by itself within {format_duration(took_s)}")
         else:
-            if lab.identity(one.node) is not None:
-                cast("Kills", lab).kill(one.node, signals.SIGKILL)
+            _kill_if_there(lab, one.node)
             grace = format_duration(one.grace_s)
             said.append(f"{one.node.name} did not end within {grace} and was killed")
     return ", ".join(said)
+
+
+def _kill_if_there(lab: Lab, node: Node) -> None:
+    """It may end by itself at any moment, also between a look and the signal."""
+    try:
+        if lab.identity(node) is not None:
+            cast("Kills", lab).kill(node, signals.SIGKILL)
+    except LabError:
+        if not all_gone(lab, [node]):
+            raise
 
 
 def start_all(lab: Lab, nodes: Sequence[Node]) -> None:

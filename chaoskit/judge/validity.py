@@ -68,6 +68,12 @@ def _fault_reasons(view: View) -> list[str]:
                 f"{_named(fault)} was commanded outside the observed stretch; "
                 "let the run go on longer (run_for)"
             )
+        elif fault.must_bite and (fault.verified_ns or 0) > view.observed[1]:
+            took = ((fault.verified_ns or 0) - fault.commanded_ns) / NS
+            found.append(
+                f"{_named(fault)} was in force only {took:.1f} s after its command, when nobody "
+                "observed it any more; let the run go on longer (run_for), or shorten its grace"
+            )
     return found
 
 

@@ -219,10 +219,17 @@ def _check_dependencies(
 ) -> None:
     for service in services.values():
         mark = _mark(marks, service.name, "depends_on")
-        for other in service.depends_on:
+        for other, condition in service.depends_on.items():
             if other not in marks:
                 hint = did_you_mean(other, services)
                 reading.wrong(mark, f"depends_on: no service {quoted(other)}{hint}")
+            elif condition == "service_healthy" and services[other].healthcheck is None:
+                # In Docker the image may bring one; here it would be waited for without end.
+                reading.refuse(
+                    mark,
+                    f"{service.name} waits until {other} is healthy, which has no healthcheck and "
+                    "so will never be",
+                )
     done: set[str] = set()
     for start in services:
         circle = _circle(start, services, done)

@@ -7,7 +7,8 @@ from unit.fakelab import FakeLab
 
 from chaoskit.capabilities import CAPABILITIES, Action, Direction
 from chaoskit.contracts import Targets
-from chaoskit.errors import HealFailed
+from chaoskit.errors import HealFailed, LabError
+from chaoskit.faults.ending import _kill_if_there
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop
 from chaoskit.faults.partition import Partition
@@ -139,3 +140,19 @@ def test_every_need_names_a_capability_that_the_lab_can_be_asked_for():
     for fault in (Kill(), Partition(), Pause(), Noop()):
         assert all(isinstance(FakeLab(), CAPABILITIES[need]) for need in fault.needs)
     assert not isinstance(object(), CAPABILITIES["kill"])
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_node_that_ends_by_itself_between_a_look_and_the_signal_is_no_problem(monkeypatch, gone):
+    monkeypatch.setattr("chaoskit.faults.ending.all_gone", lambda *_: gone)
+    lab = FakeLab()
+
+    def kill(node, signal):
+        raise LabError(f"{node.name} is not running")
+
+    lab.kill = kill
+    if gone:
+        _kill_if_there(lab, lab.node("a"))
+        return
+    with pytest.raises(LabError, match="not running"):
+        _kill_if_there(lab, lab.node("a"))

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from support import chaoskit
 
+from chaoskit.contracts import FaultModel
 from chaoskit.experiment.loader import load_experiment
-from chaoskit.planning import plan_hash
+from chaoskit.planning import did_and_undone, plan_hash
 from chaoskit.stack.compose import load_stack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,3 +108,11 @@ def test_a_plan_says_only_what_means_something_and_counts_as_people_do(tmp_path)
     said = chaoskit("plan", cut, "--lab", "sandbox", "--trials", "2", env=state).out
     assert "from=everybody, direction=both" in said
     assert "2 trials\n" in said
+
+
+def test_a_fault_that_says_nothing_of_itself_is_called_by_its_name():
+    class Mute(FaultModel):
+        kind: ClassVar[str] = "mute"
+
+    Mute.__doc__ = None
+    assert did_and_undone(Mute) == ("mute", "nothing to undo")

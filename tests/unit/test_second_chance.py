@@ -64,3 +64,33 @@ def test_the_fourth_fails_the_run(tmp_path, count, code):
     got, said = run(tmp_path, count=count)
     assert got == code, said
     assert ("4 tests needed a second chance" in said) == bool(code)
+
+
+TWICE = """
+import pathlib, pytest
+
+@pytest.fixture
+def broken():
+    yield
+    seen = pathlib.Path(__file__).with_name("cleaned")
+    before = seen.exists()
+    seen.touch()
+    assert before
+
+@pytest.mark.sandbox
+def test_it(broken):
+    seen = pathlib.Path(__file__).with_name("seen")
+    before = seen.exists()
+    seen.touch()
+    assert before
+"""
+
+
+def test_one_that_fails_and_cannot_clean_up_is_one_test(tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.ONCE", TWICE.replace("{", "{{").replace("}", "}}"))
+    text = CONFTEST.replace(
+        "import second_chance\n", "import second_chance\nsecond_chance.CHANCES = 1\n"
+    )
+    monkeypatch.setattr(f"{__name__}.CONFTEST", text)
+    code, said = run(tmp_path)
+    assert code == 0, said

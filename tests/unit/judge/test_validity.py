@@ -133,6 +133,10 @@ FAULTS = {
     "not healed": ({"healed_ns": None}, "was not seen to be healed"),
     "told backwards": ({"acknowledged_ns": 1}, "acknowledged before it was commanded"),
     "bit after heal": ({"bitten_ns": 1 << 60}, "only after it was healed"),
+    "too late to be seen": (
+        {"verified_ns": 10**15, "bitten_ns": 10**15 + 1, "healed_ns": 10**15 + 2},
+        "in force only",
+    ),
     "before the observation": ({"commanded_ns": 1}, "outside the observed stretch"),
 }
 

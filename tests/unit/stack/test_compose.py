@@ -134,6 +134,17 @@ def test_depends_on_takes_both_forms(load):
     assert stack.services["b"].depends_on == {"c": "service_healthy"}
 
 
+def test_whoever_waits_for_health_that_nobody_asks_about_is_refused_in_the_sandbox(load):
+    text = """\
+        services:
+          a: {{command: x, depends_on: {{b: {{condition: service_healthy}}}}}}
+          b: {{command: x{check}}}
+        """
+    (refusal,) = load(text.format(check="")).sandbox_refusals
+    assert "a waits until b is healthy, which has no healthcheck and so will never be" in refusal
+    assert not load(text.format(check=", healthcheck: {test: y}")).sandbox_refusals
+
+
 def test_networks_take_both_forms_and_static_addresses(load):
     stack = load("""\
         services:
