@@ -129,10 +129,8 @@ class _Trial:
                 self.load.send(command)
 
     def _listen_to_load(self) -> None:
-        if self.load is None or not self.load_alive:
-            return
         try:
-            while self.load_alive and (message := self.load.receive(0.0)) is not None:
+            while self.load and self.load_alive and (message := self.load.receive(0.0)) is not None:
                 self.breaking.load(message)
                 self.setup.say("load", message)
                 if message.get("event") == "error":  # its last words
