@@ -115,14 +115,6 @@ def test_a_locustfile_without_what_is_asked_for_is_said_before_anything_starts(f
     assert said in problem.sentence
 
 
-def test_a_locustfile_that_breaks_is_said_before_anything_starts(files):
-    (files.path.parent / "mine.py").write_text("raise RuntimeError('no such thing')")
-    found = files.with_change(AFTER, with_options("{locustfile: mine.py, colour: red}"))
-    with pytest.raises(BadInput) as said:
-        refuse_unknown_options(found)
-    assert "cannot be imported: RuntimeError: no such thing" in str(said.value)
-
-
 @pytest.mark.parametrize("command", ["validate", "plan", "run"])
 def test_every_command_refuses_it(files, good_text, command):
     files.path.write_text(good_text.replace(AFTER, with_options("{registres: 4}")))
