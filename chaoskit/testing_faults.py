@@ -65,6 +65,7 @@ def _one_turn(
 ) -> None:
     if felt is not None:
         _require(_becomes(lambda: not felt()), f"nothing is felt before the fault, {turn}")
+    running = {node.name for node in targets.nodes if lab.identity(node) is not None}
     rehearsed = fault.rehearse(lab, targets)
     board.watch(rehearsed)
     board.restart(rehearsed)
@@ -109,6 +110,8 @@ def _one_turn(
     _require(well, f"everything works again after the heal, {turn}; an observer saw: {seen}")
     if felt is not None:
         _require(_becomes(lambda: not felt()), f"nothing is felt after the heal, {turn}")
+    for name in sorted(running):
+        _require(lab.identity(lab.node(name)) is not None, f"{name} runs after the heal, {turn}")
 
 
 def _check_data(fault: FaultModel) -> None:

@@ -46,7 +46,7 @@ from chaoskit.lab.sandbox_pause import Freezer
 from chaoskit.lab.sandbox_probe import needs_user_namespace, sandbox_available
 from chaoskit.lab.sandbox_remove import Removal
 from chaoskit.lab.sandbox_session import Inside, InsideChild, Session, identity_from
-from chaoskit.lab.sandbox_start import Starter
+from chaoskit.lab.sandbox_start import Starter, how_it_ended
 from chaoskit.stack.model import Service, Stack
 
 __all__ = ["SandboxLab", "sandbox_available"]
@@ -159,7 +159,7 @@ class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Lin
         """See ``NodeProcesses``."""
         process = self._services.get(node.name)
         if process is None or process.poll() is not None:
-            raise LabError(f"{node.name} is not a running service: there is no process in it")
+            raise self._gone(node, "there is no process in it")
         return process.identity
 
     def spawn(self, place: Node, argv: Sequence[str]) -> Child:
@@ -298,6 +298,17 @@ class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Lin
         )
         return Node(name, addresses[0], labels, addresses)
 
+    def _gone(self, node: Node, so: str) -> LabError:
+        """For whoever needs a service that does not run: how it ended, and its last words."""
+        process = self._services.get(node.name)
+        status = None if process is None else process.poll()
+        if status is None:
+            return LabError(f"{node.name} is not a running service: {so}")
+        return LabError(
+            f"{node.name} is not a running service (it {how_it_ended(status)}): {so}",
+            output=self._tail(node.name),
+        )
+
     def _running(self) -> Session:
         if self._session is None:
             raise LabError("the lab is not up")
@@ -311,7 +322,7 @@ class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Lin
 
     def _first(self, node: Node) -> ProcessIdentity:
         if self.first_pid(node) is None:
-            raise LabError(f"{node.name} is not a running service")
+            raise self._gone(node, "it cannot be reached")
         return self._services[node.name].identity
 
     def _namespaces(self, node: Node) -> Namespaces:

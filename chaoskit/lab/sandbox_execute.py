@@ -29,13 +29,16 @@ class Commands:
         """See ``Lab``."""
 
     @abstractmethod
+    def _gone(self, node: Node, so: str) -> LabError: ...
+
+    @abstractmethod
     def _run_inside(self, service: Service, argv: tuple[str, ...], output: int) -> Inside: ...
 
     def execute(self, node: Node, argv: Sequence[str], timeout_s: float) -> Ran:
         """See ``Executes``."""
         service = self._stack.services.get(node.name)
         if service is None or self.identity(node) is None:
-            raise LabError(f"{node.name} is not a running service: nothing can be run in it")
+            raise self._gone(node, "nothing can be run in it")
         output = os.memfd_create("output")
         try:
             process = self._run_inside(service, tuple(argv), output)

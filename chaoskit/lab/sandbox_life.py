@@ -33,6 +33,9 @@ class Life:
         """See ``Lab``."""
 
     @abstractmethod
+    def _gone(self, node: Node, so: str) -> LabError: ...
+
+    @abstractmethod
     def _start_service(self, service: Service) -> Inside: ...
 
     @abstractmethod
@@ -53,7 +56,7 @@ class Life:
         """
         process = self._services.get(self.node(node.name).name)
         if process is None or process.poll() is not None:
-            raise LabError(f"{node.name} is not a running service: there is nothing to signal")
+            raise self._gone(node, "there is nothing to signal")
         process.signal(signal)
         if signal == signals.SIGKILL:
             with contextlib.suppress(TimeoutError):

@@ -26,11 +26,14 @@ class Freezer:
     def node(self, name: str) -> Node:
         """See ``Lab``."""
 
+    @abstractmethod
+    def _gone(self, node: Node, so: str) -> LabError: ...
+
     def pause(self, node: Node) -> None:
         """Stop every process in the service's PID namespace."""
         process = self._services.get(self.node(node.name).name)
         if process is None or process.poll() is not None:
-            raise LabError(f"{node.name} is not a running service: it cannot be paused")
+            raise self._gone(node, "it cannot be paused")
         who = process.identity
         op = ContinueProcesses(who.pid, who.starttime, who.boot_id)
         entry = self._journal.intend(op, scope="fault")

@@ -17,7 +17,7 @@ from chaoskit.errors import LabError
 from chaoskit.lab.sandbox_session import Inside
 from chaoskit.stack.model import Healthcheck, Service
 
-__all__ = ["LEAST_HEALTH_S", "Starter", "listens"]
+__all__ = ["LEAST_HEALTH_S", "Starter", "how_it_ended", "listens"]
 
 LEAST_HEALTH_S = 10.0
 """A service gets at least this long to become healthy, however tight its healthcheck is."""
@@ -25,6 +25,14 @@ _SETTLE_S = 0.2  # a service without a healthcheck must run this long to count a
 _POLL_S = 0.1  # while starting, health is asked at least this often
 _FIRST_S = 1.0  # where nothing listens, the first check waits so long at most
 _COMPLETED = "service_completed_successfully"
+
+
+def how_it_ended(status: int) -> str:
+    """What the exit status of a process says, as a phrase."""
+    if status < 0:
+        return f"was ended by signal {-status}"
+    return f"ended with status {status}"
+
 
 StartService = Callable[[Service], Inside]
 RunInside = Callable[[Service, tuple[str, ...], int], Inside]
@@ -107,9 +115,9 @@ class Starter:
         if status is not None:
             if status == 0 and name in self._may_end:
                 return
-            how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
             raise LabError(
-                f"service {name} {how} while the lab was starting", output=self._tail(name)
+                f"service {name} {how_it_ended(status)} while the lab was starting",
+                output=self._tail(name),
             )
         check = state.service.healthcheck
         if check is not None and not state.healthy:

@@ -30,11 +30,11 @@ def writer(name):
     return replace(plain, labels={**plain.labels, **LABEL})
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+@pytest.fixture
+def lab(tmp_path):
     scratch = (Mount("/scratch", None, "tmpfs", size=16 << 20),)
     other = server("b", WRITER, mounts=scratch)
-    with lab_of(tmp_path_factory.mktemp("lab"), writer("a"), other) as lab:
+    with lab_of(tmp_path, writer("a"), other) as lab:
         lab.up()
         yield lab
 

@@ -20,10 +20,10 @@ from sandbox_stacks import lab_of, server
 pytestmark = pytest.mark.sandbox
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+@pytest.fixture
+def lab(tmp_path):
     worker = server("a", WORKER, environment=CLOCK_ENVIRONMENT)
-    with lab_of(tmp_path_factory.mktemp("lab"), worker, server("b")) as lab:
+    with lab_of(tmp_path, worker, server("b")) as lab:
         lab.up()
         yield lab
 
