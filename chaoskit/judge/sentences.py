@@ -151,7 +151,19 @@ def _lost(measured: Sequence[Metrics]) -> str:
     if any(c is None for c in counts):
         return "lost writes could not be checked in every trial"
     total = sum(c or 0 for c in counts)
-    return f"{plural(total, 'acknowledged write')} lost" if total else "no acknowledged write lost"
+    lost = f"{plural(total, 'acknowledged write')} lost" if total else "no acknowledged write lost"
+    harm = _read_wrong(measured)
+    return f"{lost}, {'and' if total else 'but'} {harm}" if harm else lost
+
+
+def _read_wrong(measured: Sequence[Metrics]) -> str:
+    """What the registers tell: an acknowledged value that was lost there is no lost append."""
+    counts = {
+        "stale read": sum(m.stale_reads.count or 0 for m in measured),
+        "session violation": sum(m.session_violations.count or 0 for m in measured),
+        "linearizability violation": sum(m.linearizability_violations.count or 0 for m in measured),
+    }
+    return joined([plural(count, name) for name, count in counts.items() if count])
 
 
 # ---------------------------------------------------------------- claims and limits
@@ -217,10 +229,10 @@ def not_checked(
         said.append("the experiment has no thresholds: nothing was judged but its assumptions")
     elif not any(t.metric in _SERVICE for t in thresholds):
         said.append("how long clients were without service: no threshold speaks of it")
-    if measured and any(m.lost_writes.count for m in measured) and "lost_writes" not in judged:
-        said.append("acknowledged writes were lost, and no threshold speaks of them")
     if measured and "lost_writes" not in judged:
-        said.append("no threshold on lost_writes: losses are counted, not judged")
+        some = any(m.lost_writes.count for m in measured)
+        lost = "acknowledged writes were lost, and " if some else ""
+        said.append(f"{lost}no threshold on lost_writes: losses are counted, not judged")
     said += _apart(judged, measured)
     if any(not m.lost_writes.checked for m in measured):
         said.append("lost writes, where final reads are missing")

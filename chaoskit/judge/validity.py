@@ -267,7 +267,7 @@ def findings(view: View) -> tuple[tuple[str, str], ...]:
     never = [
         (name, outage)
         for name, track in view.served.items()
-        if (outage := _never_back(view, track)) is not None
+        if (outage := _never_back(view, track)) is not None and _was_there(view, track)
     ]
     if never:
         names = joined([name for name, _ in never])
@@ -288,6 +288,14 @@ def _never_back(view: View, track: Track) -> Outage | None:
     """An outage that was still on at the end."""
     last = view.outages(track)[-1:]
     return last[0] if last and last[0].censored else None
+
+
+def _was_there(view: View, track: Track) -> bool:
+    """Whether anything was served before the fault: what never was there cannot come back."""
+    good = track.good
+    if view.fault is not None:
+        good = good & (track.done < view.commanded_ns)
+    return bool(good.any())
 
 
 def _false_failover(view: View) -> str | None:

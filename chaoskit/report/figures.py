@@ -103,8 +103,9 @@ DEFINITIONS = (
     Definition(
         "lost_writes",
         "lost writes",
-        "Writes that were acknowledged and that no final read returned, through the front door"
-        " or from any node.",
+        "Appends that were acknowledged and that no final read returned, through the front door or"
+        " from any node. A value of a register that was lost shows as stale reads and as a"
+        " linearizability violation.",
     ),
     Definition(
         "duplicate_writes",

@@ -267,6 +267,19 @@ def test_reads_that_stay_away_while_writes_come_back_are_a_finding():
     assert seen.startswith("read: still out")
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_only_what_was_there_can_fail_to_come_back(clean, before):
+    """A system that was never up is an invalid trial, not a finding about its failover."""
+
+    def change(requests, _order):
+        gone = requests["due_ns"] > clean.faults[0].commanded_ns if before else slice(None)
+        requests["outcome"][gone] = Outcome.FAIL_DEFINITE
+
+    dead = records(clean, change)
+    assert bool(findings(View(dead))) == before
+    assert any("the baseline was not clean" in s for s in said(dead)) != before
+
+
 def test_a_node_that_never_serves_again_after_heal_is_no_reason(clean):
     assert said(with_fault(clean, felt_healed_ns=None)) == ()
 

@@ -12,6 +12,7 @@ from chaoskit.history.history import FinalRead
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
 from chaoskit.judge.result import RunResult, Verdict
+from chaoskit.judge.sentences import sentence
 from chaoskit.judge.verdict import (
     Band,
     Case,
@@ -115,7 +116,20 @@ def test_a_loss_that_the_experiment_accepts_is_no_failure_and_is_told():
     silent = run(losing(trial(1), 3), thresholds=(FAILOVER,))
     assert silent.verdict is Verdict.PASS
     assert "3 acknowledged writes lost" in silent.sentence
-    assert any("no threshold speaks of them" in text for text in silent.not_checked)
+    told = "acknowledged writes were lost, and no threshold on lost_writes"
+    assert any(told in text for text in silent.not_checked)
+
+
+def test_what_was_lost_of_a_register_is_told_beside_the_appends():
+    found = run(trial(1))
+    clean = found.trials[0].metrics
+    harm = {
+        name: getattr(clean, name).model_copy(update={"count": count})
+        for name, count in (("stale_reads", 2), ("linearizability_violations", 1))
+    }
+    said = sentence(1, found.trials, [clean.model_copy(update=harm)], Verdict.PASS, [])
+    assert "no acknowledged write lost, but 2 stale reads and 1 linearizability violation" in said
+    assert "stale" not in found.sentence
 
 
 def test_invalid_trials_do_not_fail_a_run_that_has_enough_valid_ones():
