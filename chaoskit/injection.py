@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 
+from chaoskit.blame import blaming
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import Act, Dial, Fault, Lab, Targets
 from chaoskit.errors import ChaoskitError, HealFailed, LabError, NotInjected
@@ -76,9 +77,10 @@ class Injector:
         self._say("fault", {"fault": fault.kind, "nodes": list(names)})
         self._look_at_others(names)
         targets = Targets(nodes, others, links_of(step.target))
-        worked = self._rehearse(step, targets)
-        context = fault.inject(self._lab, targets)
-        hold = context.__enter__()
+        with blaming(_called(step), LabError):
+            worked = self._rehearse(step, targets)
+            context = fault.inject(self._lab, targets)
+            hold = context.__enter__()
         self._adopt(names)
         now_running = {node.name: self._lab.identity(node) for node in nodes}
         params = drawn.model_dump(mode="json", by_alias=True)
@@ -256,7 +258,8 @@ class Injector:
         self._count_losses(run)
         run.active = False
         self._dials.restart((*run.hold.dials, *run.spared))
-        run.context.__exit__(None, None, None)
+        with blaming(f"{_called(run.step)}, when it was healed,", HealFailed):
+            run.context.__exit__(None, None, None)
         self._tell(run)
         self._adopt(run.nodes)
         if run.hold.verified_ns is None and run.problem is None:
@@ -287,3 +290,9 @@ class Injector:
                 f"{run.step.fault.kind} lost {lost / sent:.0%} of {sent} datagrams, not "
                 f"{share:.0%} of them"
             )
+
+
+def _called(step: Step) -> str:
+    """``inject`` gives a fault that stands in no file."""
+    of = f" of step {step.origin + 1}" if step.origin >= 0 else ""
+    return f"the fault '{step.fault.kind}'{of}"

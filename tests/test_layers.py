@@ -32,6 +32,7 @@ LEVELS: list[set[str]] = [
         "agenda",
         "breaking",
         "instruments",
+        "blame",
         "injection",
         "running",
         "children",

@@ -158,11 +158,12 @@ def _lost(measured: Sequence[Metrics]) -> str:
 
 def _read_wrong(measured: Sequence[Metrics]) -> str:
     """What the registers tell: an acknowledged value that was lost there is no lost append."""
-    counts = {
-        "stale read": sum(m.stale_reads.count or 0 for m in measured),
-        "session violation": sum(m.session_violations.count or 0 for m in measured),
-        "linearizability violation": sum(m.linearizability_violations.count or 0 for m in measured),
+    shown = {
+        "stale read": [m.stale_reads for m in measured],
+        "session violation": [m.session_violations for m in measured],
+        "linearizability violation": [m.linearizability_violations for m in measured],
     }
+    counts = {name: sum(one.count or 0 for one in of if one) for name, of in shown.items()}
     return joined([plural(count, name) for name, count in counts.items() if count])
 
 

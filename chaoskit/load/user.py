@@ -205,6 +205,8 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
         patience.begin(operation, now_ns)
         try:
             verdict = self.perform(operation)
+            if not isinstance(verdict, Verdict):
+                raise TypeError(f"perform returned {verdict!r}, and must return a Verdict")
             if not operation.done_ns:
                 operation.done_ns = time.monotonic_ns()
         except OutOfTime as error:

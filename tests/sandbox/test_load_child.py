@@ -221,14 +221,23 @@ def test_locust_really_carries_the_load_and_its_listeners_hear_every_request(tmp
     assert lines.count("GET read -") == (records["sent_ns"] > 0).sum()
 
 
-def test_a_defect_in_a_client_ends_the_load_with_a_sentence_instead_of_a_wrong_record(tmp_path):
+@pytest.mark.parametrize(
+    ("defect", "said"),
+    [
+        ("raise KeyError('planted')", r"the load broke: KeyError: 'planted' in broken\.py:5"),
+        ("return True", "perform returned True, and must return a Verdict"),
+    ],
+)
+def test_a_defect_in_a_client_ends_the_load_with_a_sentence_instead_of_a_wrong_record(
+    tmp_path, defect, said
+):
     path = tmp_path / "broken.py"
     path.write_text(
         "from chaoskit.load.users.http_kv import HttpKv\n"
         "class Broken(HttpKv):\n"
         "    def perform(self, operation):\n"
         "        if operation.slot == 20:\n"
-        "            raise KeyError('planted')\n"
+        f"            {defect}\n"
         "        return super().perform(operation)\n"
     )
     options = {"locustfile": str(path)}
@@ -237,9 +246,7 @@ def test_a_defect_in_a_client_ends_the_load_with_a_sentence_instead_of_a_wrong_r
         Load(tmp_path, [stub], [stream()], options=options, user="Broken") as load,
     ):
         load.start()
-        with pytest.raises(
-            AssertionError, match=r"the load broke: KeyError: 'planted' in broken\.py:5"
-        ):
+        with pytest.raises(AssertionError, match=said):
             load.event("stopped")
         assert load.process.wait(5) == 4
 

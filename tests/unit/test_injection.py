@@ -55,7 +55,12 @@ def rig(fault=None, *, max_targets=None, target=("primary",), lab=None):
         experiment, lab, roles, dials, random.Random(1), incidents.append, lambda *_: None
     )
     return SimpleNamespace(
-        lab=lab, network=network, dials=dials, injector=injector, incidents=incidents
+        experiment=experiment,
+        lab=lab,
+        network=network,
+        dials=dials,
+        injector=injector,
+        incidents=incidents,
     )
 
 
@@ -277,3 +282,53 @@ def test_what_a_fault_goes_on_doing_is_done_while_it_is_on_and_is_nobody_elses()
     r.injector.feel()
     assert acted == [1]
     assert r.incidents == []
+
+
+class Clumsy(Noop):
+    """What somebody plugged in, with a mistake of its own in one of three places."""
+
+    kind = "clumsy"
+    place: str = "inject"
+
+    def rehearse(self, lab, targets):
+        return {}["rehearse"] if self.place == "rehearse" else ()
+
+    @contextmanager
+    def inject(self, lab, targets):
+        if self.place == "inject":
+            raise KeyError("inject")
+        now = now_ns()
+        yield Hold(now, now, now, detail="clumsy")
+        raise ValueError("no such thing")
+
+
+@pytest.mark.parametrize("place", ["rehearse", "inject"])
+def test_a_fault_of_somebody_elses_that_breaks_is_named_with_its_place(place):
+    r = rig(Clumsy(place=place))
+    r.experiment.steps = (r.experiment.steps[0].model_copy(update={"origin": 0}),)
+    said = f"the fault 'clumsy' of step 1 broke: KeyError: '{place}', in test_injection.py:"
+    with pytest.raises(LabError) as caught:
+        r.injector.inject(0)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_heal_that_breaks_does_not_keep_the_others_from_being_healed():
+    r = rig(Clumsy(place="heal"))
+    healed = []
+
+    class Sound(Noop):
+        kind = "sound"
+
+        @contextmanager
+        def inject(self, lab, targets):
+            now = now_ns()
+            yield Hold(now, now, now, detail="sound")
+            healed.append(True)
+
+    sound = {"at": "0s", "for": "1s", "target": ("backup",), "fault": Sound()}
+    r.experiment.steps += (Step.model_validate(sound),)
+    r.injector.inject(1)
+    r.injector.inject(0)
+    with pytest.raises(HealFailed, match=r"clumsy.*when it was healed, broke: ValueError: no such"):
+        r.injector.heal_all()
+    assert healed

@@ -22,6 +22,7 @@ from chaoskit.judge.verdict import (
     judge_run,
     judge_trial,
 )
+from chaoskit.measure.model import Safety
 
 FAILOVER = Threshold("failover_time < 5s", "failover_time", "<", 5.0, "s", line=12)
 TIGHT = Threshold("failover_time < 500ms", "failover_time", "<", 0.5, "s", because="SLO-7")
@@ -124,7 +125,7 @@ def test_what_was_lost_of_a_register_is_told_beside_the_appends():
     found = run(trial(1))
     clean = found.trials[0].metrics
     harm = {
-        name: getattr(clean, name).model_copy(update={"count": count})
+        name: Safety(count=count)
         for name, count in (("stale_reads", 2), ("linearizability_violations", 1))
     }
     said = sentence(1, found.trials, [clean.model_copy(update=harm)], Verdict.PASS, [])
