@@ -305,7 +305,7 @@ class Clumsy(Noop):
 @pytest.mark.parametrize("place", ["rehearse", "inject"])
 def test_a_fault_of_somebody_elses_that_breaks_is_named_with_its_place(place):
     r = rig(Clumsy(place=place))
-    r.experiment.steps = (r.experiment.steps[0].model_copy(update={"origin": 0}),)
+    r.experiment.steps[0]._origin = 0  # the first step of a file
     said = f"the fault 'clumsy' of step 1 broke: KeyError: '{place}', in test_injection.py:"
     with pytest.raises(LabError) as caught:
         r.injector.inject(0)
