@@ -7,7 +7,9 @@ time it asks; a line of ours in that file is the shift, and without the file tim
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
@@ -33,7 +35,7 @@ def _mark(run_id: str) -> str:
 
 
 def shift_text(run_id: str, offset_s: float) -> str:
-    """The file's text, always of one length: it is replaced by a single write.
+    """The file's text, always of one length.
 
     A line that starts with # is a comment to libfaketime.
     """
@@ -98,7 +100,7 @@ class ClockFile:
     def read(self, path: str) -> str | None:
         """The file's text; None if there is none."""
         try:
-            fd = self._open(path, os.O_RDONLY)
+            fd = self._open(path)
         except FileNotFoundError:
             return None
         try:
@@ -107,17 +109,29 @@ class ClockFile:
             os.close(fd)
 
     def write(self, path: str, text: str) -> None:
-        """Make the file say this, and nothing else. Whoever the service runs as can read it."""
-        fd = self._open(path, os.O_WRONLY | os.O_CREAT)
+        """Make the file say this, and nothing else. Whoever the service runs as can read it.
+
+        At once, by a new file that takes its place: libfaketime ends the program that reads a file
+        with nothing in it, or half a line. A file that is mounted there is written to, for it
+        cannot be replaced.
+        """
+        folder = self._folder(path)
+        name = path.rpartition("/")[2]
+        beside = f".{name}.{os.getpid()}"
+        data = text.encode(errors="surrogateescape")
         try:
-            data = text.encode(errors="surrogateescape")
-            os.pwrite(fd, data, 0)
-            if os.fstat(fd).st_size != len(data):
-                os.ftruncate(fd, len(data))
-            with suppress(PermissionError):
-                os.fchmod(fd, 0o644)
+            _refuse_what_is_no_file(name, folder)
+            try:
+                _fill(beside, os.O_CREAT | os.O_EXCL, data, folder)
+                os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+            except OSError as error:
+                with suppress(FileNotFoundError):
+                    os.unlink(beside, dir_fd=folder)
+                if error.errno != errno.EBUSY:
+                    raise
+                _fill(name, 0, data, folder)
         finally:
-            os.close(fd)
+            os.close(folder)
 
     def remove(self, path: str) -> None:
         """Take the file away."""
@@ -127,11 +141,11 @@ class ClockFile:
         finally:
             os.close(folder)
 
-    def _open(self, path: str, flags: int) -> int:
+    def _open(self, path: str) -> int:
         folder = self._folder(path)
         try:
             name = path.rpartition("/")[2]
-            return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder)
+            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         finally:
             os.close(folder)
 
@@ -154,6 +168,27 @@ class ClockFile:
         if self._root >= 0:
             os.close(self._root)
             self._root = -1
+
+
+def _refuse_what_is_no_file(name: str, folder: int) -> None:
+    """A link or a folder of that name is the service's own, and not replaced."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _fill(name: str, flags: int, data: bytes, folder: int) -> None:
+    """Write the file in one go, cut to that length."""
+    flags |= os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, 0o644, dir_fd=folder)
+    try:
+        os.pwrite(fd, data, 0)
+        if os.fstat(fd).st_size != len(data):
+            os.ftruncate(fd, len(data))
+        with suppress(PermissionError):
+            os.fchmod(fd, 0o644)
+    finally:
+        os.close(fd)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unit" / "load")
 
 from load_rig import MS, Load, by_outcome, stream
 
+from chaoskit.clock import wait_until
 from chaoskit.history.records import Flag, Op, Outcome
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(90)]
@@ -46,8 +47,13 @@ def fresh(server):
 
 def set_to(server, name, value):
     told = f"SET {name} = '{value}'" if value is not None else f"RESET {name}"
+    loaded = server.sql("SELECT pg_conf_load_time()")
     server.sql(f"ALTER SYSTEM {told}")
     server.sql("SELECT pg_reload_conf()")
+    # Only asked for: the postmaster hands it to new sessions when it gets round to it.
+    assert wait_until(
+        lambda: server.sql("SELECT pg_conf_load_time()") != loaded, within_s=10, every_s=0.02
+    )
 
 
 def load_of(servers, folder, streams, **more):

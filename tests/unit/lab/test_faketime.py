@@ -1,8 +1,10 @@
 """The file that shifts a clock: ours is known from others', and what was there comes back."""
 
+import errno
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -84,6 +86,50 @@ def test_a_link_is_not_followed(tmp_path):
                 Shift(NODE, "r1", str(path), None, 1.0).put(place)
     assert list((tmp_path / "real").iterdir()) == []
     assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_whoever_reads_meanwhile_sees_nothing_half_done(shift):
+    """libfaketime ends a program that finds the file empty, or a line that is no time."""
+    path, one = shift()
+    texts = {shift_text("r1", 60.0), "+0\n"}
+    seen, over = set(), threading.Event()
+
+    def read():
+        while not over.is_set():
+            try:
+                seen.add(path.read_text())
+            except FileNotFoundError:
+                seen.add(None)
+
+    reader = threading.Thread(target=read)
+    with ClockFile(identity_of(os.getpid())) as place:
+        reader.start()
+        try:
+            for _ in range(2000):
+                one.put(place)
+                place.write(str(path), "+0\n")
+                place.remove(str(path))
+        finally:
+            over.set()
+            reader.join()
+    assert texts <= seen, "it looked often enough to see both"
+    assert seen <= {*texts, None}
+    assert list(path.parent.iterdir()) == [], "nothing is left beside it"
+
+
+def test_a_file_that_is_mounted_there_is_written_to(shift, monkeypatch):
+    path, one = shift("+0\n")
+
+    def busy(*_args, **_more):
+        raise OSError(errno.EBUSY, "busy")
+
+    monkeypatch.setattr(os, "rename", busy)
+    with ClockFile(identity_of(os.getpid())) as place:
+        one.put(place)
+        assert path.read_text() == shift_text("r1", 60.0)
+        one.take(place)
+    assert path.read_text() == "+0\n"
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
