@@ -42,10 +42,13 @@ def choose_lab(asked: str, stack: Stack) -> Choice:
         if no_docker:
             raise Refused(f"the docker lab cannot run here: {no_docker}; or use --lab sandbox")
         return Choice("docker", "it was asked for")
-    no_sandbox = _no_sandbox(stack) or sandbox_available()
+    refusals = _no_sandbox(stack)
+    no_sandbox = refusals or sandbox_available()
     if asked == "sandbox":
+        if refusals:  # each begins with its file and line
+            raise Refused(f"{refusals}\nso the sandbox lab cannot run this stack")
         if no_sandbox:
-            raise Refused(f"the sandbox lab cannot run this here: {no_sandbox}")
+            raise Refused(f"the sandbox lab cannot run here: {no_sandbox}")
         return Choice("sandbox", "it was asked for")
     no_docker = docker_can_run(stack)
     if no_docker is None and find_compose() is None:

@@ -56,10 +56,22 @@ class _Trials(click.ParamType[int | str]):
     ) -> int | str:
         if value == "auto":
             return "auto"
-        return click.IntRange(1, 1000).convert(value, param, ctx)
+        try:
+            return click.IntRange(1, 1000).convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is neither a number from 1 to 1000 nor 'auto'", param, ctx)
 
 
 TRIALS = _Trials()
+
+
+class _Given(click.Path):
+    """A path, and not the empty word that an unset variable leaves: that would be this folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name of the file is empty", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class _Group(click.Group):
@@ -113,7 +125,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=_Given(path_type=Path))
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text")
 def validate(files: tuple[Path, ...], form: str) -> None:
     """Check experiment files: schema, names, targets. Starts nothing; says every problem."""
@@ -190,7 +202,7 @@ def list_(kind: str) -> None:
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=_Given(path_type=Path))
 @click.option("--lab", type=click.Choice(["auto", "docker", "sandbox"]), default="auto")
 @click.option("--trials", type=TRIALS, help="Instead of the experiment's number; or 'auto'.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="To repeat a run; printed by each.")

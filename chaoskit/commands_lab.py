@@ -80,7 +80,7 @@ def status(as_json: bool) -> None:
         click.echo(json.dumps({"schema_version": 1, "labs": labs}, indent=1))
         return
     if not found:
-        click.echo("no lab is up; start one with: chaoskit lab up FILE")
+        click.echo(f"no lab is up{keeping.not_yet()}; start one with: chaoskit lab up FILE")
     for name, said in found.items():
         click.echo(name)
         for node in said["nodes"]:

@@ -94,6 +94,8 @@ def chosen_cells(
     found: dict[int, Experiment] = {}
     for text in asked:
         wanted = [pair for pair in numbered if _is(text, *pair)]
+        if not wanted and not any(cell.cell for cell in cells):
+            raise BadInput(f"--cell {text}: the experiment has no matrix")
         if not wanted:
             known = "; ".join(
                 f"{n} is {', '.join(f'{a}={v}' for a, v in c.cell.items())}" for n, c in numbered

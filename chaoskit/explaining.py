@@ -87,9 +87,10 @@ def explained(name: str) -> Explained:
         found.append("metrics")
     if not found:
         known = [n for kind in _KINDS for n in registry.names(f"chaoskit.{kind}")] + list(METRICS)
+        meant = did_you_mean(bare, known, show=0)
         raise BadInput(
-            f"nothing that is installed is called {quoted(name)}{did_you_mean(bare, known, show=0)}"
-            "; see chaoskit list faults, loads, probes or labs"
+            f"nothing that is installed is called {quoted(name)}"
+            f"{meant or '; see chaoskit list faults, loads, probes or labs'}"
         )
     if len(found) > 1:
         ways = " or ".join(f"chaoskit explain {kind.removesuffix('s')}:{bare}" for kind in found)

@@ -25,6 +25,7 @@ class _Role:
     value: str | None = None
     since_ns: int = 0
     seen: bool = False
+    error: str = ""
 
 
 class RoleBoard:
@@ -42,6 +43,9 @@ class RoleBoard:
         if role is None:
             return False
         value = message.get("value")
+        role.error = str(message.get("error") or "")
+        if role.seen and value is None and role.value is None:
+            return False  # still no answer, for another reason
         if not role.seen or role.value != value:
             role.value, role.since_ns = value, int(message["done_ns"])
         role.seen = True
@@ -52,6 +56,12 @@ class RoleBoard:
         found = dict(self._labelled)
         found.update({name: role.value for name, role in self._roles.items()})
         return found
+
+    def told(self) -> str:
+        """What every probed node last said of itself, or why it said nothing, as a phrase."""
+        return ", ".join(
+            f"{name}: {role.value or role.error or 'nothing'}" for name, role in self._roles.items()
+        )
 
     def primaries(self) -> tuple[str, ...]:
         """Who says now that it is primary."""

@@ -13,16 +13,29 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chaoskit.clock import MonotonicClock, now_ns
 from chaoskit.errors import BadInput, ChaoskitError, LabError, Refused
 from chaoskit.lab.private import open_private, state_roots
+from chaoskit.lab.process import ProcessIdentity, identity_of, open_checked
+from chaoskit.rundir import write_atomically
+from chaoskit.signals import Signals
 from chaoskit.wording import did_you_mean, quoted
 
-__all__ = ["Line", "ask", "folder_of", "forget", "labs_root", "names", "pick", "start"]
+__all__ = [
+    "Line",
+    "ask",
+    "folder_of",
+    "forget",
+    "labs_root",
+    "names",
+    "not_yet",
+    "pick",
+    "start",
+]
 
 SOCKET = "keeper.sock"
 _UP_WITHIN_S = 600.0
@@ -48,7 +61,7 @@ def names() -> tuple[str, ...]:
     for folder in sorted(labs_root().iterdir()):
         if _alive(folder):
             found.append(folder.name)
-        elif not (folder / "starting").exists():
+        elif not _starting(folder):
             forget(folder.name)
     return tuple(found)
 
@@ -59,11 +72,12 @@ def pick(name: str | None) -> str:
     if name is None:
         if len(known) == 1:
             return known[0]
-        said = "no lab is up; start one with: chaoskit lab up FILE"
+        said = f"no lab is up{not_yet(known)}; start one with: chaoskit lab up FILE"
         raise BadInput(f"say which lab with --in: {', '.join(known)}" if known else said)
     meant = name if name in known else Path(name).resolve().parent.name
     if meant not in known:
-        raise BadInput(f"no lab called {quoted(name)} is up{did_you_mean(name, known)}")
+        more = did_you_mean(name, known) or not_yet(known)
+        raise BadInput(f"no lab called {quoted(name)} is up{more}")
     return meant
 
 
@@ -126,14 +140,22 @@ def ask(name: str, message: Mapping[str, object]) -> list[dict[str, Any]]:
 def start(file: Path, lab: str, name: str) -> dict[str, Any]:
     """Start a keeper and wait until its lab is up; what it says of it. Raises what went wrong.
 
-    Ctrl-C while it starts takes it down again.
+    A signal that asks us to end, while it starts, takes it down again.
     """
     folder = folder_of(name)
     if name in names():
         raise Refused(f"the lab {name} is up already; take it down with: chaoskit lab down {name}")
+    if _starting(folder):
+        raise Refused(f"the lab {name} is starting already; see: chaoskit lab status")
+    with Signals().installed():
+        return _started(folder, file, lab)
+
+
+def _started(folder: Path, file: Path, lab: str) -> dict[str, Any]:
+    name = folder.name
     forget(name)
     folder.mkdir(mode=0o700)
-    (folder / "starting").touch()
+    _say_starting(folder, os.getpid())
     with (folder / "keeper.log").open("wb") as log:
         keeper = subprocess.Popen(
             [sys.executable, "-m", "chaoskit.keeper", str(file.resolve()), lab, str(folder)],
@@ -143,6 +165,7 @@ def start(file: Path, lab: str, name: str) -> dict[str, Any]:
             start_new_session=True,
         )
     try:
+        _say_starting(folder, keeper.pid)
         return _wait(keeper, folder)
     except BaseException:
         keeper.terminate()
@@ -171,6 +194,30 @@ def _why(folder: Path, status: int) -> ChaoskitError:
         return error_of(json.loads(failed.read_text("utf-8")))
     tail = (folder / "keeper.log").read_text("utf-8", "replace")
     return LabError(f"the lab's keeper ended with status {status}", output=tail)
+
+
+def _say_starting(folder: Path, pid: int) -> None:
+    """Leave word of the process without which nothing will come of this start."""
+    with contextlib.suppress(ProcessLookupError):  # it has failed already, and will be asked why
+        who = identity_of(pid)
+        text = json.dumps([who.pid, who.starttime, who.boot_id])
+        write_atomically(folder / "starting", text)
+
+
+def _starting(folder: Path) -> bool:
+    """Whether somebody is at it: one who was killed left only his word."""
+    try:
+        who = ProcessIdentity(*json.loads((folder / "starting").read_text("utf-8")))
+        with open_checked(who):
+            return True
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def not_yet(known: Sequence[str] = ()) -> str:
+    """Labs that are still being started, as the end of a sentence."""
+    found = [f.name for f in sorted(labs_root().iterdir()) if f.name not in known and _starting(f)]
+    return f" ({', '.join(found)}: still starting)" if found else ""
 
 
 def _alive(folder: Path) -> bool:

@@ -101,6 +101,8 @@ def read_json(path: Path) -> Mapping[str, object]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{path} is missing: {path.parent} is not a stored run") from None
+    except NotADirectoryError:
+        raise BadInput(f"{path.parent} is a file; name the folder of a stored run") from None
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict):

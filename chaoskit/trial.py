@@ -201,9 +201,10 @@ class _Trial:
             now_ns() + int(_ROLES_WITHIN_S * NS), self._roles_known
         ):
             raise LabError(
-                f"no node was primary within {_ROLES_WITHIN_S:g} s of starting "
-                f"(roles: {self.roles.roles()})",
-                hint="look at logs/ in the trial's folder; is chaoskit.probe.role right?",
+                f"within {_ROLES_WITHIN_S:g} s not every node had told its role, or none "
+                f"was primary ({self.roles.told()})",
+                hint="look at logs/ in the trial's folder; are chaoskit.probe.role and, if the "
+                "system has words of its own, chaoskit.role.words right?",
             )
         self._spent("watching roles")
 
@@ -247,7 +248,7 @@ class _Trial:
             self._check_clock(message, what)
         if message is None or message.get("event") != "ready":
             said = "nothing" if message is None else message.get("message", message)
-            raise LabError(f"{what} did not get ready within {_CHILD_READY_WITHIN_S:g} s: {said}")
+            raise LabError(f"{what} did not get ready (it has {_CHILD_READY_WITHIN_S:g} s): {said}")
 
     def _start_load(self) -> int:
         assert self.load is not None  # noqa: S101 - set in _watch

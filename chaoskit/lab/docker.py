@@ -64,7 +64,9 @@ _prepared: dict[tuple[str, Path], _Prepared] = {}
 
 
 class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Linking):
-    """``Lab`` and every capability with Docker. One object may go up and down repeatedly.
+    """Services as containers of a Docker engine on this machine.
+
+    Implements ``Lab`` and every capability. One object may go up and down repeatedly.
 
     Raises ``Refused`` at once where the engine is not on a local socket.
     """

@@ -57,7 +57,9 @@ _LOGS = "lab-logs"
 
 
 class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Linking, Links):
-    """Implements ``Lab`` and every capability, for callers in any thread.
+    """Services as processes on this machine, each in namespaces of its own: no Docker, no root.
+
+    Implements ``Lab`` and every capability, for callers in any thread.
 
     ``run_dir`` holds the services' logs while the lab is up. Raises ``Refused`` where the stack
     has something that the sandbox cannot honour as this user.

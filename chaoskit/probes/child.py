@@ -119,7 +119,8 @@ class _Asker:
         self._out = out
         self._told = ToldEvents(config.tellers, config.told, config.timeout_ns / _NS)
         self._lines: list[str] = []
-        self._last: dict[tuple[str, str], tuple[object, object]] = {}
+        self._last: dict[tuple[str, str], tuple[object, object, str | None]] = {}
+        self._had: set[tuple[str, str]] = set()  # that have answered
         self.polls = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -177,8 +178,12 @@ class _Asker:
         self._lines.append(json.dumps(seen, separators=(",", ":")))
         self.polls += 1
         key = (poll.node, poll.question)
-        if self._last.get(key, ()) != (value, epoch):
-            self._last[key] = (value, epoch)
+        if error is None:
+            self._had.add(key)
+        # Why there is no answer matters to whoever waits for the first one, and only then.
+        news = (value, epoch, None if key in self._had else error)
+        if self._last.get(key) != news:
+            self._last[key] = news
             say({"event": "change", **seen})
 
     def _flush(self) -> None:

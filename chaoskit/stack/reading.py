@@ -25,6 +25,7 @@ class Reading:
     env: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
     refusals: list[Problem] = field(default_factory=list)  # of the sandbox lab only
+    _judged: set[ys.Mark] = field(default_factory=set)  # keys: an anchor's are met more than once
     without_effect: dict[str, list[str]] = field(default_factory=dict)  # key → services
     unset: set[str] = field(default_factory=set)
 
@@ -159,10 +160,12 @@ class Reading:
     def only(self, table: ys.Mapping, known: Mapping[str, bool], what: str) -> None:
         """Refuse keys that Compose does not know, and for the sandbox those mapped to False."""
         for entry in table.entries:
-            if entry.key.startswith("x-"):
+            if entry.key.startswith("x-") or entry.mark in self._judged:
                 continue
             if entry.key not in known:
+                self._judged.add(entry.mark)
                 hint = did_you_mean(entry.key, known)
                 self.wrong(entry.mark, f"unknown key {quoted(entry.key)} in {what}{hint}")
             elif not known[entry.key]:
+                self._judged.add(entry.mark)
                 self.refuse(entry.mark, f"the sandbox lab cannot do '{entry.key}' of {what}")

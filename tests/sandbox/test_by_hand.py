@@ -143,3 +143,44 @@ def test_the_lever_takes_every_lab_down_and_ends_its_faults_at_once(hand):
     assert first.returncode == 4
     assert_soon(lambda: hand.status() == [])
     assert hand("lab", "up", STACK, "--lab", "sandbox").code == 2
+
+
+SLOW = """
+services:
+  slow:
+    image: chaoskit-base
+    command: [python3, -c, "import time; time.sleep(600)"]
+    healthcheck:
+      test: [CMD, "false"]
+      interval: 1s
+      retries: 600
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_a_lab_that_is_still_starting_is_told_of_and_ends_with_who_asked_for_it(tmp_path, ending):
+    """Killed outright it cannot clean up: its keeper does when its lab cannot become healthy."""
+    before = take()
+    file = tmp_path / "slow" / "compose.yaml"
+    file.parent.mkdir()
+    file.write_text(SLOW)
+    found = Hand(tmp_path / "state")
+    starting = found.labs / "slow" / "starting"
+    with found.start("lab", "up", file, "--lab", "sandbox") as up:
+        try:
+            assert_soon(starting.exists)
+            assert_soon(lambda: json.loads(starting.read_text())[0] != up.pid)
+            assert "slow: still starting" in found("lab", "status").out
+            again = found("lab", "up", file, "--lab", "sandbox")
+            assert (again.code, "is starting already" in again.err) == (2, True), again.err
+            assert "slow: still starting" in found("lab", "down", "--in", "slow").err
+        finally:
+            keeper = json.loads(starting.read_text())[0]
+            up.send_signal(ending)
+            up.wait(60)
+    if ending == signal.SIGKILL:
+        assert "slow: still starting" in found("lab", "status").out, "its keeper goes on"
+        os.kill(keeper, signal.SIGTERM)
+    assert_soon(lambda: "still starting" not in found("lab", "status").out)
+    assert not (found.labs / "slow").exists()
+    assert_soon(lambda: left(before) == [])

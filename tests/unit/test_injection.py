@@ -193,6 +193,8 @@ def test_roles_are_settled_only_when_every_probed_node_has_answered():
     board.take(gone)
     assert board.settled_for_s() == 0.0
     assert not board.take({**gone, "question": "health"})
+    assert not board.take({**gone, "error": "http status 200 without a role"}), "no other role"
+    assert board.told() == "a: http status 200 without a role, b: backup"
 
 
 def test_a_stalled_harness_is_seen_by_its_own_tick():

@@ -248,3 +248,14 @@ def test_it_imports_nothing_heavy():
     code = "import sys, chaoskit.probes.child; print(*{m.partition('.')[0] for m in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pydantic", "docker", "pandas", "numpy", "locust"} & set(done.stdout.split())
+
+
+def test_why_there_is_no_first_answer_is_said_and_later_only_that_there_is_none(server, ask):
+    bodies = ({"words": 1}, {"role": "primary"}, {"words": 2})
+    one = server(lambda n: http(bodies[min(n // 3, 2)]))
+    child = ask(probe(one))
+    first, second, third = child.hear(), child.hear(), child.hear()
+    assert (first["value"], first["error"]) == (None, "http status 200 without a role")
+    assert (second["value"], second["error"]) == ("primary", None)
+    assert third["value"] is None
+    assert child.stop()[1] == []

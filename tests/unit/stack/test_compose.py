@@ -5,24 +5,7 @@ import textwrap
 import pytest
 
 from chaoskit.errors import BadInput
-from chaoskit.stack.compose import load_stack
 from chaoskit.stack.model import Healthcheck, Mount
-
-
-@pytest.fixture
-def load(tmp_path, monkeypatch):
-    folder = tmp_path / "my-pair"
-    folder.mkdir()
-
-    def loaded(text, **env):
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
-        path = folder / "compose.yaml"
-        path.write_text(textwrap.dedent(text))
-        return load_stack(path, shown="compose.yaml")
-
-    loaded.folder = folder
-    return loaded
 
 
 def service(load, body, **env):
@@ -236,11 +219,21 @@ def test_what_has_no_effect_is_accepted_and_said_once(load):
         version: "3.8"
         services:
           a: {command: x, image: i, build: ., container_name: c, restart: "no", ports: ["80:80"], cap_add: [NET_ADMIN], x-y: 1}
-          b: {command: x, image: i}
+          b: {command: x, image: i, expose: ["80"], logging: {driver: none}, pull_policy: always}
         """)
     assert stack.sandbox_refusals == ()
     assert "'image' of a and b has no effect in the sandbox lab" in stack.notes
-    for key in ("version", "build", "container_name", "ports", "cap_add", "x-y"):
+    for key in (
+        "version",
+        "build",
+        "container_name",
+        "ports",
+        "cap_add",
+        "x-y",
+        "expose",
+        "logging",
+        "pull_policy",
+    ):
         assert sum(f"'{key}'" in note for note in stack.notes) == 1, key
 
 
@@ -250,48 +243,6 @@ def test_a_variable_that_is_not_set_is_said_by_name_only(load):
         SECRET_OF_MINE="hunter2",
     )
     assert stack.notes == ("the variable NOT_SET_ANYWHERE is not set; it counts as empty",)
-
-
-# ---------------------------------------------------------------- refused for the sandbox
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("privileged: true", "cannot do 'privileged'"),
-        ("network_mode: host", "cannot do 'network_mode'"),
-        ("extends: {service: b}", "cannot do 'extends'"),
-        ("profiles: [p]", "cannot do 'profiles'"),
-        ("restart: always", "would hide a failover"),
-        ("networks: {default: {aliases: [z]}}", "cannot do 'aliases'"),
-        ("networks: {default: {ipv4_address: 10.0.0.2}}", "outside 198.18.0.0/15"),
-        ("volumes: [{type: npipe, source: a, target: /b}]", "cannot mount type npipe"),
-    ],
-)
-def test_what_only_docker_can_do_is_a_refusal_with_a_place_not_an_error(load, body, said):
-    stack = load("services:\n  a:\n    command: x\n    " + body)
-    (refusal,) = stack.sandbox_refusals
-    assert refusal.startswith("compose.yaml:4:")
-    assert said in refusal
-    assert "--lab docker" in refusal
-
-
-def test_a_service_without_a_command_is_refused_for_the_sandbox(load):
-    (refusal,) = load("services:\n  a: {image: redis}").sandbox_refusals
-    assert refusal.startswith("compose.yaml:2:3: service 'a' has no command")
-
-
-@pytest.mark.parametrize(
-    "top",
-    [
-        "secrets: {s: {file: x}}",
-        "include: [y.yaml]",
-        "networks: {n: {external: true}}",
-        "volumes: {v: {external: true}}",
-    ],
-)
-def test_what_lies_outside_the_run_is_refused_for_the_sandbox(load, top):
-    assert len(load(f"services: {{a: {{command: x}}}}\n{top}").sandbox_refusals) == 1
 
 
 # ---------------------------------------------------------------- plainly wrong
