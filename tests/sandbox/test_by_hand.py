@@ -1,5 +1,6 @@
 """A lab that stays up: broken by hand, healed by whatever ends the hand, gone when it is told to."""
 
+import contextlib
 import json
 import os
 import re
@@ -173,14 +174,15 @@ def test_a_lab_that_is_still_starting_is_told_of_and_ends_with_who_asked_for_it(
             assert "slow: still starting" in found("lab", "status").out
             again = found("lab", "up", file, "--lab", "sandbox")
             assert (again.code, "is starting already" in again.err) == (2, True), again.err
-            assert "slow: still starting" in found("lab", "down", "--in", "slow").err
-        finally:
-            keeper = json.loads(starting.read_text())[0]
+            assert "slow: still starting" in found("lab", "down", "slow").err
             up.send_signal(ending)
             up.wait(60)
-    if ending == signal.SIGKILL:
-        assert "slow: still starting" in found("lab", "status").out, "its keeper goes on"
-        os.kill(keeper, signal.SIGTERM)
+            if ending == signal.SIGKILL:
+                assert "slow: still starting" in found("lab", "status").out, "its keeper goes on"
+        finally:
+            up.kill()
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(json.loads(starting.read_text())[0], signal.SIGTERM)
     assert_soon(lambda: "still starting" not in found("lab", "status").out)
     assert not (found.labs / "slow").exists()
     assert_soon(lambda: left(before) == [])
