@@ -1,8 +1,8 @@
-"""Live tests have a second chance, and the run has one of them for a hundred live tests.
+"""Live tests have a second chance, and the run has three of them.
 
 A test of real processes and containers can lose a race against a machine that was busy with
-something else. It runs once more, and is named in the summary as run again; more such tests than
-one in a hundred (a small run may have three) fail the run: that is no longer bad luck. Tests that look for false alarms
+something else. It runs once more, and is named in the summary as run again; a fourth such test
+fails the run, because that is no longer bad luck. Tests that look for false alarms
 (``test_planted_defects``, ``test_labs_agree``) have none: a second look would hide what they
 look for. See docs/decisions/031-a-second-chance.md.
 """
@@ -13,27 +13,23 @@ import pytest
 
 LIVE = ("docker", "sandbox", "unprivileged", "patroni", "toxiproxy", "nft", "browser")
 STRICT = ("test_planted_defects", "test_labs_agree")
-LEAST, SHARE = 3, 100
+CHANCES = 3
 _LINES = 6  # of what went wrong: the failure itself is gone with the second try
-
-
-def _is_live(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(name) for name in LIVE)
 
 
 def give(items: Iterable[pytest.Item]) -> None:
     for item in items:
-        if _is_live(item) and not any(name in item.nodeid for name in STRICT):
+        live = any(item.get_closest_marker(name) for name in LIVE)
+        if live and not any(name in item.nodeid for name in STRICT):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 class SecondChances:
-    """Counts them: more than the run has fail it."""
+    """Counts them: more than CHANCES fail the run."""
 
     def __init__(self) -> None:
         self.used: list[str] = []
         self.why: list[str] = []
-        self.allowed = LEAST
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.outcome == "rerun":
@@ -46,8 +42,7 @@ class SecondChances:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        self.allowed = max(LEAST, sum(map(_is_live, session.items)) // SHARE)
-        if self._tests() > self.allowed and session.exitstatus == pytest.ExitCode.OK:
+        if self._tests() > CHANCES and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -58,9 +53,8 @@ class SecondChances:
             terminalreporter.line(nodeid)
             for line in [line for line in why.splitlines() if line][-_LINES:]:
                 terminalreporter.line(f"    {line}")
-        if self._tests() > self.allowed:
+        if self._tests() > CHANCES:
             terminalreporter.line(
-                f"{self._tests()} tests needed a second chance and a run of this size has "
-                f"{self.allowed}: failed",
+                f"{self._tests()} tests needed a second chance and a run has {CHANCES}: failed",
                 red=True,
             )
