@@ -91,8 +91,9 @@ class Session:
         raise ConnectionError(phrase_of(conn.get_error_message()))
 
     def _notice(self, result: pq.abc.PGresult) -> None:
+        severity = _field(result, pq.DiagnosticField.SEVERITY_NONLOCALIZED)
         code = _field(result, pq.DiagnosticField.SQLSTATE)
-        if is_doubtful(code, _field(result, pq.DiagnosticField.SOURCE_FUNCTION)):
+        if is_doubtful(severity, code, _field(result, pq.DiagnosticField.SOURCE_FUNCTION)):
             self._doubtful = code
 
     def close(self) -> None:
@@ -135,9 +136,14 @@ class Session:
         """Of several results, which only a connection that breaks has, the one with the error."""
         conn, found = self._conn, None
         while True:
-            while _try(conn, conn.is_busy):
-                wait_read(_descriptor(conn))
-                _try(conn, conn.consume_input)
+            try:
+                while _try(conn, conn.is_busy):
+                    wait_read(_descriptor(conn))
+                    _try(conn, conn.consume_input)
+            except ConnectionError:
+                if found is None or found.status in _GOOD:  # said before it was committed
+                    raise
+                break  # the server told why it would hang up
             result = conn.get_result()
             if result is None:
                 break

@@ -59,6 +59,7 @@ MOVE_ON = frozenset({"25006", "57P03", "53300"})
 _CUT_SHORT = frozenset({"57014", "57P01"})
 _WAIT = "SyncRepWaitForLSN"
 _ERROR = "ERROR"
+_WARNING = "WARNING"
 _ADDRESS = re.compile(r'"?\b\d{1,3}(?:\.\d{1,3}){3}\b"?(?:, port \d+)?')
 _SPOKEN = re.compile(r"\b(?:FATAL|PANIC|ERROR):\s+(.+)")
 _LONGEST = 80
@@ -82,15 +83,17 @@ def is_definite(severity: str, code: str) -> bool:
     return severity == _ERROR and (code in DEFINITE or code[:2] in DEFINITE_CLASSES)
 
 
-def is_doubtful(code: str, source: str) -> bool:
-    """Whether a warning that came along with an acknowledgement takes it back.
+def is_doubtful(severity: str, code: str, source: str) -> bool:
+    """Whether a message that came along with an acknowledgement takes it back.
 
     That is so where the wait for a synchronous standby was cut short: what was committed is on
     this server alone. A cancelled wait warns without a code of its own (01000) and with a text in
     the server's language; what tells it from other warnings is the function it comes from, which
-    the protocol's field R names.
+    the protocol's field R names; where somebody on the way left it out, the code has to do.
+    ``severity`` as for :func:`is_definite`. What a server that shuts down says of itself right
+    behind an acknowledgement (FATAL or, at once, WARNING 57P01) leaves it standing.
     """
-    return code in _CUT_SHORT or source == _WAIT
+    return source == _WAIT or (not source and severity == _WARNING and code in _CUT_SHORT)
 
 
 def phrase_of(message: str) -> str:

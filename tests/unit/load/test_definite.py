@@ -111,10 +111,16 @@ def test_a_row_that_should_not_be_in_the_table_fails_the_cases(planted, monkeypa
 
 
 def test_only_a_warning_about_the_wait_takes_an_acknowledgement_back():
-    assert sqlstate.is_doubtful("01000", "SyncRepWaitForLSN")
-    assert sqlstate.is_doubtful("57P01", "SyncRepWaitForLSN")
-    assert not sqlstate.is_doubtful("01000", "exec_stmt_raise")  # somebody's trigger
-    assert not sqlstate.is_doubtful("00000", "DefineRelation")
+    assert sqlstate.is_doubtful("WARNING", "01000", "SyncRepWaitForLSN")
+    assert sqlstate.is_doubtful("WARNING", "57P01", "SyncRepWaitForLSN")
+    assert sqlstate.is_doubtful("WARNING", "57P01", "")  # a pooler that leaves the function out
+    assert sqlstate.is_doubtful("", "01000", "SyncRepWaitForLSN")  # too old to send the severity
+    assert not sqlstate.is_doubtful("WARNING", "01000", "exec_stmt_raise")  # somebody's trigger
+    assert not sqlstate.is_doubtful("NOTICE", "00000", "DefineRelation")
+    # The server shuts down, and says so behind an answer that stands.
+    assert not sqlstate.is_doubtful("FATAL", "57P01", "ProcessInterrupts")
+    assert not sqlstate.is_doubtful("FATAL", "57P01", "")
+    assert not sqlstate.is_doubtful("WARNING", "57P01", "quickdie")
 
 
 @pytest.mark.parametrize(
