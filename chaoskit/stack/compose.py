@@ -118,6 +118,10 @@ def _notes(reading: Reading) -> tuple[str, ...]:
         where = f" of {listed(services, 'and')}" if services[0] else ""
         notes.append(f"'{key}'{where} has no effect in the sandbox lab")
     notes += [
+        f"{name} is not started: it belongs to the profile {quoted(profile)}"
+        for name, profile in reading.left_out.items()
+    ]
+    notes += [
         f"the variable {name} is not set; it counts as empty" for name in sorted(reading.unset)
     ]
     return tuple(notes)
@@ -137,11 +141,23 @@ def _services(reading: Reading, root: ys.Mapping) -> dict[str, Service]:
         if root.get("services") is None or table is not None:
             reading.wrong(root.mark, "the Compose file has no services")
         return {}
-    found = [read_service(reading, entry) for entry in table.entries]
+    wanted = [entry for entry in table.entries if _wanted(reading, entry)]
+    if not wanted:
+        reading.wrong(table.mark, "no service starts without a profile, and a lab asks for none")
+    found = [read_service(reading, entry) for entry in wanted]
     for key in ("version", "name"):
         if root.get(key) is not None:
             reading.no_effect(key, "")
     return {service.name: service for service in found if service is not None}
+
+
+def _wanted(reading: Reading, entry: ys.Entry) -> bool:
+    """Whether the service starts without any profile being asked for; a lab asks for none."""
+    table = entry.value if isinstance(entry.value, ys.Mapping) else None
+    profiles = reading.texts(table.get("profiles"), "profiles") if table else []
+    if profiles:
+        reading.left_out[entry.key] = str(profiles[0])
+    return not profiles
 
 
 def _networks(reading: Reading, root: ys.Mapping) -> dict[str, tuple[ipaddress.IPv4Network, ...]]:
@@ -220,9 +236,17 @@ def _check_dependencies(
     for service in services.values():
         mark = _mark(marks, service.name, "depends_on")
         for other, condition in service.depends_on.items():
-            if other not in marks:
+            if other in reading.left_out:
+                reading.wrong(
+                    mark,
+                    f"depends_on: {quoted(other)} starts with the profile "
+                    f"{quoted(reading.left_out[other])} alone, and a lab starts no profile",
+                )
+            elif other not in marks:
                 hint = did_you_mean(other, services)
                 reading.wrong(mark, f"depends_on: no service {quoted(other)}{hint}")
+            elif other not in services:
+                continue  # what is wrong with it has been said
             elif condition == "service_healthy" and services[other].healthcheck is None:
                 # In Docker the image may bring one; here it would be waited for without end.
                 reading.refuse(

@@ -35,6 +35,7 @@ HONOURED = (
     "init",
     "volumes",
     "labels",
+    "profiles",
 )
 ACCEPTED = (
     "annotations",
@@ -98,7 +99,6 @@ REFUSED = (
     "post_start",
     "pre_stop",
     "privileged",
-    "profiles",
     "provider",
     "read_only",
     "runtime",
@@ -294,6 +294,9 @@ def _depends_on(reading: Reading, table: ys.Mapping) -> dict[str, str]:
     for entry in wanted.entries if wanted else ():
         what = f"depends_on {quoted(entry.key)}"
         inner = reading.mapping(entry.value, what)
+        required = inner.get("required") if inner else None
+        if entry.key in reading.left_out and required and not reading.yes(required, "required"):
+            continue
         found[entry.key] = "service_started"
         if inner is None:
             continue

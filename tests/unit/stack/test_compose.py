@@ -342,3 +342,36 @@ def test_no_value_of_the_environment_stands_in_a_problem(load, monkeypatch):
     found = service_problems(load, "environment: {A: ['$TOKEN_OF_MINE']}")
     assert found
     assert "hunter2" not in "".join(found)
+
+
+# ---------------------------------------------------------------- profiles
+
+
+def test_a_service_of_a_profile_is_left_out_and_told_of(load):
+    stack = load("""\
+        services:
+          a: {command: x, depends_on: {b: {condition: service_healthy, required: false}}}
+          b: {command: y, privileged: true, profiles: [debug, tools]}
+          c: {command: z, profiles: []}
+        """)
+    assert list(stack.services) == ["a", "c"]
+    assert stack.services["a"].depends_on == {}
+    assert stack.sandbox_refusals == ()
+    assert "b is not started: it belongs to the profile 'debug'" in stack.notes
+
+
+def test_nobody_can_wait_for_a_service_that_a_profile_leaves_out(load):
+    with pytest.raises(BadInput) as error:
+        load("""\
+            services:
+              a: {command: x, depends_on: [b]}
+              b: {command: y, profiles: [debug]}
+            """)
+    (problem,) = error.value.problems
+    assert str(problem).startswith("compose.yaml:2:19: ")
+    assert "'b' starts with the profile 'debug' alone" in str(problem)
+
+
+def test_all_services_in_profiles_are_no_stack(load):
+    with pytest.raises(BadInput, match="no service starts without a profile"):
+        load("services: {a: {command: x, profiles: [p]}}")

@@ -20,7 +20,6 @@ def test_a_key_of_an_anchor_is_refused_once_however_many_services_have_it(load):
         ("privileged: true", "cannot do 'privileged'"),
         ("network_mode: host", "cannot do 'network_mode'"),
         ("extends: {service: b}", "cannot do 'extends'"),
-        ("profiles: [p]", "cannot do 'profiles'"),
         ("restart: always", "would hide a failover"),
         ("networks: {default: {aliases: [z]}}", "cannot do 'aliases'"),
         ("networks: {default: {ipv4_address: 10.0.0.2}}", "outside 198.18.0.0/15"),
