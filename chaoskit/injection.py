@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from chaoskit.blame import blaming
+from chaoskit.capabilities import LINK_NEEDS
 from chaoskit.clock import now_ns, wait_until
-from chaoskit.contracts import Act, Dial, Fault, Lab, Targets
+from chaoskit.contracts import CLIENT, OBSERVER, Act, Dial, Fault, Lab, Targets
 from chaoskit.errors import ChaoskitError, HealFailed, LabError, NotInjected
 from chaoskit.experiment.collisions import clash
 from chaoskit.experiment.model import Experiment, Step
@@ -21,11 +22,21 @@ from chaoskit.lab.needs import unmet
 from chaoskit.running import Running
 from chaoskit.selectors import links_of, select
 
-__all__ = ["Injector"]
+__all__ = ["Injector", "dial_sources"]
 
 _LOOK_EVERY_NS = 500_000_000
 _REHEARSAL_S = 0.3  # sound dials take milliseconds; the fault is late by as much
 _SHORTEST_NS = 20_000_000  # silence for less is no evidence: a sound node may take as long
+
+
+def dial_sources(steps: Sequence[Step], lab: Lab) -> list[str]:
+    """Every node that a dial could start from, so that none is started while time counts."""
+    if not any(step.fault.needs for step in steps):
+        return []
+    sources = [OBSERVER]
+    if any(step.fault.needs & LINK_NEEDS for step in steps):
+        sources += [CLIENT, *(node.name for node in lab.nodes())]
+    return sources
 
 
 class Injector:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from chaoskit.breaking import Breaking
-from chaoskit.capabilities import LINK_NEEDS, Clocked
+from chaoskit.capabilities import Clocked
 from chaoskit.children import load_config, probe_config
 from chaoskit.clock import NS, MonotonicClock, now_ns, wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
@@ -23,7 +23,7 @@ from chaoskit.experiment.model import Experiment
 from chaoskit.halting import Lever
 from chaoskit.history.history import Window
 from chaoskit.history.writer import Marks, close_requests
-from chaoskit.injection import Injector
+from chaoskit.injection import Injector, dial_sources
 from chaoskit.instruments import DialBoard, RoleBoard, Ticker
 from chaoskit.lab.timens import own_clock, shifted
 from chaoskit.shedding import Shedding
@@ -31,6 +31,7 @@ from chaoskit.signals import Signals
 from chaoskit.stack.labels import holds_data, role_probe
 from chaoskit.stack.model import Stack
 from chaoskit.stack.sharing import declared, several_serve
+from chaoskit.standing import ended, running
 
 __all__ = ["TrialSetup", "run_trial"]
 
@@ -80,6 +81,7 @@ class _Trial:
         )
         self.shedding = Shedding(self.experiment.metastability, self.marks)
         self.load_alive = True
+        self._stood: frozenset[str] = frozenset()  # who ran when the lab was up
         self.overhead: dict[str, float] = {}
         self._began = now_ns()
 
@@ -170,6 +172,7 @@ class _Trial:
     def _bring_up(self) -> None:
         self.setup.say("phase", {"name": "lab up"})
         self.lab.up()
+        self._stood = running(self.lab)
         self._spent("lab up")
         owed = [s.name for s in self.stack.services.values() if holds_data(s)]
         self.marks.nodes(owed)
@@ -193,7 +196,7 @@ class _Trial:
         if config is not None:
             self.probe = self.lab.spawn(observer, ["python", "-m", "chaoskit.probes.child"])
             self.probe.send(config)
-        self.dials.prepare(self._dial_sources())
+        self.dials.prepare(dial_sources(self.experiment.steps, self.lab))
         self.injector.prepare()
         self._ready(self.load, "the load on the client")
         self._look_at_clocks()
@@ -233,15 +236,6 @@ class _Trial:
     def _roles_known(self) -> bool:
         return self.roles.settled_for_s() > 0.0 and len(self.roles.primaries()) >= 1
 
-    def _dial_sources(self) -> list[str]:
-        """Every node that a dial could start from, so that none is started while time counts."""
-        if not any(step.fault.needs for step in self.experiment.steps):
-            return []
-        sources = [OBSERVER]
-        if any(step.fault.needs & LINK_NEEDS for step in self.experiment.steps):
-            sources += [CLIENT, *(node.name for node in self.lab.nodes())]
-        return sources
-
     def _ready(self, child: Child, what: str) -> None:
         message = child.receive(_CHILD_READY_WITHIN_S)
         if message is not None:
@@ -271,6 +265,8 @@ class _Trial:
         )
         if not stable:  # a finding about the system, which the observations prove
             self.setup.say("phase", {"name": "roles are not stable; breaking it all the same"})
+        if fallen := ended(self.lab, self.stack, self._stood):  # a finding as well
+            self.marks.note("ended_before", fallen)
         return Window(start_ns, base_ns, 0)
 
     def _break_and_heal(self, window: Window) -> int:

@@ -53,6 +53,7 @@ LEVELS: list[set[str]] = [
         "comparing",
         "exporting",
         "shedding",
+        "standing",
         "testing",
         "testing_faults",
     },

@@ -22,7 +22,7 @@ from chaoskit.measure.track import Track
 from chaoskit.measure.view import View
 from chaoskit.measure.writes import missing_reads
 
-__all__ = ["Gates", "findings", "reasons"]
+__all__ = ["FINDINGS", "Gates", "findings", "reasons"]
 
 
 @dataclass(frozen=True)
@@ -260,6 +260,11 @@ def _read_reasons(view: View) -> list[str]:
 
 # ---------------------------------------------------------------- findings about the system
 
+COMES_BACK = "service comes back while it is observed"
+CALM = "no failover without a fault"
+STANDS = "services run until something is done to them"
+FINDINGS = (COMES_BACK, CALM, STANDS)
+
 
 def findings(view: View) -> tuple[tuple[str, str], ...]:
     """What fails a trial without any threshold: expectation and what was seen instead."""
@@ -274,13 +279,16 @@ def findings(view: View) -> tuple[tuple[str, str], ...]:
         longest = max((o.end_ns - o.start_ns) / NS for _, o in never)
         found.append(
             (
-                "service comes back while it is observed",
+                COMES_BACK,
                 f"{names}: still out after {seconds(longest)}, when observation ended",
             )
         )
     change = _false_failover(view)
     if change is not None:
-        found.append(("no failover without a fault", change))
+        found.append((CALM, change))
+    if fallen := view.history.notes.get("ended_before"):
+        who = joined([str(name) for name in fallen] if isinstance(fallen, list) else [str(fallen)])
+        found.append((STANDS, f"{who} had ended by itself before the first step; look at logs/"))
     return tuple(found)
 
 

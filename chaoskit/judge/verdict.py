@@ -36,7 +36,7 @@ from chaoskit.judge.thresholds import (
     measure,
     over_trials,
 )
-from chaoskit.judge.validity import Gates, findings, reasons
+from chaoskit.judge.validity import FINDINGS, Gates, findings, reasons
 from chaoskit.judge.wording import joined, plural, seconds
 from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.view import View
@@ -320,12 +320,9 @@ def _findings_of(valid: Sequence[JudgedTrial]) -> list[ExpectationResult]:
     found: dict[str, ExpectationResult] = {}
     for trial in valid:
         for one in trial.result.expectations[::-1]:
-            if one.verdict is Verdict.FAIL and one.expression in _FINDINGS:
+            if one.verdict is Verdict.FAIL and one.expression in FINDINGS:
                 found.setdefault(one.expression, one)
     return list(found.values())
-
-
-_FINDINGS = ("service comes back while it is observed", "no failover without a fault")
 
 
 def _band(band: Band | None, measured: Sequence[Metrics]) -> Mapping[str, object] | None:

@@ -123,6 +123,19 @@ def test_nothing_injected_shows_nothing(experiment, run_until_valid):
     assert ran.trial()["metrics"]["dropped_requests"]["count"] == 0
 
 
+def test_a_service_that_ends_by_itself_before_the_fault_is_told_of_and_not_blamed_on_it(
+    experiment, run_until_valid, tmp_path
+):
+    """Nobody asks it for a role, so that only its process shows that it has gone."""
+    pair = (ROOT / "compose" / "active-passive" / "compose.yaml").read_text("utf-8")
+    gone = "  helper: {command: [sh, -c, 'sleep 2; exit 3'], labels: {chaoskit.data: 'false'}}\n"
+    (tmp_path / "compose.yaml").write_text(pair.replace("services:\n", f"services:\n{gone}", 1))
+    ran = run_until_valid(experiment(stack="compose.yaml"), "--lab", "sandbox")
+    assert (ran.code, ran.result["verdict"]) == (1, "FAIL"), ran.err
+    assert "helper had ended by itself before the first step" in ran.out
+    assert ran.trial()["metrics"]["recovery"] == "failover"
+
+
 def test_a_failover_time_where_nothing_failed_over_is_invalid_not_a_pass(
     experiment, run_until_valid
 ):

@@ -233,6 +233,15 @@ def test_a_system_that_flaps_before_the_fault_is_a_finding_and_not_a_reason(clea
     assert "from node-a to node-b at -" in seen
 
 
+def test_a_service_that_ended_by_itself_before_the_fault_is_a_finding(clean):
+    assert findings(View(clean)) == ()
+    history = replace(clean, notes={**clean.notes, "ended_before": ["node-b"]})
+    assert said(history) == ()
+    ((expected, seen),) = findings(View(history))
+    assert expected == "services run until something is done to them"
+    assert seen.startswith("node-b had ended by itself before the first step")
+
+
 def test_under_noop_a_failover_at_any_time_is_a_finding():
     history, truth = simulate(Scenario(outage_s=0.0, bites=False))
     moved = tuple(
