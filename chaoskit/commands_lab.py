@@ -297,12 +297,14 @@ def halt(reason: tuple[str, ...], lift: bool) -> None:
     from chaoskit.halting import halt_file, pull
     from chaoskit.halting import lift as lift_it
     from chaoskit.lab.heal import faults_on
+    from chaoskit.wording import listed
 
     if lift:
         click.echo("lifted: runs may start again" if lift_it() else "nothing was halted")
         return
     pull(" ".join(reason) or "chaoskit halt")
     click.echo(f"halted ({halt_file()}); nothing new starts until: chaoskit halt --lift")
-    if not wait_until(lambda: not faults_on(), within_s=_OFF_WITHIN_S, every_s=0.05):
-        raise HealFailed(f"{len(faults_on())} runs still have faults on; run: chaoskit heal")
+    wait_until(lambda: not faults_on(), within_s=_OFF_WITHIN_S, every_s=0.05)
+    if left := faults_on():
+        raise HealFailed(f"faults are still on in {listed(left, 'and')}; run: chaoskit heal")
     click.echo("no fault is on")
