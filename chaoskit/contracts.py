@@ -50,6 +50,7 @@ class Node:
     address: str  # IPv4 inside the lab; on its first network where it has several
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     addresses: tuple[str, ...] = ()  # all of them; empty means just ``address``
+    aliases: tuple[str, ...] = ()  # other names by which it is known in the lab
 
     def all_addresses(self) -> tuple[str, ...]:
         """Every IPv4 address of the node, the first one first."""

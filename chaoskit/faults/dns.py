@@ -8,7 +8,7 @@ resolved a name before and keeps the address or the connection notices nothing: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import ClassVar, Self, cast
@@ -31,6 +31,11 @@ class Answer(StrEnum):
 
     OUTAGE = "outage"
     WRONG = "wrong"
+
+
+def _names_of(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """All of them: who asks by an alias must be misled as well."""
+    return tuple(name for node in nodes for name in (node.name, *node.aliases))
 
 
 class Dns(FaultModel):
@@ -93,7 +98,7 @@ class Dns(FaultModel):
         if self.answer is Answer.WRONG:
             address = targets["to"][0].address if "to" in targets.others else _NOBODY
         wrong = [
-            Misname(node, tuple(o.name for o in self._whose(lab, targets, node)), address)
+            Misname(node, _names_of(self._whose(lab, targets, node)), address)
             for node in targets.nodes
         ]
         book = cast("Misnames", lab)

@@ -198,7 +198,8 @@ class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, NodeDisks, Commands, 
         )
         service = self._stack.services.get(name)
         labels = dict(service.labels) if service else {}
-        return Node(name, addresses[0] if addresses else "", labels, addresses)
+        aliases = service.aliases_everywhere() if service else ()
+        return Node(name, addresses[0] if addresses else "", labels, addresses, aliases)
 
     # ------------------------------------------------------------ nodes
 

@@ -23,7 +23,7 @@ from chaoskit.lab.docker_probe import Endpoint
 from chaoskit.lab.docker_sweep import MARK
 from chaoskit.lab.ops import RUN_MARK
 from chaoskit.stack.labels import disk
-from chaoskit.stack.model import Stack
+from chaoskit.stack.model import Service, Stack
 
 __all__ = [
     "Compose",
@@ -196,7 +196,7 @@ def rendered(
         kept["restart"] = "no"
         kept["labels"] = {**_mapping(service.get("labels")), **labels}
         kept["environment"] = {**_mapping(service.get("environment")), RUN_MARK: run_id}
-        kept["networks"] = _joined(service.get("networks"), name, networks)
+        kept["networks"] = _joined(service.get("networks"), stack.services[name], networks)
         if name in disks:
             _add_disk(stack, name, kept, disks[name])
         services[name] = kept
@@ -278,14 +278,18 @@ def _mapping(given: object) -> dict[str, object]:
     return pairs
 
 
-def _joined(given: object, service: str, networks: Mapping[str, RunNetwork]) -> Tree:
+def _joined(given: object, service: Service, networks: Mapping[str, RunNetwork]) -> Tree:
+    """Its places. A container's name is the run's own; that of the file is one of the aliases."""
     options = given if isinstance(given, dict) else {}
     joined: Tree = {}
     for key, network in networks.items():
-        address = network.addresses.get(service)
+        address = network.addresses.get(service.name)
         if address is not None:
             mine = options.get(key)
-            joined[key] = {**(mine if isinstance(mine, dict) else {}), "ipv4_address": address}
+            place: Tree = {**(mine if isinstance(mine, dict) else {}), "ipv4_address": address}
+            if service.aliases.get(key):
+                place["aliases"] = list(service.aliases[key])
+            joined[key] = place
     return joined
 
 

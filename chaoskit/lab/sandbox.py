@@ -298,7 +298,8 @@ class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Lin
         labels = (
             service.labels if service else {"chaoskit.role": "client"} if name == CLIENT else {}
         )
-        return Node(name, addresses[0], labels, addresses)
+        aliases = service.aliases_everywhere() if service else ()
+        return Node(name, addresses[0], labels, addresses, aliases)
 
     def _gone(self, node: Node, so: str) -> LabError:
         """For whoever needs a service that does not run: how it ended, and its last words."""

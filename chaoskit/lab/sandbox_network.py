@@ -7,13 +7,13 @@ for each node. Client and observer are on every network. Nothing has a route to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from itertools import islice
 
 from chaoskit.contracts import CLIENT, OBSERVER
 from chaoskit.errors import Refused
-from chaoskit.stack.model import Stack
+from chaoskit.stack.model import Service, Stack
 
 __all__ = ["LAB_RANGE", "NetworkPlan", "Nic", "plan_network"]
 
@@ -36,6 +36,7 @@ class NetworkPlan:
 
     bridges: Mapping[str, str]  # network → device
     nics: Mapping[str, tuple[Nic, ...]]  # node → its places, eth0 first
+    services: Mapping[str, Service] = field(default_factory=dict)  # for their other names
 
     def addresses(self, node: str) -> tuple[str, ...]:
         """All addresses of a node."""
@@ -46,9 +47,19 @@ class NetworkPlan:
         lines = ["127.0.0.1 localhost"]
         mine = {nic.network for nic in self.nics[viewer]}
         for node, nics in self.nics.items():
-            seen = [nic for nic in nics if nic.network in mine]
-            lines += [f"{nic.address} {node}" for nic in seen[:1]]
+            given: set[str] = set()
+            for nic in (nic for nic in nics if nic.network in mine):
+                names = [n for n in self._names(node, nic.network, viewer) if n not in given]
+                given.update(names)
+                lines += [f"{nic.address} {' '.join(names)}"] if names else []
         return "\n".join(lines) + "\n"
+
+    def _names(self, node: str, network: str, viewer: str) -> list[str]:
+        service = self.services.get(node)
+        if service is None:
+            return [node]
+        own = [service.hostname] if service.hostname and node == viewer else []
+        return list(dict.fromkeys([node, *own, *service.aliases.get(network, ())]))
 
     def lab_batch(self, holders: Mapping[str, int]) -> str:
         """``ip -batch`` for the lab's namespace. ``holders``: node → PID of its namespace."""
@@ -107,6 +118,7 @@ def plan_network(stack: Stack) -> NetworkPlan:
     return NetworkPlan(
         bridges={network: f"br{i}" for i, network in enumerate(networks)},
         nics={name: tuple(nics[name][n] for n in places) for name, places in members.items()},
+        services=dict(stack.services),
     )
 
 

@@ -67,14 +67,14 @@ def service_order(service: Service, run_id: str, device: str | None) -> dict[str
         **modules,
         "PATH": f"{interpreter}:{system_path()}",
         "LANG": os.environ.get("LANG", "C.UTF-8"),
-        "HOSTNAME": service.name,
+        "HOSTNAME": service.hostname or service.name,
         **service.environment,
         RUN_MARK: run_id,
     }
     uid, gid = _ids(service.user) or (0, 0)
     return {
         "node": service.name,
-        "hostname": service.name,
+        "hostname": service.hostname or service.name,
         "argv": list(service.command),
         "env": environment,
         "cwd": service.working_dir or "/",

@@ -15,6 +15,7 @@ from chaoskit import yaml_source as ys
 from chaoskit.errors import BadInput
 from chaoskit.stack.interpolate import parse_env_file
 from chaoskit.stack.model import Service, Stack
+from chaoskit.stack.naming import check_names
 from chaoskit.stack.reading import Reading
 from chaoskit.stack.service import read_service
 from chaoskit.wording import did_you_mean, listed, quoted
@@ -76,6 +77,7 @@ def load_stack(path: Path, *, shown: str | None = None) -> Stack:
     _check_dependencies(reading, services, marks)
     _check_networks(reading, services, networks, marks)
     _check_volumes(reading, services, volumes, marks)
+    check_names(reading, services, marks)
     if reading.problems:
         raise BadInput(reading.problems)
     used = {name for service in services.values() for name in service.networks}

@@ -61,6 +61,12 @@ class Service:
     image: str | None = None
     has_build: bool = False
     line: int = 0  # where it stands in the file
+    hostname: str | None = None  # what it is told that its machine is called; None: its name
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # network → more names
+
+    def aliases_everywhere(self) -> tuple[str, ...]:
+        """Its names beside its own, on whatever network."""
+        return tuple(dict.fromkeys(name for names in self.aliases.values() for name in names))
 
     def role(self) -> str | None:
         """The role that the label declares; a role probe may say otherwise later."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from chaoskit.errors import BadInput
 from chaoskit.stack.interpolate import parse_env_file
 from chaoskit.stack.model import Healthcheck, Service
 from chaoskit.stack.mounts import read_mounts
+from chaoskit.stack.naming import NAME, read_aliases, read_hostname
 from chaoskit.stack.reading import Reading
 from chaoskit.wording import did_you_mean, listed, quoted
 
@@ -36,24 +36,39 @@ HONOURED = (
     "volumes",
     "labels",
     "profiles",
+    "hostname",
+    "container_name",
 )
 ACCEPTED = (
     "annotations",
     "attach",
     "build",
     "cap_add",
-    "container_name",
+    "cap_drop",
+    "cpu_shares",
+    "cpus",
+    "deploy",
     "develop",
     "expose",
     "image",
     "logging",
+    "mem_limit",
+    "mem_reservation",
+    "memswap_limit",
+    "oom_score_adj",
+    "pids_limit",
+    "platform",
     "ports",
     "pull_policy",
     "restart",
+    "security_opt",
+    "shm_size",
+    "stdin_open",
+    "tty",
+    "ulimits",
 )
 REFUSED = (
     "blkio_config",
-    "cap_drop",
     "cgroup",
     "cgroup_parent",
     "configs",
@@ -63,11 +78,8 @@ REFUSED = (
     "cpu_quota",
     "cpu_rt_period",
     "cpu_rt_runtime",
-    "cpu_shares",
-    "cpus",
     "cpuset",
     "credential_spec",
-    "deploy",
     "device_cgroup_rules",
     "devices",
     "dns",
@@ -79,23 +91,16 @@ REFUSED = (
     "extra_hosts",
     "gpus",
     "group_add",
-    "hostname",
     "ipc",
     "isolation",
     "label_file",
     "links",
     "mac_address",
-    "mem_limit",
-    "mem_reservation",
     "mem_swappiness",
-    "memswap_limit",
     "models",
     "network_mode",
     "oom_kill_disable",
-    "oom_score_adj",
     "pid",
-    "pids_limit",
-    "platform",
     "post_start",
     "pre_stop",
     "privileged",
@@ -104,13 +109,8 @@ REFUSED = (
     "runtime",
     "scale",
     "secrets",
-    "security_opt",
-    "shm_size",
-    "stdin_open",
     "storage_opt",
     "sysctls",
-    "tty",
-    "ulimits",
     "use_api_socket",
     "userns_mode",
     "uts",
@@ -122,7 +122,6 @@ _KEYS: Mapping[str, bool] = {
 }
 _HEALTH = ("test", "interval", "timeout", "retries", "start_period", "start_interval", "disable")
 _HEALTH_KEYS = dict.fromkeys(_HEALTH, True)
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}")
 _CONDITIONS = ("service_started", "service_healthy", "service_completed_successfully")
 _LAB_RANGE = ipaddress.ip_network("198.18.0.0/15")
 
@@ -130,7 +129,7 @@ _LAB_RANGE = ipaddress.ip_network("198.18.0.0/15")
 def read_service(reading: Reading, entry: ys.Entry) -> Service | None:
     """The service; None where its name or its very form is wrong. Notes all problems."""
     name, what = entry.key, f"service {quoted(entry.key)}"
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         reading.wrong(
             entry.mark, f"{quoted(name)} cannot name a service; use letters, digits and .-_"
         )
@@ -145,6 +144,7 @@ def read_service(reading: Reading, entry: ys.Entry) -> Service | None:
     reading.only(table, _KEYS, what)
     _say_accepted(reading, table, name)
     mounts = read_mounts(reading, table, name)
+    networks = _networks(reading, table)
     return Service(
         name=name,
         labels=_labels(reading, table),
@@ -154,7 +154,9 @@ def read_service(reading: Reading, entry: ys.Entry) -> Service | None:
         user=reading.text(table.get("user"), "user"),
         healthcheck=_healthcheck(reading, table, name),
         depends_on=_depends_on(reading, table),
-        networks=_networks(reading, table),
+        networks=networks,
+        hostname=read_hostname(reading, table),
+        aliases=read_aliases(reading, table, networks),
         mounts=mounts,
         stop_signal=_stop_signal(reading, table),
         stop_grace_period_s=reading.duration(
@@ -178,8 +180,18 @@ def _say_accepted(reading: Reading, table: ys.Mapping, name: str) -> None:
                     "would hide a failover",
                 )
                 continue
+        if entry.key == "deploy":
+            _one_of_each(reading, entry, name)
         if entry.key in ACCEPTED or entry.key.startswith("x-"):
             reading.no_effect(entry.key, name)
+
+
+def _one_of_each(reading: Reading, entry: ys.Entry, name: str) -> None:
+    """A node is one container; several of one service could not be told apart."""
+    table = reading.mapping(entry.value, f"deploy of {name}")
+    node = table.get("replicas") if table else None
+    if node is not None and reading.whole(node, "replicas", 1) != 1:
+        reading.wrong(node.mark, "replicas: a node is one container; write a service for each")
 
 
 def _command(reading: Reading, table: ys.Mapping, mark: ys.Mark, what: str) -> tuple[str, ...]:
@@ -320,10 +332,8 @@ def _networks(reading: Reading, table: ys.Mapping) -> dict[str, str | None]:
         return listed_names
     found: dict[str, str | None] = {}
     joined = reading.mapping(node, "networks")
-    keys = {"ipv4_address": True}
-    others = (
-        "aliases driver_opts gw_priority interface_name ipv6_address link_local_ips mac_address"
-    )
+    keys = {"ipv4_address": True, "aliases": True}
+    others = "driver_opts gw_priority interface_name ipv6_address link_local_ips mac_address"
     keys |= dict.fromkeys([*others.split(), "priority"], False)
     for entry in joined.entries if joined else ():
         found[entry.key] = None

@@ -1,5 +1,6 @@
 """The file that Compose is given for a run, and which Compose that is."""
 
+import dataclasses
 import os
 import stat
 from ipaddress import IPv4Network
@@ -104,6 +105,14 @@ def test_every_service_has_a_fixed_address_on_the_networks_of_the_run(full):
         "default": {"aliases": ["alpha"], "ipv4_address": "198.18.7.10"}
     }
     assert full["services"]["b"]["networks"] == {"default": {"ipv4_address": "198.18.7.11"}}
+
+
+def test_the_name_that_the_file_gives_a_container_is_one_to_find_it_by(tmp_path):
+    stack = stack_from(tmp_path, FULL, "ab")
+    known = load_stack(stack.file)
+    found = render(dataclasses.replace(stack, services=known.services), "ab")
+    assert found["services"]["a"]["networks"]["default"]["aliases"] == ["fixed", "alpha"]
+    assert "aliases" not in found["services"]["b"]["networks"]["default"]
 
 
 @pytest.mark.parametrize(

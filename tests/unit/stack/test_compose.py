@@ -218,7 +218,7 @@ def test_what_has_no_effect_is_accepted_and_said_once(load):
     stack = load("""\
         version: "3.8"
         services:
-          a: {command: x, image: i, build: ., container_name: c, restart: "no", ports: ["80:80"], cap_add: [NET_ADMIN], x-y: 1}
+          a: {command: x, image: i, build: ., tty: true, restart: "no", ports: ["80:80"], cap_add: [NET_ADMIN], x-y: 1}
           b: {command: x, image: i, expose: ["80"], logging: {driver: none}, pull_policy: always}
         """)
     assert stack.sandbox_refusals == ()
@@ -226,7 +226,7 @@ def test_what_has_no_effect_is_accepted_and_said_once(load):
     for key in (
         "version",
         "build",
-        "container_name",
+        "tty",
         "ports",
         "cap_add",
         "x-y",

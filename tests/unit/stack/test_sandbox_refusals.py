@@ -5,11 +5,11 @@ import pytest
 
 def test_a_key_of_an_anchor_is_refused_once_however_many_services_have_it(load):
     stack = load("""\
-        x-base: &base {command: x, ulimits: {nofile: 10}}
+        x-base: &base {command: x, privileged: true}
         services:
           a: *base
           b: {<<: *base}
-          c: {command: x, ulimits: {nofile: 10}}
+          c: {command: x, privileged: true}
         """)
     assert [said.split(":")[1] for said in stack.sandbox_refusals] == ["1", "5"]
 
@@ -21,7 +21,7 @@ def test_a_key_of_an_anchor_is_refused_once_however_many_services_have_it(load):
         ("network_mode: host", "cannot do 'network_mode'"),
         ("extends: {service: b}", "cannot do 'extends'"),
         ("restart: always", "would hide a failover"),
-        ("networks: {default: {aliases: [z]}}", "cannot do 'aliases'"),
+        ("networks: {default: {mac_address: '02:42:ac:11:00:02'}}", "cannot do 'mac_address'"),
         ("networks: {default: {ipv4_address: 10.0.0.2}}", "outside 198.18.0.0/15"),
         ("volumes: [{type: npipe, source: a, target: /b}]", "cannot mount type npipe"),
     ],
@@ -32,6 +32,15 @@ def test_what_only_docker_can_do_is_a_refusal_with_a_place_not_an_error(load, bo
     assert refusal.startswith("compose.yaml:4:")
     assert said in refusal
     assert "--lab docker" in refusal
+
+
+def test_a_name_of_two_services_is_refused_for_the_sandbox(load):
+    (refusal,) = load("""\
+        services:
+          a: {command: x, networks: {default: {aliases: [db]}}}
+          b: {command: x, container_name: db}
+        """).sandbox_refusals
+    assert refusal.startswith("compose.yaml:3:6: the name 'db' means a and b")
 
 
 def test_a_service_without_a_command_is_refused_for_the_sandbox(load):
