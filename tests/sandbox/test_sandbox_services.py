@@ -67,6 +67,18 @@ def test_a_service_finds_what_its_file_says_and_nothing_of_the_harness(tmp_path,
     assert not Path("/var/lib/new-folder").exists()
 
 
+def test_a_service_is_told_its_hostname_and_finds_others_by_their_other_names(tmp_path):
+    one = server("one", REPORT + TINY_SERVER, hostname="alpha")
+    two = server("two", aliases={"default": ("db", "pg-1")})
+    with lab_of(tmp_path, one, two) as lab:
+        lab.up()
+        seen = report(lab, "one", tmp_path)
+        assert (seen["host"], seen["env"]["HOSTNAME"]) == ("alpha", "alpha")
+        assert f"{lab.node('one').address} one alpha" in seen["hosts"]
+        assert f"{lab.node('two').address} two db pg-1" in seen["hosts"]
+        assert lab.node("two").aliases == ("db", "pg-1")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 def test_a_service_runs_as_the_user_that_its_file_names(tmp_path):
     one = server(
