@@ -21,7 +21,7 @@ ASK = (
 def test_aliases_and_the_container_name_of_the_file_are_found_though_the_container_has_another(
     tmp_path,
 ):
-    names = "container_name: pg-1\n    hostname: alpha\n    networks: {default: {aliases: [db]}}"
+    names = "container_name: pg-1\nhostname: alpha\nnetworks: {default: {aliases: [db]}}"
     with docker_lab(tmp_path, sleepers(tmp_path, a=names, b="")) as lab:
         a = lab.node("a")
         assert a.aliases == ("pg-1", "db")
