@@ -26,7 +26,7 @@ def impact(view: View) -> Span:
     because a node is missed for as long as it is away, whether or not a request fails.
     """
     start = view.commanded_ns if view.fault else view.observed[0]
-    healed = view.spans["fault"][1] if view.fault and view.several_serve else start
+    healed = view.healed_ns if view.fault and view.several_serve else start
     return start, max(start, view.recovered_ns, healed)
 
 

@@ -249,28 +249,36 @@ class View:
     def spans(self) -> Mapping[str, Span]:
         """The phases that a threshold may name; from inside, to outside.
 
-        ``fault``: commanded to healed, as read back. ``outage``: the headline's. ``recovery``:
-        from the outage's end (the fault's command if there was none) until every fault is healed
-        too; ``recovered``: after that.
+        ``fault``: from the first command until the last heal is commanded, so that what the heal
+        itself costs (a container's start takes a machine's breath away) is not the fault's.
+        ``outage``: the headline's. ``recovery``: from the outage's end (the fault's command if
+        there was none) until every fault is healed too; ``recovered``: after that.
         """
         start, end = self.observed
         commanded = min(max(self.commanded_ns, start), end)
         if self.fault is None:
             nothing = (end, end)
             return {p: (start, end) if p in ("baseline", "run") else nothing for p in PHASES}
-        healed = max(_healed_ns(f, end) for f in self.history.faults)
-        healed = min(max(healed, commanded), end)
+        healing = max(_healing_ns(f, end) for f in self.history.faults)
+        healed = self.healed_ns
         outage = self.outage
         out = (commanded, commanded) if outage is None else (outage.start_ns, self.recovered_ns)
         calm = max(out[1], healed)
         return {
             "baseline": (start, commanded),
-            "fault": (commanded, healed),
+            "fault": (commanded, min(max(healing, commanded), end)),
             "outage": out,
             "recovery": (out[1], calm),
             "recovered": (calm, end),
             "run": (start, end),
         }
+
+    @cached_property
+    def healed_ns(self) -> int:
+        """When every fault was over; the end of observation if one never was, or there is none."""
+        start, end = self.observed
+        healed = max((_healed_ns(f, end) for f in self.history.faults), default=end)
+        return min(max(healed, self.commanded_ns, start), end)
 
     # ------------------------------------------------------------ who answered
 
@@ -319,6 +327,12 @@ class View:
 
 
 _FAR = 1 << 62
+
+
+def _healing_ns(fault: FaultRecord, end: int) -> int:
+    """When a fault began to be taken away."""
+    begins = fault.heal_commanded_ns
+    return _healed_ns(fault, end) if begins is None else begins
 
 
 def _healed_ns(fault: FaultRecord, end: int) -> int:

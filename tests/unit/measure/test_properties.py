@@ -88,6 +88,7 @@ def test_shifting_all_times_changes_nothing(history, shift):
                 commanded_ns=f.commanded_ns + shift,
                 acknowledged_ns=f.acknowledged_ns + shift,
                 verified_ns=f.verified_ns + shift,
+                heal_commanded_ns=f.heal_commanded_ns + shift,
                 healed_ns=f.healed_ns + shift,
                 felt_healed_ns=f.felt_healed_ns + shift,
             )

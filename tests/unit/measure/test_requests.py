@@ -180,3 +180,33 @@ def test_a_percentile_of_too_few_answers_is_not_enough(seen):
     assert found.applicable
     assert not found.enough
     assert "needs 1000" in found.note
+
+
+def test_what_the_heal_costs_is_part_of_recovery_and_of_the_impact_but_not_of_the_fault():
+    """Starting a container can hold up the whole machine for longer than losing it did."""
+    history, truth = simulate(Scenario(outage_s=0.5, after_s=4.0))
+    (fault,) = history.faults
+    heal_ns, healed_ns = truth.begin_ns + 1500 * MS, truth.begin_ns + 2000 * MS
+    healed = {"healed_ns": healed_ns, "felt_healed_ns": healed_ns}
+    requests = history.requests.copy()
+    slow = (requests["due_ns"] >= heal_ns) & (requests["due_ns"] < healed_ns)
+    requests["done_ns"][slow] = requests["due_ns"][slow] + 50 * MS
+    history = replace(
+        history,
+        requests=requests,
+        faults=(replace(fault, heal_commanded_ns=heal_ns, **healed),),
+    )
+    view = View(history)
+    assert view.spans["fault"] == (fault.commanded_ns, heal_ns)
+    assert view.spans["recovery"][1] == view.spans["recovered"][0] == healed_ns
+    assert percentile_s(view, "fault", 0.99) < 0.005
+    assert percentile_s(view, "recovery", 0.99) == pytest.approx(0.05, abs=0.001)
+    assert percentile_s(view, "recovered", 0.99) < 0.005
+
+
+def test_a_fault_that_nobody_began_to_heal_lasts_until_the_end():
+    history, _ = simulate(Scenario())
+    (fault,) = history.faults
+    open_ = replace(fault, heal_commanded_ns=None, healed_ns=None, felt_healed_ns=None)
+    view = View(replace(history, faults=(open_,)))
+    assert view.spans["fault"][1] == view.observed[1]
