@@ -13,8 +13,7 @@ from docker_stacks import docker_lab, sleepers
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
 ASK = (
-    "import json, socket, sys;"
-    "print(json.dumps({n: socket.gethostbyname(n) for n in sys.argv[1:]}))"
+    "import json, socket, sys;print(json.dumps({n: socket.gethostbyname(n) for n in sys.argv[1:]}))"
 )
 
 
