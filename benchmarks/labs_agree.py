@@ -60,6 +60,7 @@ class Agreement:
     def row(self) -> str:
         """A line of the table."""
         said = " and ".join(dict.fromkeys(self.verdicts))
+        allowed = "-"
         if self.shift is None and not set(self.verdicts) <= set(TOLD):
             times = "too few valid trials | | "
         elif self.shift is None:
@@ -69,8 +70,9 @@ class Agreement:
             found = self.shift
             moved = f"{found.point:+.3f} s ({found.low:+.3f} to {found.high:+.3f})"
             times = f"{' | '.join(middle)} | {moved}"
+            allowed = f"{self.allowed_s:.2f} s"
         good = "yes" if self.good else "**no**"
-        return f"| `{self.experiment}` | {said} | {times} | {self.allowed_s:.2f} s | {good} |"
+        return f"| `{self.experiment}` | {said} | {times} | {allowed} | {good} |"
 
 
 def run(file: Path, lab: str, trials: int, seed: int) -> dict[str, Any]:
