@@ -1,6 +1,7 @@
 """What only the Docker lab promises: nothing half-done stays, nothing foreign is touched."""
 
 import json
+import secrets
 import signal
 import sys
 from pathlib import Path
@@ -36,13 +37,20 @@ def engine():
 def foreign(engine):
     """A container and a network that are not ours, although their names look like it."""
     client = engine.client()
-    network = client.networks.create("chaoskit-foreign", internal=True)
-    container = client.containers.create(
-        "debian:bookworm-slim", "sleep 60", name="chaoskit-foreign-1", labels={"run": "x"}
+    name = (
+        f"chaoskit-foreign-{secrets.token_hex(4)}"  # an earlier session may have been killed here
     )
-    yield SimpleNamespace(container=container, network=network)
-    container.remove(force=True)
-    network.remove()
+    network = client.networks.create(name, internal=True)
+    try:
+        container = client.containers.create(
+            "debian:bookworm-slim", "sleep 60", name=f"{name}-1", labels={"run": "x"}
+        )
+        try:
+            yield SimpleNamespace(container=container, network=network)
+        finally:
+            container.remove(force=True)
+    finally:
+        network.remove()
 
 
 def inspect(engine, name):
@@ -149,11 +157,12 @@ def test_everything_carries_run_and_owner_and_nothing_is_published(make_lab, tmp
 def test_a_subnet_that_somebody_has_is_passed_over(make_lab, tmp_path, engine, monkeypatch):
     from docker import types
 
-    first = next(docker_net._candidates("tsubnet"))
+    run_id = f"t{secrets.token_hex(4)}"
+    first = next(docker_net._candidates(run_id))
     pool = types.IPAMConfig(pool_configs=[types.IPAMPool(subnet=str(first))])
     theirs = engine.client().networks.create("somebodys", internal=True, ipam=pool)
     try:
-        lab = make_lab(sleepers(tmp_path), "tsubnet")
+        lab = make_lab(sleepers(tmp_path), run_id)
         # Blind to what is taken, as in a race: the engine's refusal alone must be enough.
         monkeypatch.setattr(docker_net, "_taken", lambda _engine: [])
         lab.up()
