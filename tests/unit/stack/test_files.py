@@ -43,7 +43,7 @@ def test_files_are_mounted_read_only_where_compose_puts_them(load, tmp_path):
         ("configs: [{target: /x}]", "settings: {file: x}", "4:15", "needs a source"),
         ("configs: [settings]", "settings: {file: nowhere}", "5:28", "there is no file 'nowhere'"),
         ("configs: [settings]", "settings: {}", "5:21", "has no file"),
-        ("configs: [settings]", "settings:", "5:11", "says nothing"),
+        ("configs: [settings]", "settings: null", "5:11", "says nothing"),
         ("configs: [settings, settings]", "settings: {file: x}", "4:25", "mounted twice"),
         ("configs: [{source: settings, taget: /x}]", "settings: {file: x}", "4:34", "'target'"),
     ],
