@@ -74,15 +74,16 @@ class _Campaign:
         period_s = longest_period_s(self.stack)
         spread = open_phases_s if self.looks else phases_s
         phases = spread(period_s, self.trials, self.seed)
-        waiting = list(enumerate(phases, start=1))
+        waiting = [(n, phase_s, 0) for n, phase_s in enumerate(phases, start=1)]
         spare = self.trials
         while waiting:
-            n, phase_s = waiting.pop(0)
-            self.request.say("trial", {"n": n, "of": self.trials + self.trials - spare})
+            n, phase_s, instead_of = waiting.pop(0)
+            facts = {"n": n, "of": self.trials} | ({"for": instead_of} if instead_of else {})
+            self.request.say("trial", facts)
             self._trial(n, phase_s)
             if self._invalid(n) and spare:
                 spare -= 1
-                again = (self.trials + self.trials - spare, phase_s)
+                again = (self.trials + self.trials - spare, phase_s, instead_of or n)
                 waiting.insert(0 if self.looks else len(waiting), again)
             if self.looks and enough(case_of(read_run_file(self.run_dir)), self.judged):
                 return

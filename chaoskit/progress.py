@@ -91,7 +91,8 @@ class Progress:
         return f"cell {facts['n']} of {facts['of']}: {said}"
 
     def _on_trial(self, facts: Mapping[str, object]) -> str:
-        self.trial = f"trial {facts['n']} of {facts['of']}"
+        again = f"in place of {facts['for']}" if "for" in facts else f"of {facts['of']}"
+        self.trial = f"trial {facts['n']} {again}"
         self.roles, self.load = {}, {}
         return f"{clean(self.experiment)}: {self.trial}"
 

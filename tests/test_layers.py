@@ -12,7 +12,7 @@ PACKAGE = ROOT / "chaoskit"
 
 # Lowest first. A module may import from its own level and from those before it.
 LEVELS: list[set[str]] = [
-    {"__init__", "clock", "errors", "units", "wording", "yaml_source"},
+    {"__init__", "clock", "errors", "names", "units", "wording", "yaml_source"},
     {"history", "contracts", "capabilities", "registry", "resources", "toxics", "disks"},
     {"measure", "experiment", "stack"},
     {

@@ -76,6 +76,9 @@ METRICS: Mapping[str, MetricFacts] = {
     "error_rate": _facts("ratio", "bad requests of those due", phased=True),
     "availability": _facts("ratio", "good requests of those due", phased=True),
     "lost_writes": _facts("count", "acknowledged writes that no node has", "nothing"),
+    "rpo_time": _facts("s", "how far before the fault the earliest lost write was acknowledged"),
+    "split_brain_loss": _facts("count", "lost writes acknowledged under the fault", "nothing"),
+    "post_heal_loss": _facts("count", "lost writes acknowledged after the heal", "nothing"),
     "duplicate_writes": _facts("count", "writes that are stored more than once", "nothing"),
     "resurrected_writes": _facts("count", "writes refused to the client, yet stored", "nothing"),
     "unexpected_writes": _facts("count", "stored values that nobody wrote", "nothing"),
@@ -129,7 +132,7 @@ SAFETY = frozenset(
 """Violations are proven by what was stored or read, whatever else is broken in the trial."""
 
 
-PROVEN = SAFETY | {"dual_primary"}
+PROVEN = SAFETY | {"dual_primary", "split_brain_loss", "post_heal_loss"}
 """What a missed bound on is proven by: FAIL even in a trial that is invalid otherwise."""
 
 

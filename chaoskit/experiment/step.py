@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from chaoskit.contracts import FaultModel
 from chaoskit.experiment.trigger import Trigger, When
+from chaoskit.names import Names
 from chaoskit.units import PositiveSeconds, Seconds, format_duration
 
 __all__ = ["Again", "Step", "ends_s", "unfolded"]
@@ -36,10 +37,6 @@ def _whole(value: object) -> object:
     if isinstance(value, bool):
         raise _complain("must be a whole number")
     return value
-
-
-def _one_or_many(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 class Again(BaseModel):
@@ -100,7 +97,7 @@ class Step(BaseModel):
         description="Healed after this; at the end if not said.",
         examples=["3s"],
     )
-    target: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
+    target: Names = Field(
         (),
         title="Target",
         description="Roles or services, resolved at the moment of injection.",

@@ -20,6 +20,7 @@ from chaoskit.contracts import CLIENT, Dial, FaultModel, Hold, Lab, Targets
 from chaoskit.errors import LabError
 from chaoskit.faults.cutting import Proof
 from chaoskit.faults.dials import datagrams, dial
+from chaoskit.names import Names
 from chaoskit.wording import quoted
 
 __all__ = ["Arp"]
@@ -32,7 +33,7 @@ class Arp(FaultModel):
     needs: ClassVar[frozenset[str]] = frozenset({"misdirect"})
     summary: ClassVar[str] = "peers send to a stale link address; healed by forgetting it"
 
-    on: tuple[str, ...] = Field(
+    on: Names = Field(
         (CLIENT,),
         min_length=1,
         description="Whose neighbour table is stale: services, roles, or 'client'.",
@@ -44,11 +45,6 @@ class Arp(FaultModel):
         description="The address that is stale, where it is not the target's own: a virtual one.",
         examples=["198.18.0.100"],
     )
-
-    @field_validator("on", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     @field_validator("address")
     @classmethod

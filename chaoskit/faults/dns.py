@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import ClassVar, Self, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from chaoskit.capabilities import Misname, Misnames
 from chaoskit.clock import now_ns
 from chaoskit.contracts import CLIENT, OBSERVER, Claim, Dial, FaultModel, Hold, Lab, Node, Targets
 from chaoskit.errors import LabError
 from chaoskit.faults.dials import named
+from chaoskit.names import Names
 
 __all__ = ["Answer", "Dns"]
 
@@ -51,7 +52,7 @@ class Dns(FaultModel):
         "another address).",
         examples=["wrong"],
     )
-    names: tuple[str, ...] = Field(
+    names: Names = Field(
         (),
         description="With 'wrong': whose names: services or roles. Unsaid: those of all others.",
         examples=[["primary"]],
@@ -63,11 +64,6 @@ class Dns(FaultModel):
         "an address that nobody has.",
         examples=["backup"],
     )
-
-    @field_validator("names", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _together(self) -> Self:

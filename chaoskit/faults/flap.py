@@ -19,6 +19,7 @@ from chaoskit.clock import NS, now_ns
 from chaoskit.contracts import CLIENT, Dial, FaultModel, Hold, Lab, Targets
 from chaoskit.errors import LabError
 from chaoskit.faults.cutting import EVERYBODY, cuts_from, prove
+from chaoskit.names import Names
 from chaoskit.units import PositiveSeconds, Ratio, format_duration, format_ratio
 
 __all__ = ["Flap"]
@@ -50,7 +51,7 @@ class Flap(FaultModel):
         description="How many times it goes down; then it stays up. Unsaid: until healed.",
         examples=[3],
     )
-    from_: tuple[str, ...] = Field(
+    from_: Names = Field(
         (EVERYBODY,),
         alias="from",
         min_length=1,
@@ -68,11 +69,6 @@ class Flap(FaultModel):
         description="'drop' (silence), 'reject' (TCP reset) or 'unreachable' (ICMP).",
         examples=["reject"],
     )
-
-    @field_validator("from_", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     @field_validator("count", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from chaoskit.capabilities import Cut, Direction, Netem
 from chaoskit.contracts import CLIENT, Claim, Dial, FaultModel, Hold, Lab, Targets
@@ -19,6 +19,7 @@ from chaoskit.errors import LabError
 from chaoskit.faults.cutting import EVERYBODY, Proof, cuts_from, held
 from chaoskit.faults.dials import datagrams
 from chaoskit.faults.shapes import shaped, some_peer
+from chaoskit.names import Names
 from chaoskit.units import Ratio, format_ratio
 
 __all__ = ["Loss"]
@@ -37,7 +38,7 @@ class Loss(FaultModel):
         description="Which part of the packets is lost, each way: from 0.1 % to 99 %.",
         examples=["5%", "20%"],
     )
-    from_: tuple[str, ...] = Field(
+    from_: Names = Field(
         (EVERYBODY,),
         alias="from",
         min_length=1,
@@ -56,11 +57,6 @@ class Loss(FaultModel):
         "kernel's netem, strikes all that the target sends, and nothing that it receives.",
         examples=["75%"],
     )
-
-    @field_validator("from_", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

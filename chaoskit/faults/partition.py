@@ -17,6 +17,7 @@ from chaoskit.contracts import CLIENT, OBSERVER, Dial, FaultModel, Hold, Lab, Ta
 from chaoskit.errors import LabError
 from chaoskit.faults.cutting import EVERYBODY, cuts_from, held, prove, said
 from chaoskit.faults.grudges import Shape, between, grudge
+from chaoskit.names import Names
 
 __all__ = ["Partition"]
 
@@ -28,7 +29,7 @@ class Partition(FaultModel):
     needs: ClassVar[frozenset[str]] = frozenset({"cut"})
     summary: ClassVar[str] = "packets between the target and others are cut; healed by joining"
 
-    from_: tuple[str, ...] = Field(
+    from_: Names = Field(
         (EVERYBODY,),
         alias="from",
         min_length=1,
@@ -67,11 +68,6 @@ class Partition(FaultModel):
         "'established' (those open before go silent, new ones work: half-open).",
         examples=["established"],
     )
-
-    @field_validator("from_", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     @field_validator("groups")
     @classmethod

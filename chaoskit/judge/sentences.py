@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from chaoskit.clock import NS
 from chaoskit.experiment.threshold import Threshold
@@ -32,6 +32,7 @@ _SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
     "gray_time": lambda m: m.gray_time,
     "dual_primary": lambda m: m.dual_primary,
     "fencing_latency": lambda m: m.fencing_latency,
+    "rpo_time": lambda m: m.rpo_time,
 }
 
 
@@ -152,8 +153,23 @@ def _lost(measured: Sequence[Metrics]) -> str:
         return "lost writes could not be checked in every trial"
     total = sum(c or 0 for c in counts)
     lost = f"{plural(total, 'acknowledged write')} lost" if total else "no acknowledged write lost"
+    lost += "".join(f", {part}" for part in _when_lost(measured))
     harm = _read_wrong(measured)
     return f"{lost}, {'and' if total else 'but'} {harm}" if harm else lost
+
+
+def _when_lost(measured: Sequence[Metrics]) -> Iterator[str]:
+    """How far back the loss reaches, and how much of it is of another kind."""
+    back = [m.rpo_time.value_s for m in measured if m.rpo_time and m.rpo_time.value_s]
+    if back:
+        yield f"back to {seconds(max(back))} before the fault"
+    for found, when in (
+        ([m.split_brain_loss for m in measured], "under the fault"),
+        ([m.post_heal_loss for m in measured], "after the heal"),
+    ):
+        count = sum(one.count or 0 for one in found if one)
+        if count:
+            yield f"{count} of them acknowledged {when}"
 
 
 def _read_wrong(measured: Sequence[Metrics]) -> str:

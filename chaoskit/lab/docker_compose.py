@@ -22,6 +22,7 @@ from chaoskit.lab.docker_net import RunNetwork
 from chaoskit.lab.docker_probe import Endpoint
 from chaoskit.lab.docker_sweep import MARK
 from chaoskit.lab.ops import RUN_MARK
+from chaoskit.stack.files import FILE_KEYS
 from chaoskit.stack.labels import disk
 from chaoskit.stack.model import Service, Stack
 
@@ -197,6 +198,7 @@ def rendered(
         kept["labels"] = {**_mapping(service.get("labels")), **labels}
         kept["environment"] = {**_mapping(service.get("environment")), RUN_MARK: run_id}
         kept["networks"] = _joined(service.get("networks"), stack.services[name], networks)
+        _add_files(stack.services[name], raw, kept)
         if name in disks:
             _add_disk(stack, name, kept, disks[name])
         services[name] = kept
@@ -212,7 +214,7 @@ def rendered(
         known = result.setdefault("volumes", {})
         assert isinstance(known, dict)  # noqa: S101 - set above
         known |= {key: {**_on(device), "labels": dict(labels)} for key, device in made.items()}
-    result |= {key: raw[key] for key in ("configs", "secrets") if key in raw}
+    result |= {key: left for key in FILE_KEYS if (left := _not_files(raw, key))}
     return result
 
 
@@ -223,6 +225,36 @@ def _refuse(stack: Stack, name: str, service: Tree) -> None:
         harmless = value in (None, "") or value is False or (key == "scale" and value == 1)
         if not harmless:
             raise Refused(f"{where}: {key}: {value} is refused, because {why}")
+
+
+def _not_files(raw: Tree, key: str) -> Tree:
+    """Those ``configs`` or ``secrets`` that are no file of the host: Compose's own affair."""
+    declared = raw.get(key)
+    one_each = declared.items() if isinstance(declared, dict) else ()
+    return {name: value for name, value in one_each if not (value or {}).get("file")}
+
+
+def _add_files(service: Service, raw: Tree, kept: Tree) -> None:
+    """Those that are files become mounts, which every version of Compose understands."""
+    for key in FILE_KEYS:
+        left, asked = _not_files(raw, key), kept.pop(key, None)
+        entries = asked if isinstance(asked, list) else []
+        others = [e for e in entries if (e.get("source") if isinstance(e, dict) else e) in left]
+        if others:
+            kept[key] = others
+    files = [
+        {
+            "type": "bind",
+            "source": (mount.source or "").replace("$", "$$"),  # Compose would expand it
+            "target": mount.target.replace("$", "$$"),
+            "read_only": True,
+        }
+        for mount in service.mounts
+        if mount.key in FILE_KEYS
+    ]
+    if files:
+        given = kept.get("volumes")
+        kept["volumes"] = [*(given if isinstance(given, list) else []), *files]
 
 
 def _disk_volume(service: str) -> str:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
 from chaoskit.clock import NS
 from chaoskit.history.history import History
+from chaoskit.measure.budget import budget_burned, would_page
 from chaoskit.measure.divergence import divergent_writes
 from chaoskit.measure.failover import failover_time, recovery_kind
 from chaoskit.measure.heartbeats import heartbeats
 from chaoskit.measure.linearizability import linearizability
+from chaoskit.measure.losses import (
+    doubtful_writes,
+    post_heal_loss,
+    rpo_time,
+    split_brain_loss,
+)
 from chaoskit.measure.metastable import metastability, retry_amplification
 from chaoskit.measure.model import Count, Interval, Metrics, Sharing
 from chaoskit.measure.outage import Outage, bad_runs
@@ -35,6 +44,7 @@ from chaoskit.measure.view import PHASES, View, as_seconds, bracketed
 from chaoskit.measure.watching import flapping, gray_time
 from chaoskit.measure.writes import (
     duplicate_writes,
+    lost,
     lost_writes,
     resurrected_writes,
     unexpected_writes,
@@ -42,8 +52,8 @@ from chaoskit.measure.writes import (
 
 __all__ = ["measure_trial", "measure_view", "outage_interval", "percentile_s"]
 
-_MONTH_S = 30 * 86_400
-_OBJECTIVES = (("99.9%", 0.001), ("99.99%", 0.0001))  # share of bad requests that each allows
+CHANCE = 0.01
+"""An outage that the baseline's own bad requests bring about as often as this is noted as such."""
 _QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
 
 
@@ -65,6 +75,8 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
     origin, start = view.origin_ns, view.commanded_ns if view.fault else view.observed[0]
     if view.outage is not None:
         start = min(start, view.outage.start_ns)
+    gone = lost(view)
+    recovered, vanished = doubtful_writes(view, gone)
     orders, impossible = linearizability(view, asked="linearizability_violations" in wanted)
     return Metrics(
         client_outage=by_stream[view.headline.stream.name],
@@ -78,7 +90,12 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         goodput_gap=goodput_gap(view),
         max_stall=max_stall(view),
         dropped_requests=dropped(view, impact(view)),
-        lost_writes=lost_writes(view),
+        lost_writes=lost_writes(view, gone),
+        rpo_time=rpo_time(view, gone),
+        split_brain_loss=split_brain_loss(view, gone),
+        post_heal_loss=post_heal_loss(view, gone),
+        recovered_writes=recovered,
+        vanished_writes=vanished,
         duplicate_writes=duplicate_writes(view),
         unexpected_writes=unexpected_writes(view),
         resurrected_writes=resurrected_writes(view),
@@ -102,6 +119,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         sharing=_sharing(view),
         lost_goodput=lost_goodput(view),
         latency_overshoot_s=latency_overshoot(view),
+        would_page=would_page(view),
         recovery=recovery_kind(view),
         phases=phases(view),
         values=_values(view),
@@ -155,11 +173,30 @@ def _outage_note(view: View, track: Track, outage: Outage) -> str | None:
     others = len(view.outages_of(track)) - 1
     if others:
         notes.append(f"the longest of {others + 1}")
+    if not outage.censored and (chance := _chance(view, track, outage.bad)) >= CHANCE:
+        notes.append(
+            f"a stretch of {outage.bad} bad requests may be chance: with a share of bad ones as "
+            f"before the fault, one would come in {chance:.0%} of trials"
+        )
     if outage.start_ns < view.commanded_ns - track.stream.timeout_ns:
         notes.append("it began before the fault")
     if view.late_runs(track):
         notes.append(_late(view, track))
     return "; ".join(notes) or None
+
+
+def _chance(view: View, track: Track, length: int) -> float:
+    """At most how likely so long a run of bad requests is after the fault if nothing had changed.
+
+    From the share of bad ones in the baseline, estimated by (bad + 1) / (asked + 2), since none
+    among a few hundred does not make it 0; the sum over every place where a run may begin.
+    """
+    if view.fault is None:
+        return 0.0
+    low, high = track.due_between(*view.spans["baseline"])
+    asked = int(np.count_nonzero(track.asked[low:high]))
+    share = (int(np.count_nonzero(track.bad[low:high])) + 1) / (asked + 2)
+    return float(min(1.0, (len(track) - high) * share**length))
 
 
 def _late(view: View, track: Track) -> str:
@@ -186,7 +223,6 @@ def _values(view: View) -> Mapping[str, float | None]:
         values[f"retry_amplification@{phase}"] = retry_amplification(view, view.spans[phase])
         for name, q in _QUANTILES:
             values[f"latency.{name}@{phase}"] = percentile_s(view, phase, q)
-    burned = bad_time(view).value_s or 0.0
-    for objective, allowed in _OBJECTIVES:
-        values[f"error_budget_ratio@{objective}"] = burned / (allowed * _MONTH_S)
+    for objective, burned in budget_burned(view).items():
+        values[f"error_budget_ratio@{objective}"] = burned
     return values

@@ -228,6 +228,11 @@ class Metrics(Frozen):
     max_stall: Interval
     dropped_requests: Dropped
     lost_writes: Safety
+    rpo_time: Interval | None = None
+    split_brain_loss: Safety | None = None  # of lost_writes, those acknowledged under the fault
+    post_heal_loss: Safety | None = None  # of lost_writes, those acknowledged after the heal
+    recovered_writes: Count | None = None  # of unknown outcome, and there in the end
+    vanished_writes: Count | None = None  # of unknown outcome, and not there
     duplicate_writes: Safety
     unexpected_writes: Safety
     resurrected_writes: Safety | None = None
@@ -251,6 +256,7 @@ class Metrics(Frozen):
     sharing: Sharing | None = None  # where several nodes are meant to serve
     lost_goodput: float | None = None  # requests short of the baseline's share since the fault
     latency_overshoot_s: float | None = None  # worst second's p99 after recovery, above baseline's
+    would_page: Mapping[str, str] = {}  # objective → the alert that would have gone off, or "no"
     recovery: str  # "failover", "in-place restart", "rejected", "none", "failed"
     phases: Mapping[str, Interval] = {}
     values: Mapping[str, float | None] = {}  # "error_rate@outage", "latency.p99@recovered", ...

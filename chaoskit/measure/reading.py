@@ -31,6 +31,7 @@ _INTERVALS = (
     "gray_time",
     "dual_primary",
     "fencing_latency",
+    "rpo_time",
     "client_outage_worst",
     "client_outage_median",
     "client_outage_union",
@@ -39,6 +40,8 @@ _INTERVALS = (
 )
 _SAFETIES = (
     "lost_writes",
+    "split_brain_loss",
+    "post_heal_loss",
     "duplicate_writes",
     "unexpected_writes",
     "resurrected_writes",

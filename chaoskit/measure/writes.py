@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,12 @@ from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
 
 __all__ = [
+    "Lost",
+    "among",
+    "appends",
     "duplicate_writes",
     "examples_of",
+    "lost",
     "lost_writes",
     "missing_reads",
     "resurrected_writes",
@@ -43,30 +48,51 @@ def missing_reads(view: View) -> tuple[str, ...]:
     return missing
 
 
-def lost_writes(view: View) -> Safety:
-    """Acknowledged appends that are in no final read, front door or node."""
-    acked = _appends(view, Outcome.OK, Outcome.OK_LATE)
+@dataclass(frozen=True)
+class Lost:
+    """``rows`` of the table: acknowledged appends that are in no final read, front door or node.
+
+    ``hidden``: so many more are on a node but not behind the front door; None: it was not read.
+    ``missing``: places that could not be read; with a loss that would make it unknown.
+    """
+
+    rows: Ints
+    hidden: int | None
+    missing: tuple[str, ...]
+
+
+def lost(view: View) -> Lost | Safety:
+    """What is lost; a ``Safety`` where it cannot be told, with the reason."""
+    acked = appends(view, Outcome.OK, Outcome.OK_LATE)
     finals, missing = view.history.finals, missing_reads(view)
     if not finals:
         return unchecked(f"there is no final read ({acked.size} acknowledged writes)")
     tokens = view.table.column("token")[acked]
-    there = _among(tokens, view.held)
+    there = among(tokens, view.held)
     absent = acked[~there]
     if absent.size and missing:
         return unchecked(
             f"{absent.size} acknowledged writes are in none of the final reads, but that of "
             f"{', '.join(missing)} is missing"
         )
-    notes = []
+    hidden = None
     if FRONTDOOR in finals:
-        shown = _among(tokens, sorted_once(finals[FRONTDOOR].tokens))
+        shown = among(tokens, sorted_once(finals[FRONTDOOR].tokens))
         hidden = int(np.count_nonzero(there & ~shown))
-        if hidden:
-            notes.append(f"{hidden} more are on a node but not behind the front door")
-    else:
+    return Lost(absent, hidden, missing)
+
+
+def lost_writes(view: View, found: Lost | Safety) -> Safety:
+    """Acknowledged appends that are in no final read, front door or node."""
+    if isinstance(found, Safety):
+        return found
+    notes = []
+    if found.hidden is None:
         notes.append("the front door could not be read at the end")
-    examples = examples_of(view, absent, lambda _token: "acknowledged, and in no final read")
-    return Safety(count=int(absent.size), examples=examples, note="; ".join(notes) or None)
+    elif found.hidden:
+        notes.append(f"{found.hidden} more are on a node but not behind the front door")
+    examples = examples_of(view, found.rows, lambda _token: "acknowledged, and in no final read")
+    return Safety(count=int(found.rows.size), examples=examples, note="; ".join(notes) or None)
 
 
 def duplicate_writes(view: View) -> Safety:
@@ -74,7 +100,7 @@ def duplicate_writes(view: View) -> Safety:
     worst, where, offenders = 0, "", {}
     for place, final in sorted(view.history.finals.items()):
         twice = np.flatnonzero(final.counts > 1)
-        twice = twice[_among(final.tokens[twice], view.appended)]
+        twice = twice[among(final.tokens[twice], view.appended)]
         extra = int((final.counts[twice] - np.uint64(1)).sum())
         if extra > worst:
             worst, where = extra, place
@@ -84,9 +110,9 @@ def duplicate_writes(view: View) -> Safety:
         return unchecked("there is no final read")
     if not offenders:
         return Safety(count=worst)
-    appends = _appends(view)
+    written = appends(view)
     named = np.sort(np.array(list(offenders), dtype=np.uint64))
-    rows = appends[_among(view.table.column("token")[appends], named)]
+    rows = written[among(view.table.column("token")[written], named)]
     examples = examples_of(view, rows, lambda t: f"{offenders[t]} times on {where}")
     return Safety(count=worst, examples=examples)
 
@@ -95,7 +121,7 @@ def unexpected_writes(view: View) -> Safety:
     """Tokens in a final read that nobody tried to append in this trial."""
     if not view.history.finals:
         return unchecked("there is no final read")
-    strange = view.held[~_among(view.held, view.tried)]
+    strange = view.held[~among(view.held, view.tried)]
     examples = tuple(
         Example(token=int(t), detail="on " + ", ".join(_places(view, int(t))))
         for t in strange[:_SHOWN]
@@ -107,13 +133,13 @@ def resurrected_writes(view: View) -> Safety:
     """Appends that were definitely refused and are there all the same."""
     if not view.history.finals:
         return unchecked("there is no final read")
-    refused = _appends(view, Outcome.FAIL_DEFINITE)
-    back = refused[_among(view.table.column("token")[refused], view.held)]
+    refused = appends(view, Outcome.FAIL_DEFINITE)
+    back = refused[among(view.table.column("token")[refused], view.held)]
     examples = examples_of(view, back, lambda t: "refused, yet on " + ", ".join(_places(view, t)))
     return Safety(count=int(back.size), examples=examples)
 
 
-def _appends(view: View, *outcomes: Outcome) -> Ints:
+def appends(view: View, *outcomes: Outcome) -> Ints:
     """Rows of the table: appends of the trial, warm-up included, that ended in one of these."""
     table = view.table
     chosen = (table.column("op") == Op.APPEND) & (table.column("token") != 0)
@@ -123,7 +149,7 @@ def _appends(view: View, *outcomes: Outcome) -> Ints:
     return rows
 
 
-def _among(tokens: Tokens, held: Tokens) -> Bools:
+def among(tokens: Tokens, held: Tokens) -> Bools:
     """Which of ``tokens`` are in ``held``, which is sorted."""
     if not held.size:
         return np.zeros(tokens.size, dtype=bool)

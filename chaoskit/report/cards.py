@@ -175,6 +175,9 @@ def _safety_card(result: RunResult) -> Card:
         checked = [s.count for s in others if s.checked and s.count is not None]
         lines.append(f"{name} {count(sum(checked)) if checked else 'not checked'}")
     lines = [lines[0], ", ".join(lines[1:])]
+    back = max((span[1] for m in measured if (span := span_s(m.rpo_time))), default=0.0)
+    if back:
+        lines.insert(0, f"reaching back {seconds(back)} before the fault")
     return Card("lost_writes", "lost writes", count(sum(counts)), "", "", tuple(lines), verdict,
                 judged)  # fmt: skip
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from chaoskit.judge.result import (
     Count,
@@ -18,6 +17,7 @@ from chaoskit.judge.result import (
     Verdict,
 )
 from chaoskit.measure.model import Heartbeats
+from chaoskit.report.definitions import DEFINITIONS
 from chaoskit.report.format import (
     NOT_MEASURED,
     clean,
@@ -30,8 +30,6 @@ from chaoskit.report.format import (
 
 __all__ = [
     "CLASSES",
-    "DEFINITIONS",
-    "Definition",
     "bound_s",
     "by_severity",
     "figure",
@@ -42,167 +40,6 @@ __all__ = [
     "worst_first",
 ]
 
-
-@dataclass(frozen=True)
-class Definition:
-    """A metric's name, its label and its meaning in one line."""
-
-    key: str
-    label: str
-    meaning: str
-
-
-DEFINITIONS = (
-    Definition(
-        "client_outage",
-        "client outage",
-        "From the due time of the first bad request to the first answer after which the next"
-        " three requests due are all good; the longest such stretch of the write stream.",
-    ),
-    Definition(
-        "client_outage_read",
-        "client outage, reads",
-        "The same for the read stream: reads often survive what stops writes.",
-    ),
-    Definition(
-        "failover_time",
-        "failover time",
-        "From the fault acknowledged to the first good write through the front door after the"
-        " outage. Its low end counts from verified, its high end from commanded.",
-    ),
-    Definition(
-        "time_to_detect",
-        "time to detect",
-        "From the fault acknowledged to the moment at which the system itself declared the"
-        " node dead.",
-    ),
-    Definition(
-        "dropped_requests",
-        "dropped requests",
-        "Requests due from the fault commanded to recovery that were not good, as a count, as a"
-        " share of those due in that window, and by class.",
-    ),
-    Definition(
-        "bad_time",
-        "bad time",
-        "Number of bad requests divided by their rate: what the outages add up to, however"
-        " scattered.",
-    ),
-    Definition(
-        "goodput_gap",
-        "goodput gap",
-        "The longest pause between two good answers, less the usual pause; blind to partial"
-        " outages.",
-    ),
-    Definition(
-        "max_stall",
-        "longest stall",
-        "The longest that one request took, counted from when it was due; censored at the"
-        " client's timeout.",
-    ),
-    Definition(
-        "lost_writes",
-        "lost writes",
-        "Appends that were acknowledged and that no final read returned, through the front door or"
-        " from any node. A value of a register that was lost shows as stale reads and as a"
-        " linearizability violation.",
-    ),
-    Definition(
-        "duplicate_writes",
-        "duplicate writes",
-        "Copies beyond the first of one write in a final read.",
-    ),
-    Definition(
-        "unexpected_writes",
-        "unexpected writes",
-        "Tokens in a final read that no client of this run ever wrote.",
-    ),
-    Definition(
-        "resurrected_writes",
-        "resurrected writes",
-        "Writes that the client was told had failed and that a final read returned all the same.",
-    ),
-    Definition(
-        "divergent_writes",
-        "divergent writes",
-        "Writes that are not equally often in the final read of every data node, though the nodes"
-        " were given time to agree.",
-    ),
-    Definition(
-        "stale_reads",
-        "stale reads",
-        "Reads that returned a value although another one had replaced it, and that had been"
-        " acknowledged before the read was sent.",
-    ),
-    Definition(
-        "session_violations",
-        "session violations",
-        "Reads older than what the same client had already read in that stream, or had itself"
-        " written.",
-    ),
-    Definition(
-        "linearizability_violations",
-        "linearizability violations",
-        "Registers of which no order of their reads and writes, each at some moment between its"
-        " sending and its answer, explains what was read.",
-    ),
-    Definition(
-        "time_to_steady",
-        "time to steady",
-        "From the fault acknowledged until every second is as good as the baseline again: 90 %"
-        " of its goodput, 1.5 times its p99, 0.1 % more bad requests at most.",
-    ),
-    Definition(
-        "time_to_redundancy",
-        "time to redundancy",
-        "From the fault until every data node says again that it is primary or backup: until then"
-        " a second failure would have been fatal.",
-    ),
-    Definition(
-        "gray_time",
-        "gray time",
-        "How long writes were out while every probe said that all is well.",
-    ),
-    Definition(
-        "dual_primary",
-        "dual primary",
-        "For how long two nodes both acknowledged writes. The low end is proven: a write sent to"
-        " one after the other had acknowledged.",
-    ),
-    Definition(
-        "fencing_latency",
-        "fencing latency",
-        "From the fault until the last write that the deposed primary acknowledged.",
-    ),
-    Definition(
-        "metastable",
-        "metastable",
-        "Whether service stayed degraded after the fault was healed (suspected), and came back only"
-        " when the load was dropped for a while (confirmed).",
-    ),
-    Definition(
-        "flapping",
-        "flapping",
-        "How often a node became primary since the fault, beyond once for each fault.",
-    ),
-    Definition(
-        "promotions",
-        "promotions",
-        "How often another node became primary since the fault: 0 where nothing must fail over.",
-    ),
-    Definition(
-        "false_failovers",
-        "false failovers",
-        "How often another node became primary while no fault was in force: before the first fault,"
-        " or at any time where none bites.",
-    ),
-    Definition(
-        "flaps",
-        "flaps",
-        "Separate stretches of bad requests before they are merged into outages: how often"
-        " clients felt it.",
-    ),
-)
 
 CLASSES = (
     ("ok", "ok", "answered within the deadline, counted from when it was due"),
@@ -306,6 +143,8 @@ def figures(trial: TrialResult) -> Iterator[tuple[str, str]]:
             yield f"phase {clean(name)}", interval(phase)
         for name, value in metrics.values.items():
             yield clean(name), _value(name, value)
+        for objective, alert in metrics.would_page.items():
+            yield f"would page at {clean(objective)}", clean(alert)
         yield from _tallies(metrics)
         for name, (first, last) in metrics.spans_s.items():
             yield f"from, to: {clean(name)}", f"{signed(first)} to {signed(last)}"

@@ -9,12 +9,11 @@ from chaoskit.judge.result import Interval, RunResult, TrialResult, Verdict
 from chaoskit.measure.timeline import Timeline
 from chaoskit.report.cards import Card, build_cards
 from chaoskit.report.clients import Clients, build_clients
+from chaoskit.report.definitions import DEFINITIONS, Definition
 from chaoskit.report.detail import Detail
 from chaoskit.report.facts import RunFacts
 from chaoskit.report.figures import (
     CLASSES,
-    DEFINITIONS,
-    Definition,
     by_severity,
     figure,
     figures,

@@ -127,12 +127,18 @@ def build_errors(result: RunResult, detail: Detail) -> tuple[tuple[ErrorRow, ...
     return rows, len(total) - len(rows)
 
 
+_OF_THE_LOST = ("split_brain_loss", "post_heal_loss")
+
+
 def build_safety(result: RunResult, detail: Detail) -> tuple[SafetyRow, ...]:
     """Writes lost, duplicate or unexpected, reads out of order; the first offenders of each."""
+    measured = [t.metrics for t in result.trials if t.metrics]
     return tuple(
         _safety(result, detail, key, label)
         for key, label in (
             ("lost_writes", "lost writes"),
+            ("split_brain_loss", "of them, under the fault"),
+            ("post_heal_loss", "of them, after the heal"),
             ("duplicate_writes", "duplicate writes"),
             ("unexpected_writes", "unexpected writes"),
             ("resurrected_writes", "resurrected writes"),
@@ -142,7 +148,8 @@ def build_safety(result: RunResult, detail: Detail) -> tuple[SafetyRow, ...]:
             ("linearizability_violations", "linearizability violations"),
         )
         if key in ("lost_writes", "duplicate_writes", "unexpected_writes")
-        or any(t.metrics and getattr(t.metrics, key) for t in result.trials)
+        or (key in _OF_THE_LOST and any(s.count for m in measured if (s := getattr(m, key))))
+        or (key not in _OF_THE_LOST and any(getattr(m, key) for m in measured))
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chaoskit import yaml_source as ys
 from chaoskit.errors import BadInput
+from chaoskit.stack.files import declare_files
 from chaoskit.stack.interpolate import parse_env_file
 from chaoskit.stack.model import Service, Stack
 from chaoskit.stack.naming import check_names
@@ -28,8 +29,8 @@ _TOP: Mapping[str, bool] = {
     "volumes": True,
     "name": True,
     "version": True,
-    "configs": False,
-    "secrets": False,
+    "configs": True,
+    "secrets": True,
     "include": False,
     "models": False,
 }
@@ -72,6 +73,7 @@ def load_stack(path: Path, *, shown: str | None = None) -> Stack:
     reading.only(expanded, _TOP, "the Compose file")
     networks = _networks(reading, expanded)
     volumes = _volumes(reading, expanded)
+    declare_files(reading, expanded)
     services = _services(reading, expanded)
     marks = _marks(expanded)
     _check_dependencies(reading, services, marks)

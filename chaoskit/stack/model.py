@@ -29,6 +29,7 @@ class Mount:
     kind: str = "bind"  # bind, volume, tmpfs
     read_only: bool = False
     size: int = 0  # of a tmpfs, in bytes; 0: no bound is said
+    key: str = "volumes"  # of the service, where it was asked for: also configs, secrets
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 import re
 
 from chaoskit import yaml_source as ys
+from chaoskit.stack.files import read_files
 from chaoskit.stack.model import Mount
 from chaoskit.stack.reading import Reading
 from chaoskit.units import UnitError, parse_size
@@ -47,6 +48,7 @@ def read_mounts(reading: Reading, table: ys.Mapping, service: str) -> tuple[Moun
         (text.mark, Mount(text.partition(":")[0], None, "tmpfs", size=_size_in(reading, text)))
         for text in reading.texts(table.get("tmpfs"), "tmpfs")
     ]
+    found += read_files(reading, table)
     return _checked(reading, found)
 
 

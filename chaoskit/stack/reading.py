@@ -28,6 +28,7 @@ class Reading:
     _judged: set[ys.Mark] = field(default_factory=set)  # keys: an anchor's are met more than once
     without_effect: dict[str, list[str]] = field(default_factory=dict)  # key → services
     unset: set[str] = field(default_factory=set)
+    files: dict[tuple[str, str], str | None] = field(default_factory=dict)  # see files.py
     left_out: dict[str, str] = field(default_factory=dict)  # service → the profile it belongs to
 
     def wrong(self, mark: ys.Mark, sentence: str) -> None:

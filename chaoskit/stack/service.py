@@ -38,6 +38,8 @@ HONOURED = (
     "profiles",
     "hostname",
     "container_name",
+    "configs",
+    "secrets",
 )
 ACCEPTED = (
     "annotations",
@@ -71,7 +73,6 @@ REFUSED = (
     "blkio_config",
     "cgroup",
     "cgroup_parent",
-    "configs",
     "cpu_count",
     "cpu_percent",
     "cpu_period",
@@ -108,7 +109,6 @@ REFUSED = (
     "read_only",
     "runtime",
     "scale",
-    "secrets",
     "storage_opt",
     "sysctls",
     "use_api_socket",

@@ -37,9 +37,8 @@ def engine():
 def foreign(engine):
     """A container and a network that are not ours, although their names look like it."""
     client = engine.client()
-    name = (
-        f"chaoskit-foreign-{secrets.token_hex(4)}"  # an earlier session may have been killed here
-    )
+    # A name of its own: a session that was killed here may have left another.
+    name = f"chaoskit-foreign-{secrets.token_hex(4)}"
     network = client.networks.create(name, internal=True)
     try:
         container = client.containers.create(

@@ -36,6 +36,9 @@ THRESHOLDS = (
     at_most("time_to_detect", 1.1),
     at_most("flaps", 1, "count"),
     at_most("lost_writes", 0, "count"),
+    at_most("rpo_time", 0),
+    at_most("split_brain_loss", 0, "count"),
+    at_most("post_heal_loss", 0, "count"),
     at_most("duplicate_writes", 0, "count"),
     at_most("unexpected_writes", 0, "count"),
     at_most("resurrected_writes", 0, "count"),
@@ -143,6 +146,16 @@ def appeared(history, token):
 
 def lost(history):
     return stored(history, lambda held: held.tokens != held.tokens[3])
+
+
+def lost_when(history, *, healed):
+    """One write is gone that was sent after the fault; its answer came before or after the heal."""
+    (fault,), requests = history.faults, history.requests
+    acked = (requests["op"] == Op.APPEND) & (requests["outcome"] == Outcome.OK)
+    acked &= requests["sent_ns"] > fault.acknowledged_ns
+    late = requests["done_ns"] > fault.heal_commanded_ns
+    token = requests["token"][acked & (late if healed else ~late)].max()
+    return stored(history, lambda held: held.tokens != token)
 
 
 def wrong_side(history):
@@ -264,7 +277,13 @@ PLANTS = {
     "one write hangs": (stalled, {"max_stall", "flaps"}),
     "slow after recovery": (slow, {"latency"}),
     "promoted late": (detected_late, {"time_to_detect"}),
-    "an acknowledged write lost": (lost, {"lost_writes"}),
+    "an acknowledged write lost": (lost, {"lost_writes", "rpo_time"}),
+    "a write lost that somebody acknowledged under the fault": (
+        lambda h: lost_when(h, healed=False), {"lost_writes", "split_brain_loss"},
+    ),
+    "a write lost that was acknowledged after the heal": (
+        lambda h: lost_when(h, healed=True), {"lost_writes", "post_heal_loss"},
+    ),
     "a write stored twice": (duplicated, {"duplicate_writes", "divergent_writes"}),
     "a write from nowhere": (
         lambda h: appeared(h, 7), {"unexpected_writes", "divergent_writes"},

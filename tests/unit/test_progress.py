@@ -59,3 +59,12 @@ def test_results_go_to_standard_output_and_progress_does_not(capsys):
     assert shown.out == "PASS kill\n"
     assert "kill -> node-a" in shown.err
     assert not sys.stderr.isatty()
+
+
+def test_a_trial_that_takes_the_place_of_an_invalid_one_says_whose():
+    out = io.StringIO()
+    say = Progress(out)
+    say("trial", {"n": 3, "of": 3})
+    say("trial", {"n": 4, "of": 3, "for": 2})
+    assert "trial 3 of 3\n" in out.getvalue()
+    assert "trial 4 in place of 2\n" in out.getvalue()

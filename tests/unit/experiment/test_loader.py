@@ -255,6 +255,12 @@ WRONG = [
         "26:18: failover_time takes no @phase; dropped_requests, error_rate, availability or latency do",
     ),
     ("- failover_time < 5s", "- [x]", "26:5: a threshold is a text like failover_time < 5s"),
+    (
+        "target: primary",
+        "target: {role: primary}",
+        "17:35: target: must be a name or a list of names, not a mapping",
+    ),
+    ("target: primary", "target: 7", "17:35: target: must be a name or a list of names, not '7'"),
     ("max: 2%", "max: fast", "29:37: 'fast' is not a value; write e.g. 0 or 2%"),
     ("max: 2%", "mox: 2%", "29:32: unknown key 'mox'; did you mean 'max'?"),
     ("trials: 3", "trials: 0", "30:18: repeat.trials: must be at least 1"),

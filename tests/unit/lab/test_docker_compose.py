@@ -115,6 +115,34 @@ def test_the_name_that_the_file_gives_a_container_is_one_to_find_it_by(tmp_path)
     assert "aliases" not in found["services"]["b"]["networks"]["default"]
 
 
+def test_configs_and_secrets_that_are_files_become_mounts_and_others_stay(tmp_path):
+    (tmp_path / "cost$").write_text("x")
+    file = tmp_path / "compose.yaml"
+    file.write_text("""
+services:
+  a:
+    command: x
+    configs: [one, {source: told, target: /told}]
+    secrets: [{source: one, target: here}]
+    volumes: ["data:/data"]
+configs: {one: {file: cost$$}, told: {content: hello}}
+secrets: {one: {file: "./cost$$"}}
+volumes: {data: {}}
+""")
+    full = render(load_stack(file), "a")
+    service = full["services"]["a"]
+    source = f"{tmp_path}/cost$$"
+    assert service["volumes"] == [
+        "data:/data",
+        {"type": "bind", "source": source, "target": "/one", "read_only": True},
+        {"type": "bind", "source": source, "target": "/run/secrets/here", "read_only": True},
+    ]
+    assert service["configs"] == [{"source": "told", "target": "/told"}]
+    assert "secrets" not in service
+    assert full["configs"] == {"told": {"content": "hello"}}
+    assert "secrets" not in full
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -9,8 +9,8 @@ from chaoskit.history.history import FRONTDOOR, FinalRead
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
 from chaoskit.measure.divergence import divergent_writes
+from chaoskit.measure.metrics import measure_trial
 from chaoskit.measure.view import View
-from chaoskit.measure.writes import lost_writes
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_node_that_lacks_what_another_has_diverges_though_nothing_is_lost(clea
     held = clean.finals["node-a"].tokens
     history = reading(clean, "node-a", held[~np.isin(held, gone)])
     result = found(history)
-    assert lost_writes(View(history)).count == 0
+    assert measure_trial(history).lost_writes.count == 0
     assert result.count == 12
     assert result.note == "node-a lacks 12; 12 of them had been acknowledged"
     assert [e.token for e in result.examples] == gone[:10].tolist()

@@ -61,6 +61,35 @@ def test_the_spread_of_the_estimate_is_that_of_a_comb(style):
     assert abs(np.mean(errors)) < 4 / math.sqrt(6 * RUNS)
 
 
+def stretch(history, length, bad_before=0):
+    """So many writes in a row are refused half a second after the fault, and some before it."""
+    requests = np.sort(history.requests, order="due_ns")
+    zero = history.faults[0].acknowledged_ns
+    at = int(np.searchsorted(requests["due_ns"], zero + 500 * MS))
+    requests["outcome"][at : at + length] = Outcome.FAIL_DEFINITE
+    first = int(np.searchsorted(requests["due_ns"], history.window.baseline_start_ns))
+    requests["outcome"][first : first + 20 * bad_before : 20] = Outcome.FAIL_DEFINITE
+    return replace(history, requests=requests)
+
+
+@pytest.mark.parametrize(
+    ("length", "bad_before", "chance"),
+    [
+        (1, 0, True),  # one in 700 is what the baseline cannot rule out: of 600 one is no wonder
+        (2, 0, False),
+        (2, 14, True),  # where one in fifty is bad anyway, two in a row come by chance
+        (5, 14, False),
+    ],
+)
+def test_a_stretch_that_the_baseline_s_own_bad_requests_may_bring_is_noted(
+    length, bad_before, chance
+):
+    calm, _ = simulate(Scenario(outage_s=0.0, after_s=3.0))
+    found = measure_trial(stretch(calm, length, bad_before)).client_outage
+    assert found.value_s > 0
+    assert ("may be chance" in (found.note or "")) is chance
+
+
 def test_requests_held_and_served_at_recovery_end_the_outage_there_and_not_a_deadline_early():
     history, truth = simulate(Scenario(style="stall", timeout_s=5.0, deadline_s=0.5))
     found = measure_trial(history).client_outage

@@ -48,6 +48,8 @@ def timeless(metrics):
     cut = {}
     for name in (
         "lost_writes",
+        "split_brain_loss",
+        "post_heal_loss",
         "duplicate_writes",
         "resurrected_writes",
         "divergent_writes",

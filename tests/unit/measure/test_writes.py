@@ -10,7 +10,7 @@ from chaoskit.history.records import Op, Outcome
 from chaoskit.history.simulated import Scenario, simulate
 from chaoskit.measure.metrics import measure_trial
 from chaoskit.measure.view import View
-from chaoskit.measure.writes import lost_writes, missing_reads
+from chaoskit.measure.writes import missing_reads
 
 CHECKS = ("lost_writes", "duplicate_writes", "unexpected_writes", "resurrected_writes")
 
@@ -161,7 +161,7 @@ def test_a_front_door_that_stays_shut_hides_no_loss_that_the_nodes_show():
     without = {place: final for place, final in history.finals.items() if place != FRONTDOOR}
     shut = replace(history, finals=without)
     assert missing_reads(View(shut)) == ()
-    found = lost_writes(View(shut))
+    found = measure_trial(shut).lost_writes
     assert (found.count, found.checked) == (0, True)
     assert "front door" in found.note
     node = history.nodes[0]

@@ -8,7 +8,8 @@ import pytest
 
 from chaoskit.experiment.catalogue import METRICS
 from chaoskit.judge.result import RunResult, Verdict
-from chaoskit.report.figures import CLASSES, DEFINITIONS, figure, figures
+from chaoskit.report.definitions import DEFINITIONS
+from chaoskit.report.figures import CLASSES, figure, figures
 from tests.unit.report import samples
 
 DOC = (Path(__file__).parents[3] / "docs" / "reading-a-report.md").read_text(encoding="utf-8")

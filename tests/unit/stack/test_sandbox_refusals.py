@@ -51,7 +51,9 @@ def test_a_service_without_a_command_is_refused_for_the_sandbox(load):
 @pytest.mark.parametrize(
     "top",
     [
-        "secrets: {s: {file: x}}",
+        "secrets: {s: {environment: X}}",
+        "secrets: {s: {external: true}}",
+        "configs: {c: {content: x}}",
         "include: [y.yaml]",
         "networks: {n: {external: true}}",
         "volumes: {v: {external: true}}",

@@ -1,0 +1,129 @@
+"""When what is lost had been acknowledged: before the fault, under it, after its heal; and doubt."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from chaoskit.history.history import FRONTDOOR, FinalRead
+from chaoskit.history.records import Outcome
+from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.measure.metrics import measure_trial
+
+NS = 1_000_000_000
+ALL = (FRONTDOOR, "node-a", "node-b")
+HEAL_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def clean():
+    """Healed two seconds after the fault; clients are served again after half a second."""
+    history, _ = simulate(Scenario(style="drop", outage_s=0.5, after_s=4.0))
+    (fault,) = history.faults
+    at = fault.acknowledged_ns + int(HEAL_S * NS)
+    healed = replace(fault, heal_commanded_ns=at, healed_ns=at + 1, felt_healed_ns=at + 2)
+    return replace(history, faults=(healed,))
+
+
+def acknowledged(history, start_s, end_s):
+    """Tokens whose acknowledgement came in that stretch since the fault, and its records."""
+    since = history.requests["done_ns"] - history.faults[0].acknowledged_ns
+    chosen = (since >= start_s * NS) & (since < end_s * NS)
+    return history.requests[chosen & (history.requests["outcome"] == Outcome.OK)]
+
+
+def without(history, tokens):
+    finals = {
+        place: FinalRead(place, held.tokens[keep], held.counts[keep])
+        for place, held in history.finals.items()
+        for keep in [~np.isin(held.tokens, tokens)]
+    }
+    return replace(history, finals=finals)
+
+
+def counts(found):
+    return found.lost_writes.count, found.split_brain_loss.count, found.post_heal_loss.count
+
+
+def test_where_nothing_is_lost_nothing_is_lost_at_any_time(clean):
+    found = measure_trial(clean)
+    assert counts(found) == (0, 0, 0)
+    assert (found.rpo_time.value_s, found.rpo_time.high_s) == (0.0, 0.0)
+
+
+def test_a_loss_before_the_fault_reaches_back_to_its_earliest_acknowledgement(clean):
+    gone = acknowledged(clean, -0.3, 0.0)
+    assert gone.size > 40
+    found = measure_trial(without(clean, gone["token"]))
+    assert counts(found) == (gone.size, 0, 0)
+    (fault,) = clean.faults
+    first = int(gone["done_ns"].min())
+    assert found.rpo_time.value_s == pytest.approx((fault.acknowledged_ns - first) / NS)
+    assert found.rpo_time.low_s == pytest.approx((fault.commanded_ns - first) / NS)
+    assert found.rpo_time.high_s >= found.rpo_time.value_s
+
+
+def test_what_was_acknowledged_under_the_fault_and_after_its_heal_is_told_apart(clean):
+    under, after = acknowledged(clean, 0.6, 1.2), acknowledged(clean, 3.0, 3.4)
+    found = measure_trial(without(clean, [*under["token"], *after["token"]]))
+    assert counts(found) == (under.size + after.size, under.size, after.size)
+    assert found.rpo_time.value_s == 0.0
+    first, last = (
+        int(at) - clean.faults[0].acknowledged_ns
+        for at in (under["done_ns"].min(), under["done_ns"].max())
+    )
+    assert found.split_brain_loss.note == (
+        f"acknowledged under the fault: {under.size} by node-b, {first / NS:+.3f} to {last / NS:+.3f} s"
+    )
+    assert {e.token for e in found.post_heal_loss.examples} <= set(after["token"].tolist())
+
+
+@pytest.mark.parametrize(("at_s", "found"), [(HEAL_S, (1, 1, 0)), (HEAL_S + 1e-9, (1, 0, 1))])
+def test_the_heal_s_command_parts_them(clean, at_s, found):
+    row = np.flatnonzero(clean.requests["token"] == acknowledged(clean, 1.9, 2.0)["token"][0])
+    requests = clean.requests.copy()
+    requests["done_ns"][row] = clean.faults[0].acknowledged_ns + round(at_s * NS)
+    moved = replace(clean, requests=requests)
+    assert counts(measure_trial(without(moved, requests["token"][row]))) == found
+
+
+def test_a_write_under_way_when_the_fault_began_is_of_neither_kind(clean):
+    row = np.flatnonzero(clean.requests["token"] == acknowledged(clean, -0.02, 0.0)["token"][0])
+    requests = clean.requests.copy()
+    requests["done_ns"][row] = clean.faults[0].acknowledged_ns + 1_000_000
+    moved = replace(clean, requests=requests)
+    found = measure_trial(without(moved, requests["token"][row]))
+    assert counts(found) == (1, 0, 0)
+    assert found.rpo_time.value_s == 0.0
+
+
+def test_without_final_reads_nothing_is_said(clean):
+    found = measure_trial(replace(clean, finals={}))
+    assert found.rpo_time.value_s is None
+    assert not found.split_brain_loss.checked
+    assert not found.post_heal_loss.checked
+    assert found.recovered_writes.count is None
+
+
+def test_without_a_fault_nothing_can_have_been_lost_before_it():
+    calm = simulate(Scenario(outage_s=0.0))[0]
+    found = measure_trial(replace(calm, faults=()))
+    assert not found.rpo_time.applicable
+    assert (found.split_brain_loss.count, found.post_heal_loss.count) == (0, 0)
+
+
+def test_a_write_of_unknown_outcome_is_recovered_where_it_is_there_and_else_vanished(clean):
+    unknown = clean.requests["token"][clean.requests["outcome"] == Outcome.AMBIGUOUS]
+    assert unknown.size > 50
+    found = measure_trial(clean)
+    assert (found.recovered_writes.count, found.vanished_writes.count) == (0, unknown.size)
+    held = clean.finals["node-b"]
+    some = FinalRead(
+        "node-b",
+        np.append(held.tokens, unknown[:7]),
+        np.append(held.counts, np.ones(7, dtype=held.counts.dtype)),
+    )
+    found = measure_trial(replace(clean, finals={**clean.finals, "node-b": some}))
+    assert (found.recovered_writes.count, found.vanished_writes.count) == (7, unknown.size - 7)
+    assert found.lost_writes.count == 0
+    assert found.unexpected_writes.count == 0
