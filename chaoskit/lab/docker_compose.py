@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from chaoskit.contracts import OBSERVER
 from chaoskit.errors import LabError, Refused
 from chaoskit.lab.docker_net import RunNetwork
 from chaoskit.lab.docker_probe import Endpoint
@@ -198,6 +199,8 @@ def rendered(
         kept["labels"] = {**_mapping(service.get("labels")), **labels}
         kept["environment"] = {**_mapping(service.get("environment")), RUN_MARK: run_id}
         kept["networks"] = _joined(service.get("networks"), stack.services[name], networks)
+        if resolver := _resolver(stack.services[name], networks):
+            kept.setdefault("dns", resolver)
         _add_files(stack.services[name], raw, kept)
         if name in disks:
             _add_disk(stack, name, kept, disks[name])
@@ -323,6 +326,12 @@ def _joined(given: object, service: Service, networks: Mapping[str, RunNetwork])
                 place["aliases"] = list(service.aliases[key])
             joined[key] = place
     return joined
+
+
+def _resolver(service: Service, networks: Mapping[str, RunNetwork]) -> list[str]:
+    """Who is asked for names that the engine does not know: the observer (``unknown_names``)."""
+    known = [n.addresses for n in networks.values() if service.name in n.addresses]
+    return [addresses[OBSERVER] for addresses in known if OBSERVER in addresses][:1]
 
 
 def tag_of(stack: Stack, service: str) -> str:

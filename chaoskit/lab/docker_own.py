@@ -1,7 +1,8 @@
 """The lab's own containers: client, observer, and helpers that share a node's network.
 
-They are idle; what runs in them is executed there later. Their first process ends when its
-standard input does, and that input is a socket that we hold: it goes when the harness goes.
+They are idle, but for the observer, which answers for names that nobody has; what runs in them is
+executed there later. Their first process ends when its standard input does, and that input is a
+socket that we hold: it goes when the harness goes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chaoskit.contracts import OBSERVER
 from chaoskit.errors import LabError
 from chaoskit.lab.child import PipeChild
 from chaoskit.lab.docker_child import ExecProcess, hold_open
@@ -26,8 +28,10 @@ __all__ = ["OwnContainers"]
 
 _HERE = "/opt/chaoskit/here"
 """Where the harness's own copy of chaoskit is seen: first on the image's PYTHONPATH."""
-_NEEDED = ["DAC_OVERRIDE", "SYS_NICE"]
-"""To read and write the harness's files, whoever owns them; to go before what is measured."""
+_NEEDED = ["DAC_OVERRIDE", "SYS_NICE", "NET_BIND_SERVICE"]
+"""To read and write the harness's files, whoever owns them; to go before what is measured; to be
+asked for names."""
+_ANSWERS = ["python3", "-m", "chaoskit.lab.unknown_names"]
 
 
 @dataclass
@@ -53,7 +57,8 @@ class OwnContainers:
                 ipv4_address=first.addresses[name], aliases=[name]
             )
             joined = NetworkingConfig({first.name: endpoint})  # type: ignore[arg-type]
-            identity = self._create(name, first.name, joined)
+            resolver = [first.addresses[OBSERVER]]
+            identity = self._create(name, first.name, joined, dns=resolver)
             for network in rest:
                 api.connect_container_to_network(
                     identity, network.id, ipv4_address=network.addresses[name], aliases=[name]
@@ -90,7 +95,12 @@ class OwnContainers:
         self.ids.clear()
 
     def _create(
-        self, name: str, network: str, networking: object, rights: Sequence[str] = ()
+        self,
+        name: str,
+        network: str,
+        networking: object,
+        rights: Sequence[str] = (),
+        dns: list[str] | None = None,
     ) -> str:
         api = self.engine.client().api
         binds = [f"{self.run_dir}:{self.run_dir}:rw"]
@@ -102,10 +112,12 @@ class OwnContainers:
             cap_add=[*_NEEDED, *rights],
             security_opt=["no-new-privileges"],
             restart_policy={"Name": "no"},
+            dns=dns,
         )
         created = api.create_container(
             self.image,
             name=f"chaoskit-{self.run_id}-{name}",
+            entrypoint=_ANSWERS if name == OBSERVER else None,  # else the image's own: idle
             stdin_open=True,
             labels=dict(self.labels),
             environment={RUN_MARK: self.run_id},

@@ -1,5 +1,7 @@
 """Names by which services of a Docker lab are found: Compose's own, less the container's."""
 
+import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from docker_stacks import docker_lab, sleepers
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
+GONE = "import json, socket, sys;print(json.dumps(socket.getaddrinfo(sys.argv[1], 1)))"
 ASK = (
     "import json, socket, sys;print(json.dumps({n: socket.gethostbyname(n) for n in sys.argv[1:]}))"
 )
@@ -28,3 +31,13 @@ def test_aliases_and_the_container_name_of_the_file_are_found_though_the_contain
         found = child.receive(20)
         child.close()
         assert found == dict.fromkeys(("a", "pg-1", "db"), a.address)
+
+
+def test_the_name_of_a_dead_container_is_unknown_and_not_asked_for_outside(tmp_path):
+    with docker_lab(tmp_path, sleepers(tmp_path, a="", b="")) as lab:
+        lab.kill(lab.node("a"), signal.SIGKILL)
+        # Whoever gets no answer is told "try again" (EAI_AGAIN) after ten seconds.
+        for name in ("a", "nobody.example"):
+            ran = lab.execute(lab.node(CLIENT), ["python3", "-c", GONE, name], 60)
+            assert f"[Errno {int(socket.EAI_NONAME)}]" in ran.output, ran.output
+            assert ran.status == 1

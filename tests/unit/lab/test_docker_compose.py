@@ -143,6 +143,13 @@ volumes: {data: {}}
     assert "secrets" not in full
 
 
+def test_names_that_nobody_has_are_asked_of_the_observer_unless_the_file_says_whom(tmp_path):
+    text = FULL.replace("    image: other\n", "    image: other\n    dns: [198.18.7.99]\n")
+    services = render(stack_from(tmp_path, text, "ab"), ["a", "b", "observer"])["services"]
+    assert services["a"]["dns"] == ["198.18.7.12"]
+    assert services["b"]["dns"] == ["198.18.7.99"]
+
+
 @pytest.mark.parametrize(
     "line",
     [
