@@ -51,7 +51,9 @@ def main(port: int = PORT) -> None:
                 query, sender = ours.recvfrom(4096)
                 said = answer(query)
                 if said is not None:
-                    ours.sendto(said, sender)
+                    # Cut off from whoever asked, the kernel refuses; the others go on being told.
+                    with contextlib.suppress(OSError):
+                        ours.sendto(said, sender)
 
 
 if __name__ == "__main__":
