@@ -58,11 +58,28 @@ def heard(ours):
         return None
 
 
-def test_it_answers_until_nobody_holds_its_input():
+PLAIN = "import chaoskit.lab.unknown_names as names"
+REFUSED = (
+    PLAIN
+    + """
+class Once(names.socket.socket):
+    refused = False
+    def sendto(self, *words):
+        if not Once.refused:
+            Once.refused = True
+            raise PermissionError("cut off")
+        return super().sendto(*words)
+names.socket.socket = Once
+"""
+)
+
+
+@pytest.mark.parametrize("begin", [PLAIN, REFUSED])
+def test_it_answers_until_nobody_holds_its_input_even_if_one_answer_is_refused(begin):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    code = f"from chaoskit.lab.unknown_names import main; main({port})"
+    code = f"{begin}\nnames.main({port})"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
