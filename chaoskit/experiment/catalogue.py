@@ -107,6 +107,11 @@ METRICS: Mapping[str, MetricFacts] = {
     "flapping": _facts("count", "changes of primary beyond one a fault", "nothing"),
     "promotions": _facts("count", "how often the office changed hands since the fault", "nothing"),
     "false_failovers": _facts("count", "takeovers while no fault was in force", "nothing"),
+    "false_suspicions": _facts(
+        "count", "nodes taken for dead while no fault was in force", "nothing"
+    ),
+    "mistake_duration": _facts("s", "the longest time until such a mistake was corrected"),
+    "query_accuracy": _facts("ratio", "the share of time in which failure detectors were right"),
     "time_to_detect": _facts("s", "from the fault until the control plane declares it"),
     "latency": _facts(
         "s", "of answered requests, from when they were due", "requests", phased=True

@@ -11,10 +11,10 @@ from chaoskit.judge.result import ExpectationResult, Interval, Metrics, TrialRes
 from chaoskit.judge.thresholds import SAFETY, Bounded, holds
 from chaoskit.judge.wording import interval, joined, plural, quantity, seconds
 from chaoskit.measure.roles import polls
-from chaoskit.measure.statistics import claim, exceedance_upper, median, rate_lower, rate_upper
+from chaoskit.measure.statistics import claim, exceedance_upper, median
 from chaoskit.measure.view import View
 
-__all__ = ["claims", "not_checked", "sentence", "soaked", "summary", "trial_notes"]
+__all__ = ["claims", "not_checked", "sentence", "summary", "trial_notes"]
 
 _SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
     "client_outage": lambda m: m.client_outage,
@@ -208,32 +208,6 @@ def claims(thresholds: Sequence[Threshold], trials: Sequence[Sequence[Bounded]])
             name = threshold.text.split(threshold.op)[0].strip()
             said.append(f"{name}: {claim(over, n, quantity(threshold.value, 's'))}")
     return tuple(dict.fromkeys(said))
-
-
-def soaked(thresholds: Sequence[Threshold], measured: Sequence[Metrics]) -> tuple[str, ...]:
-    """What the time without a fault proves about false failovers, where that was the question.
-
-    That is where a threshold asks, or where no fault was to bite in any trial.
-    """
-    asked = any(t.metric == "false_failovers" for t in thresholds)
-    found = [m.false_failovers for m in measured if m.false_failovers is not None]
-    counted = [f for f in found if f.count is not None and f.watched_s > 0]
-    if not counted or not (asked or all(f.soak for f in counted)):
-        return ()
-    k, watched = sum(f.count or 0 for f in counted), sum(f.watched_s for f in counted)
-    hours = watched / 3600
-    shown = f"{hours:.3g} h" if hours >= 1 else seconds(watched)
-    text = f"{plural(k, 'false failover')} in {shown} without a fault"
-    if k:
-        low, high = rate_lower(k, hours, 0.975), rate_upper(k, hours, 0.975)
-        return (f"{text}: between {_rate(low)} and {_rate(high)} an hour (95 %)",)
-    most = _rate(rate_upper(0, hours))
-    return (f"{text}: we can only claim that there are at most {most} an hour (95 %)",)
-
-
-def _rate(an_hour: float) -> str:
-    """Three digits; above a hundred, whole ones rounded up."""
-    return f"{math.ceil(an_hour):,}" if an_hour >= 100 else f"{an_hour:.3g}"
 
 
 def not_checked(

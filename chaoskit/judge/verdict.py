@@ -25,11 +25,11 @@ from chaoskit.judge.sentences import (
     claims,
     not_checked,
     sentence,
-    soaked,
     summary,
     trial_notes,
 )
 from chaoskit.judge.several import corrected, judge_looks, said
+from chaoskit.judge.soaking import soaked
 from chaoskit.judge.thresholds import (
     Bounded,
     expectation,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from chaoskit.history.history import FaultRecord
+from chaoskit.measure.cause import cause, several_bite, writer_changed, writers_before
 from chaoskit.measure.model import Interval
 from chaoskit.measure.roles import Promotion, promotion
 from chaoskit.measure.sharing import lost_servers
@@ -36,24 +37,27 @@ def first_good_ns(view: View) -> int | None:
     Without an outage, the first one that a new writer acknowledged. None where there is none, or
     nothing failed over. A fault that is not supposed to bite fails nothing over.
     """
-    fault, outage, track = view.fault, view.outage, view.worst_piece
+    fault, outage, track = cause(view), view.outage, view.worst_piece
     if fault is None or not any(f.must_bite for f in view.history.faults):
         return None
     if (outage is not None and outage.censored) or _all_serve(view):
         return None
     good = track.good & (track.done >= (outage.end_ns if outage else fault.acknowledged_ns))
     if outage is None:
-        if not view.writer_changed():
+        if not writer_changed(view):
             return None
-        new = view.writers_after - view.writers_before
+        new = view.writers_after - writers_before(view)
         ids = [i for i, name in enumerate(view.history.servers) if name in new]
         good &= np.isin(track.server, ids)
     return int(track.done[good].min()) if good.any() else None
 
 
 def failover_time(view: View) -> Interval:
-    """First good write - fault acknowledged; low from verified, high from commanded, with lag."""
-    fault, outage = view.fault, view.outage
+    """First good write - fault acknowledged; low from verified, high from commanded, with lag.
+
+    Of several faults it is the one that the longest outage followed, as the note says.
+    """
+    fault, outage = cause(view), view.outage
     biting = fault is not None and any(f.must_bite for f in view.history.faults)
     if fault is None or not biting:
         return Interval(applicable=False, note="no fault that bites was injected")
@@ -63,14 +67,28 @@ def failover_time(view: View) -> Interval:
             value_s=as_seconds(since),
             low_s=as_seconds(max(0, min(since, view.observed[1] - proven_ns(fault)))),
             censored=True,
-            note="no good write before observation ended",
+            note=_joined("no good write before observation ended", _since_which(view, fault)),
         )
     end = first_good_ns(view)
     if end is None:
         note = ALL_SERVE if _all_serve(view) else NOTHING_FAILED_OVER
         return Interval(applicable=False, note=note)
     lag = outage.lag_ns if outage else 0
-    return _since(fault, end, end, end, lag)
+    found = _since(fault, end, end, end, lag)
+    return found.model_copy(update={"note": _since_which(view, fault)})
+
+
+def _since_which(view: View, fault: FaultRecord) -> str | None:
+    """Which of several faults the time counts from."""
+    if not several_bite(view):
+        return None
+    what = " of ".join(part for part in (fault.fault, " and ".join(fault.nodes)) if part)
+    at = as_seconds(fault.acknowledged_ns - view.origin_ns)
+    return f"since the {what} at +{at:.2f} s, which the longest outage followed"
+
+
+def _joined(*notes: str | None) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def promoted(view: View, fault: FaultRecord, until_ns: int) -> Promotion | None:
@@ -92,9 +110,9 @@ def recovery_kind(view: View) -> str:
     outage = view.outage
     if outage is not None and outage.censored:
         return "failed"
-    if view.writer_changed():
+    if writer_changed(view):
         return "failover"
-    fault = view.fault
+    fault = cause(view)
     if fault is not None and view.several_serve and lost_servers(view):
         return "absorbed"
     if outage is None or fault is None:

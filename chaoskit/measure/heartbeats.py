@@ -11,7 +11,7 @@ from chaoskit.measure.model import Heartbeats
 from chaoskit.measure.told import told
 from chaoskit.measure.view import View
 
-__all__ = ["heartbeats"]
+__all__ = ["heartbeats", "peer_of"]
 
 _ENOUGH = 5
 
@@ -51,7 +51,12 @@ def heartbeats(view: View) -> Mapping[str, Heartbeats]:
     return found
 
 
-def _link(node: str, detail: str) -> str:
-    """``N of peer`` names who was heard; a count alone does not, nor does ``2 of 3``."""
+def peer_of(detail: str) -> str:
+    """Who was heard or missed: ``N of PEER`` names it; a count alone, or ``2 of 3``, does not."""
     _, _, peer = detail.partition(" of ")
-    return f"{node} from {peer}" if peer and not peer.isdigit() else node
+    return "" if peer.isdigit() else peer
+
+
+def _link(node: str, detail: str) -> str:
+    peer = peer_of(detail)
+    return f"{node} from {peer}" if peer else node

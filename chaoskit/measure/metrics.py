@@ -20,6 +20,7 @@ from chaoskit.measure.losses import (
     split_brain_loss,
 )
 from chaoskit.measure.metastable import metastability, retry_amplification
+from chaoskit.measure.mistakes import false_suspicions
 from chaoskit.measure.model import Count, Interval, Metrics, Sharing
 from chaoskit.measure.outage import Outage, bad_runs
 from chaoskit.measure.overlap import dual_primary, fencing_latency
@@ -116,6 +117,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         flapping=flapping(view),
         promotions=promotions(view),
         false_failovers=false_failovers(view),
+        false_suspicions=false_suspicions(view),
         sharing=_sharing(view),
         lost_goodput=lost_goodput(view),
         latency_overshoot_s=latency_overshoot(view),

@@ -23,6 +23,7 @@ __all__ = [
     "Interval",
     "Metastability",
     "Metrics",
+    "Mistakes",
     "RegisterStep",
     "Safety",
     "Share",
@@ -204,6 +205,22 @@ class FalseFailovers(Count):
     soak: bool = False
 
 
+class Mistakes(Count):
+    """How often a node took another for dead while no fault was in force, and for how long.
+
+    ``links`` detectors, one for each node that listens and each that it hears, were watched for
+    ``watched_s`` in sum and wrong for ``wrong_s`` of it. ``durations_s``: of the mistakes that were
+    corrected. ``query_accuracy``: the share of the time in which they were right; a ratio.
+    """
+
+    links: int = 0
+    watched_s: float = 0.0
+    wrong_s: float = 0.0
+    durations_s: tuple[float, ...] = ()
+    longest: Interval | None = None
+    query_accuracy: Interval | None = None
+
+
 class Metastability(Frozen):
     """Whether service stayed degraded after heal: none, suspected, confirmed or unknown."""
 
@@ -253,6 +270,7 @@ class Metrics(Frozen):
     flapping: Count | None = None
     promotions: Count | None = None
     false_failovers: FalseFailovers | None = None
+    false_suspicions: Mistakes | None = None
     sharing: Sharing | None = None  # where several nodes are meant to serve
     lost_goodput: float | None = None  # requests short of the baseline's share since the fault
     latency_overshoot_s: float | None = None  # worst second's p99 after recovery, above baseline's

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaoskit.history.history import FaultRecord, NodeEvent
+from chaoskit.measure.cause import cause
 from chaoskit.measure.failover import first_good_ns, promoted, proven_ns
 from chaoskit.measure.model import Interval
 from chaoskit.measure.told import first_told, last_told
@@ -32,7 +33,7 @@ class Moment:
 
 def phases(view: View) -> Mapping[str, Interval]:
     """Each part with its bracket, by time; empty where nothing failed over."""
-    fault, end = view.fault, first_good_ns(view)
+    fault, end = cause(view), first_good_ns(view)
     if fault is None or end is None:
         return {}
     start = Moment(
@@ -61,7 +62,7 @@ def time_to_detect(view: View) -> Interval | None:
     Where none told, until another node was seen to be primary: an upper bound, as the note says.
     None where neither was seen.
     """
-    fault = view.fault
+    fault = cause(view)
     if fault is None:
         return None
     declared = _declared(view, fault, view.observed[1])

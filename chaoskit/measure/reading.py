@@ -37,7 +37,10 @@ _INTERVALS = (
     "client_outage_union",
     "client_outage_intersection",
     "user_uptime",
+    "mistake_duration",
+    "query_accuracy",
 )
+_RATIOS = ("user_uptime", "query_accuracy")
 _SAFETIES = (
     "lost_writes",
     "split_brain_loss",
@@ -51,7 +54,8 @@ _SAFETIES = (
     "linearizability_violations",
 )
 
-_COUNTS = ("metastable", "flaps", "flapping", "promotions", "false_failovers")
+_MISTAKES = {"mistake_duration": "longest", "query_accuracy": "query_accuracy"}
+_COUNTS = ("metastable", "flaps", "flapping", "promotions", "false_failovers", "false_suspicions")
 _WHOLE = (*_COUNTS, "lost_goodput", "latency_overshoot")
 
 METRICS = (
@@ -123,6 +127,8 @@ def _interval(metrics: Metrics, metric: str) -> Interval | None:
         found = getattr(metrics.clients, of_client, None)
     elif metric.startswith("failback_"):
         found = getattr(metrics.failback, metric.removeprefix("failback_"), None)
+    elif metric in _MISTAKES:
+        found = getattr(metrics.false_suspicions, _MISTAKES[metric], None)
     else:
         found = getattr(metrics, metric)
     return found
@@ -155,7 +161,7 @@ def _duration(name: str, found: Interval | None) -> Reading:
         return _absent(f"{name} is not applicable: {found.note or 'it did not happen'}")
     low = found.value_s if found.low_s is None else found.low_s
     high = math.inf if found.censored or found.high_s is None else found.high_s
-    unit: Unit = "ratio" if name == "user_uptime" else "s"
+    unit: Unit = "ratio" if name in _RATIOS else "s"
     return Reading(low, found.value_s, high, unit, censored=found.censored, note=found.note)
 
 

@@ -14,7 +14,7 @@ from chaoskit.measure.model import Count, FalseFailovers
 from chaoskit.measure.roles import PRIMARY, polls
 from chaoskit.measure.view import View, as_seconds
 
-__all__ = ["Takeover", "calm_takeovers", "false_failovers", "promotions", "takeovers"]
+__all__ = ["Takeover", "calm", "calm_takeovers", "false_failovers", "promotions", "takeovers"]
 
 NOBODY = "no node was seen to be primary"
 
@@ -66,7 +66,7 @@ def calm_takeovers(view: View) -> tuple[Takeover, ...]:
     """
     if view.several_serve and not view.shards:
         return ()
-    start, end = _calm(view)
+    start, end = calm(view)
     return tuple(t for t in takeovers(view) or () if t.before and start < t.seen_ns <= end)
 
 
@@ -79,7 +79,7 @@ def false_failovers(view: View) -> FalseFailovers:
     """
     if view.several_serve and not view.shards:
         return FalseFailovers(count=None, note="nobody takes over where all nodes serve")
-    start, end = _calm(view)
+    start, end = calm(view)
     seen = [poll for answers in _answers(view).values() for poll in answers]
     first = min((p.done_ns for p in seen if p.value == PRIMARY), default=None)
     if first is None or end <= max(start, first):
@@ -91,7 +91,7 @@ def false_failovers(view: View) -> FalseFailovers:
     )
 
 
-def _calm(view: View) -> tuple[int, int]:
+def calm(view: View) -> tuple[int, int]:
     """From the beginning of the observation until a fault that bites was commanded."""
     biting = [fault.commanded_ns for fault in view.history.faults if fault.must_bite]
     return view.observed[0], min([*biting, view.observed[1]])

@@ -39,7 +39,7 @@ class View:
 
     @cached_property
     def fault(self) -> FaultRecord | None:
-        """The first fault that is supposed to bite: the origin of every duration.
+        """The first fault that is supposed to bite: where the time of a trial is 0.
 
         The first of all where none is, as with an operator who was only on duty; None where no
         fault was recorded.
@@ -279,17 +279,19 @@ class View:
 
     # ------------------------------------------------------------ who answered
 
-    def writers(self, span: Span, first: int | None = None) -> frozenset[str]:
+    def writers(
+        self, span: Span, first: int | None = None, last: int | None = None
+    ) -> frozenset[str]:
         """Servers that acknowledged requests of the headline stream completed in ``span``.
 
-        With ``first``, those of the first so many. One that answered under a twentieth of them
-        is left out: a straggler is not a writer.
+        With ``first`` or ``last``, those of so many at that end. One that answered under a
+        twentieth of them is left out: a straggler is not a writer.
         """
         track = self.worst_piece
         chosen = np.flatnonzero(
             track.answered & (track.done >= span[0]) & (track.done < span[1]) & (track.server > 0)
         )
-        ids = track.server[chosen[:first]]
+        ids = track.server[chosen[-last:] if last else chosen[:first]]
         if not ids.size:
             return frozenset()
         values, counts = np.unique(ids, return_counts=True)
@@ -311,10 +313,6 @@ class View:
         if outage is None:
             return self.writers((self.origin_ns, self.observed[1]))
         return self.writers((outage.end_ns, _FAR), first=20)
-
-    def writer_changed(self) -> bool:
-        """Somebody acknowledges after the fault who did not before it."""
-        return bool(self.fault) and bool(self.writers_after - self.writers_before)
 
     def counts(self, track: Track, span: Span) -> dict[str, int]:
         """Requests due in ``span`` by outcome, and ``due``, their sum."""

@@ -32,7 +32,8 @@ DEFINITIONS = (
         "failover_time",
         "failover time",
         "From the fault acknowledged to the first good write through the front door after the"
-        " outage. Its low end counts from verified, its high end from commanded.",
+        " outage. Its low end counts from verified, its high end from commanded. Of several"
+        " faults it is the last that had come when the longest outage began.",
     ),
     Definition(
         "time_to_detect",
@@ -187,6 +188,12 @@ DEFINITIONS = (
         "false failovers",
         "How often another node became primary while no fault was in force: before the first fault,"
         " or at any time where none bites.",
+    ),
+    Definition(
+        "false_suspicions",
+        "false suspicions",
+        "How often a node took another for dead while no fault was in force, whether anything came"
+        " of it or not.",
     ),
     Definition(
         "flaps",

@@ -178,6 +178,10 @@ def _after(metrics: Metrics) -> Iterator[tuple[str, str]]:
         if back.time is not None and back.outage is not None:
             yield "failback time", interval(back.time)
             yield "failback outage", interval(back.outage)
+    wrong = metrics.false_suspicions
+    if wrong is not None and wrong.count is not None:
+        yield "longest mistake of a detector", interval(wrong.longest)
+        yield "query accuracy of detectors", percent(getattr(wrong.query_accuracy, "value_s", 1.0))
     for link, seen in metrics.heartbeats.items():
         yield f"heartbeats, {clean(link)}", _beats(seen)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from chaoskit.experiment.threshold import Threshold
-from chaoskit.history.history import FinalRead
+from chaoskit.history.history import FinalRead, NodeEvent
 from chaoskit.history.records import Op, Outcome
 from chaoskit.history.simulated import Scenario, simulate
 from chaoskit.judge.result import Verdict
@@ -57,6 +57,9 @@ THRESHOLDS = (
     at_most("client_outage_intersection", 1.2),
     Threshold("user_uptime >= 80%", "user_uptime", ">=", 0.8, "ratio"),
     at_most("false_failovers", 0, "count"),
+    at_most("false_suspicions", 0, "count"),
+    at_most("mistake_duration", 0.05),
+    Threshold("query_accuracy >= 99%", "query_accuracy", ">=", 0.99, "ratio"),
 )
 CASE = Case("planted", THRESHOLDS, 1)
 
@@ -64,7 +67,15 @@ CASE = Case("planted", THRESHOLDS, 1)
 @pytest.fixture(scope="module")
 def clean():
     both = (("write", "write", "kept"), ("read", "read", "kept"))
-    return simulate(Scenario(streams=both, after_s=4.0, registers=4))[0]
+    history = simulate(Scenario(streams=both, after_s=4.0, registers=4))[0]
+    begin, end = history.window.baseline_start_ns, history.faults[0].commanded_ns
+    return replace(
+        history, events=tuple(heard("heartbeat-seen", at) for at in range(begin, end, 50 * MS))
+    )
+
+
+def heard(word, at, detail="7 of node-a"):
+    return NodeEvent("node-b", at, word, 1 << 62, detail)
 
 
 def after_fault(history, stream, start_s, end_s):
@@ -253,6 +264,14 @@ def no_cause(history):
     )
 
 
+def suspected(history):
+    """node-b takes node-a for dead 1.5 s before the fault, and hears it again 60 ms later."""
+    at = history.faults[0].commanded_ns - 1500 * MS
+    beats = [e for e in history.events if not at - 200 * MS < e.t_ns < at + 60 * MS]
+    again = heard("heartbeat-seen", at + 60 * MS)
+    return replace(history, events=(*beats, heard("declared-dead", at, "node-a"), again))
+
+
 PLANTS = {
     "one of eight clients stays without service": (
         one_stuck, {"client_outage_worst", "client_outage_union", "flaps", "error_rate", "time_to_steady"},
@@ -301,6 +320,9 @@ PLANTS = {
     ),
     "primary goes to and fro": (took_turns, {"flapping"}),
     "another primary for a moment, long before the fault": (no_cause, {"false_failovers"}),
+    "a node that lives is taken for dead for a moment, long before the fault": (
+        suspected, {"false_suspicions", "mistake_duration", "query_accuracy"},
+    ),
     "the deposed primary goes on": (
         lambda h: altered(h, after_fault(h, 0, 1.5, 2.0) & (h.requests["token"] % 2 == 0), server=1),
         {"dual_primary", "fencing_latency"},

@@ -8,6 +8,7 @@ import pytest
 
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.measure.cause import writer_changed
 from chaoskit.measure.metrics import measure_trial
 from chaoskit.measure.phases import split
 from chaoskit.measure.roles import primaries, promotion, spells
@@ -171,7 +172,7 @@ def test_a_straggler_is_not_a_writer():
     requests["server"][np.argmax(requests["due_ns"])] = 2
     view = View(replace(history, requests=requests))
     assert view.writers_after == {"node-a"}
-    assert not view.writer_changed()
+    assert not writer_changed(view)
 
 
 def test_a_write_that_the_new_primary_took_proves_its_promotion_before_a_poll_does():

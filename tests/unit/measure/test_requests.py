@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chaoskit.history.history import NodeEvent
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
 from chaoskit.measure.metrics import measure_trial, measure_view, percentile_s
@@ -125,7 +126,10 @@ def seen():
 
 def test_every_metric_of_the_list_can_be_read():
     both = (("write", "write", "kept"), ("read", "read", "kept"))
-    view = View(simulate(Scenario(registers=8, streams=both))[0])
+    history = simulate(Scenario(registers=8, streams=both))[0]
+    start = history.window.baseline_start_ns
+    beats = [NodeEvent("node-b", start + n, "heartbeat-seen", start + n, str(n)) for n in (0, 1)]
+    view = View(replace(history, events=tuple(beats)))
     seen = view, measure_view(view)
     for name in METRICS:
         stat = "p50" if name == "latency" else None

@@ -11,7 +11,7 @@ from chaoskit.clock import NS
 from chaoskit.experiment.grammar import parse_threshold
 from chaoskit.history.simulated import Scenario, simulate
 from chaoskit.judge.result import Verdict
-from chaoskit.judge.sentences import soaked
+from chaoskit.judge.soaking import soaked
 from chaoskit.judge.verdict import Case, TrialInput, judge_histories
 from chaoskit.measure.metrics import measure_trial
 from chaoskit.measure.model import FalseFailovers
