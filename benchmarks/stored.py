@@ -11,10 +11,13 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "reports" / "example"
 
 
 def runs(arguments: list[str]) -> list[tuple[Path, dict[str, Any]]]:
-    """Folder and result of each run directory; the stored example where none is named."""
-    folders = [Path(a) for a in arguments] or [EXAMPLE]
+    """Folder and result of each run directory; the stored example where none is named.
+
+    One that is named twice, as with ``latest`` beside the rest, is taken once.
+    """
+    folders = {Path(a).resolve(): Path(a) for a in arguments} or {EXAMPLE: EXAMPLE}
     found = []
-    for folder in folders:
+    for folder in folders.values():
         path = folder / "result.json"
         if not path.exists():
             raise SystemExit(f"{folder}: no result.json; name a directory that a run has written")

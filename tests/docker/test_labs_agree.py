@@ -40,6 +40,18 @@ def test_a_lab_that_is_slower_by_more_than_a_period_is_found():
     assert not of(SANDBOX, [v - 0.15 for v in SANDBOX]).good
 
 
+def test_times_that_scatter_more_than_a_period_are_not_told_apart_unless_they_are_shifted():
+    wide = [0.5 + 0.25 * n for n in range(10)]
+    same, other = of(wide, [v + 0.05 for v in wide]), of(wide, [v + 5.0 for v in wide])
+    assert not same.good
+    assert not same.differs
+    assert "not told apart" in same.row()
+    assert other.differs
+    assert "**no**" in other.row()
+    assert of(wide, wide, ("PASS", "FAIL")).differs
+    assert of(wide[:3], wide[:3]).differs, "too few to say so"
+
+
 def test_too_few_trials_are_no_agreement():
     assert not of(SANDBOX[:3], SANDBOX[:3]).good
 

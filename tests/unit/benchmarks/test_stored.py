@@ -47,6 +47,11 @@ def test_a_directory_that_no_run_has_written_is_named(tmp_path):
         stored.runs([str(tmp_path)])
 
 
+def test_a_directory_that_is_named_twice_is_taken_once(tmp_path):
+    (tmp_path / "latest").symlink_to(EXAMPLE)
+    assert len(stored.runs([str(EXAMPLE), str(tmp_path / "latest")])) == 1
+
+
 def test_the_spread_is_the_median_and_the_worst():
     assert stored.spread([3.0, 1.0, 2.0]).split() == ["2.00", "3.00"]
     assert stored.spread([3.0, 1.0], 1e-3).split() == ["2000.00", "3000.00"]
