@@ -69,9 +69,8 @@ def clean():
     both = (("write", "write", "kept"), ("read", "read", "kept"))
     history = simulate(Scenario(streams=both, after_s=4.0, registers=4))[0]
     begin, end = history.window.baseline_start_ns, history.faults[0].commanded_ns
-    return replace(
-        history, events=tuple(heard("heartbeat-seen", at) for at in range(begin, end, 50 * MS))
-    )
+    told = [heard("heartbeat-seen", at) for at in range(begin, end, 50 * MS)]
+    return replace(history, events=(*told, heard("declared-dead", end + 300 * MS, "node-a")))
 
 
 def heard(word, at, detail="7 of node-a"):
@@ -130,12 +129,9 @@ def stalled(history):
 
 
 def detected_late(history):
-    zero = history.faults[0].acknowledged_ns
-    seen = tuple(
-        replace(o, value="backup") if o.node == "node-b" and o.sent_ns < zero + 1.3 * S else o
-        for o in history.observations
-    )
-    return replace(history, observations=seen)
+    late = history.faults[0].acknowledged_ns + int(1.3 * S)
+    events = [replace(e, t_ns=late) if e.event == "declared-dead" else e for e in history.events]
+    return replace(history, events=tuple(events))
 
 
 def duplicated(history):
@@ -295,7 +291,7 @@ PLANTS = {
     ),
     "one write hangs": (stalled, {"max_stall", "flaps"}),
     "slow after recovery": (slow, {"latency"}),
-    "promoted late": (detected_late, {"time_to_detect"}),
+    "declared dead late": (detected_late, {"time_to_detect"}),
     "an acknowledged write lost": (lost, {"lost_writes", "rpo_time"}),
     "a write lost that somebody acknowledged under the fault": (
         lambda h: lost_when(h, healed=False), {"lost_writes", "split_brain_loss"},
