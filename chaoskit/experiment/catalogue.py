@@ -96,6 +96,8 @@ METRICS: Mapping[str, MetricFacts] = {
     "dual_primary": _facts("s", "how long two nodes both acknowledged writes"),
     "fencing_latency": _facts("s", "how long the deposed primary still acknowledged"),
     "time_to_steady": _facts("s", "from the fault until service is as good as before it"),
+    "settle_time": _facts("s", "from the first good write until service is as good as before"),
+    "backlog_drain": _facts("s", "from the first good write until answers are as fast as before"),
     "lost_goodput": _facts("count", "requests short of the baseline's share since the fault"),
     "latency_overshoot": _facts("s", "worst second's p99 after recovery, above the baseline's"),
     "time_to_redundancy": _facts("s", "from the fault until every data node is whole again"),
