@@ -36,6 +36,7 @@ from chaoskit.measure.requests import (
     latency,
     max_stall,
 )
+from chaoskit.measure.settling import backlog_drain, settle_time
 from chaoskit.measure.sharing import impact_second, shares
 from chaoskit.measure.steady import STEADY_S, latency_overshoot, lost_goodput, time_to_steady
 from chaoskit.measure.takeovers import false_failovers, promotions
@@ -106,6 +107,8 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         linearizability_violations=orders,
         impossible=impossible,
         time_to_steady=time_to_steady(view, steady_s),
+        settle_time=settle_time(view, steady_s),
+        backlog_drain=backlog_drain(view),
         time_to_redundancy=time_to_redundancy(view),
         failback=failback(view),
         heartbeats=heartbeats(view),

@@ -270,6 +270,8 @@ class Metrics(Frozen):
     linearizability_violations: Safety | None = None  # registers, not operations
     impossible: tuple[Impossible, ...] = ()  # the first registers among them
     time_to_steady: Interval | None = None
+    settle_time: Interval | None = None
+    backlog_drain: Interval | None = None
     time_to_redundancy: Interval | None = None
     failback: Failback | None = None
     heartbeats: Mapping[str, Heartbeats] = {}

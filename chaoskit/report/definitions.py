@@ -148,6 +148,18 @@ DEFINITIONS = (
         " of its goodput, 1.5 times its p99, 0.1 % more bad requests at most.",
     ),
     Definition(
+        "settle_time",
+        "settle time",
+        "From the first good write after the outage until service is steady: what follows the"
+        " failover, outside its time.",
+    ),
+    Definition(
+        "backlog_drain",
+        "backlog drain",
+        "From the first good write after the outage until the answers of a second come as fast as"
+        " before the fault: the part of settling that queued requests cause.",
+    ),
+    Definition(
         "time_to_redundancy",
         "time to redundancy",
         "From the fault until every data node says again that it is primary or backup: until then"

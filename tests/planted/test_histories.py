@@ -47,6 +47,8 @@ THRESHOLDS = (
     at_most("session_violations", 0, "count"),
     at_most("linearizability_violations", 0, "count"),
     at_most("time_to_steady", 1.5),
+    at_most("settle_time", 0.5),
+    at_most("backlog_drain", 0.5),
     at_most("gray_time", 0.3),
     at_most("dual_primary", 0),
     at_most("fencing_latency", 0.1),
@@ -260,6 +262,12 @@ def no_cause(history):
     )
 
 
+def queued(history):
+    """Every tenth request due in 0.9 s after the outage waits 10 ms."""
+    rows = after_fault(history, 0, 1.0, 1.9) & (history.requests["token"] % 10 == 0)
+    return altered(history, rows, done_ns=history.requests["due_ns"][rows] + 10 * MS)
+
+
 def suspected(history):
     """node-b takes node-a for dead 1.5 s before the fault, and hears it again 60 ms later."""
     at = history.faults[0].commanded_ns - 1500 * MS
@@ -270,7 +278,8 @@ def suspected(history):
 
 PLANTS = {
     "one of eight clients stays without service": (
-        one_stuck, {"client_outage_worst", "client_outage_union", "flaps", "error_rate", "time_to_steady"},
+        one_stuck, {"client_outage_worst", "client_outage_union", "flaps", "error_rate", "time_to_steady",
+         "settle_time"},
     ),
     "a second outage, longer than the first": (
         lambda h: refused(h, 0, 1.5, 3.2),
@@ -287,10 +296,13 @@ PLANTS = {
             done_ns=h.requests["due_ns"][after_fault(h, 0, 2.5, 4.5) & (h.requests["token"] % 20 == 0)]
             + 101 * MS,
         ),
-        {"error_rate", "flaps", "max_stall", "latency", "time_to_steady"},
+        {"error_rate", "flaps", "max_stall", "latency", "time_to_steady", "settle_time"},
     ),
     "one write hangs": (stalled, {"max_stall", "flaps"}),
     "slow after recovery": (slow, {"latency"}),
+    "answers come slowly for a while once service is back": (
+        queued, {"time_to_steady", "settle_time", "backlog_drain"},
+    ),
     "declared dead late": (detected_late, {"time_to_detect"}),
     "an acknowledged write lost": (lost, {"lost_writes", "rpo_time"}),
     "a write lost that somebody acknowledged under the fault": (
