@@ -13,6 +13,7 @@ __all__ = [
     "PROVEN",
     "SAFETY",
     "STATS",
+    "ZERO",
     "MetricFacts",
     "is_stat",
     "kinds_of",
@@ -141,6 +142,10 @@ SAFETY = frozenset(
 
 PROVEN = SAFETY | {"dual_primary", "split_brain_loss", "post_heal_loss"}
 """What a missed bound on is proven by: FAIL even in a trial that is invalid otherwise."""
+
+
+ZERO = PROVEN | {"divergent_writes"}
+"""What is to be 0 whatever the statistics say: one run may have none that another had none of."""
 
 
 def kinds_of(metric: str, others: Collection[str]) -> frozenset[Kind] | None:
