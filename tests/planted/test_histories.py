@@ -32,6 +32,7 @@ THRESHOLDS = (
     at_most("max_stall", 0.1),
     at_most("dropped_requests", 230, "count"),
     at_most("error_rate", 0.01, "ratio", phase="recovered"),
+    Threshold("availability >= 99%", "availability", ">=", 0.99, "ratio", phase="recovered"),
     at_most("latency", 0.02, stat="p99", phase="recovered"),
     at_most("time_to_detect", 1.1),
     at_most("flaps", 1, "count"),
@@ -278,7 +279,8 @@ def suspected(history):
 
 PLANTS = {
     "one of eight clients stays without service": (
-        one_stuck, {"client_outage_worst", "client_outage_union", "flaps", "error_rate", "time_to_steady",
+        one_stuck, {"client_outage_worst", "client_outage_union", "flaps", "error_rate",
+                    "availability", "time_to_steady",
          "settle_time"},
     ),
     "a second outage, longer than the first": (
@@ -296,7 +298,7 @@ PLANTS = {
             done_ns=h.requests["due_ns"][after_fault(h, 0, 2.5, 4.5) & (h.requests["token"] % 20 == 0)]
             + 101 * MS,
         ),
-        {"error_rate", "flaps", "max_stall", "latency", "time_to_steady", "settle_time"},
+        {"error_rate", "availability", "flaps", "max_stall", "latency", "time_to_steady", "settle_time"},
     ),
     "one write hangs": (stalled, {"max_stall", "flaps"}),
     "slow after recovery": (slow, {"latency"}),
