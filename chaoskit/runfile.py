@@ -13,7 +13,7 @@ from chaoskit.clock import NS, utc_label
 from chaoskit.errors import BadInput
 from chaoskit.experiment.model import Experiment
 from chaoskit.rundir import read_json, write_atomically
-from chaoskit.stack.band import expected_band
+from chaoskit.stack.band import expected_band, graceful
 from chaoskit.stack.labels import OPERATOR, SWITCHOVER, detector, retried
 from chaoskit.stack.model import Stack
 
@@ -99,6 +99,9 @@ class RunFile(BaseModel):
         by_hand = any(step.fault.labels & {OPERATOR, SWITCHOVER} for step in experiment.steps)
         # What an operator decides takes as long as the operator takes.
         band = None if by_hand else expected_band(stack)
+        steps = [one for step in experiment.steps for one in step.alternatives()]
+        if band and any(step.fault.graceful() for step in steps):
+            band = graceful(band)
         gates = experiment.gates
         return RunFile(
             experiment=experiment.name,
