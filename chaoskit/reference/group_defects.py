@@ -6,7 +6,7 @@ The flaws themselves are in ``active_active/defects.py``, ``cluster/defects.py``
 
 from __future__ import annotations
 
-__all__ = ["FRONTDOOR", "ROWS"]
+__all__ = ["FRONTDOOR", "ROWS", "behind"]
 
 FRONTDOOR = "frontdoor-"
 """How the names of those begin that are in the front door: the nodes behind it are sound."""
@@ -86,3 +86,8 @@ ROWS: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
     ),
 )
 """Name, shape, what is wrong, experiment, metrics that must find it, program that it needs."""
+
+
+def behind(shape: str) -> tuple[str, ...]:
+    """Planted defects of a front door behind which the nodes of this shape are sound."""
+    return tuple(row[0] for row in ROWS if row[0].startswith(FRONTDOOR) and row[1] == shape)

@@ -89,6 +89,7 @@ class Page:
     name: str
     sentence: str
     question: str
+    planted: str
     cards: tuple[Card, ...]
     reasons: tuple[tuple[str, str], ...]
     thresholds: tuple[ThresholdRow, ...]
@@ -157,6 +158,7 @@ def build_page(
         name=clean(result.experiment, 200),
         sentence=clean(result.sentence),
         question=clean(result.question),
+        planted=clean(facts.warning()),
         cards=build_cards(result),
         reasons=tuple((reason, _which(struck)) for reason, struck in reasons(result, detail.items)),
         thresholds=_thresholds(result, detail),

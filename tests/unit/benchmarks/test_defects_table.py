@@ -53,12 +53,72 @@ def test_a_defect_that_only_fails_otherwise_stays_open(monkeypatch):
     assert "more than 2" in page
 
 
-def test_a_threshold_that_the_sound_system_misses_is_a_false_alarm(monkeypatch):
-    monkeypatch.setattr(defects, "run", lambda *_: result("flaps == 1"))
-    assert not defects.clean("active-passive-kill", "active-passive", 2).good
-    monkeypatch.setattr(defects, "run", lambda *_: result(verdict="PASS"))
-    row = defects.clean("active-passive-kill", "active-passive", 2)
+@pytest.fixture
+def sound(monkeypatch):
+    """The row of a sound run that came to this result, and the page's line of it."""
+
+    def made(said):
+        monkeypatch.setattr(defects, "run", lambda *_: said)
+        row = defects.clean("active-passive-kill", "active-passive", 2)
+        page = defects.page([row])
+        return row, next(line for line in page.splitlines() if "`active-passive-kill`" in line)
+
+    return made
+
+
+def test_a_threshold_that_the_sound_system_misses_is_a_false_alarm(sound):
+    row, line = sound(result("flaps == 1"))
+    assert not row.good
+    assert "**open**: flaps == 1 (7)" in line
+
+
+def test_a_sound_run_that_passes_is_clean(sound):
+    row, line = sound(result(verdict="PASS"))
     assert (row.good, row.trials) == (True, 2)
-    assert "| `active-passive-kill` | 2 | none |" in defects.page([row])
-    monkeypatch.setattr(defects, "run", lambda *_: result(verdict="INVALID"))
-    assert not defects.clean("active-passive-kill", "active-passive", 2).good, "nothing was shown"
+    assert line == "| `active-passive-kill` | 2 | none |"
+
+
+def test_a_sound_run_that_could_not_be_told_is_not_clean(sound):
+    said = result(verdict="INCONCLUSIVE")
+    said["expectations"].append(
+        {"expression": "dual_primary == 0", "observed": "0 s to 0.1 s", "verdict": "INCONCLUSIVE"}
+    )
+    row, line = sound(said)
+    assert (row.good, row.trials, row.found) == (False, 2, "dual_primary == 0")
+    assert "**open**: dual_primary == 0 (0 s to 0.1 s)" in line
+
+
+@pytest.mark.parametrize("verdict", ["INVALID", "ERROR", "INTERRUPTED", "ABORTED"])
+def test_a_sound_run_that_says_nothing_is_not_clean(sound, verdict):
+    row, line = sound(result(verdict=verdict))
+    assert not row.good
+    assert "**open**" in line
+
+
+def test_a_sound_run_that_is_invalid_although_some_trials_are_valid_is_not_clean(sound):
+    said = result(verdict="INVALID")
+    said["trials"].append({"invalid_because": []})
+    row, line = sound(said)
+    assert (row.good, row.trials, row.found) == (False, 1, "INVALID")
+    assert "**open**: INVALID |" in line
+
+
+@pytest.mark.parametrize("experiment", defects.ALSO)
+def test_what_else_the_sound_system_must_pass_is_an_experiment_that_no_defect_needs(experiment):
+    assert (ROOT / "experiments" / f"{experiment}.yaml").exists()
+    assert experiment not in {d.experiment for d in DEFECTS.values()}
+    assert defects.ALSO[experiment] in {d.shape for d in DEFECTS.values()}
+
+
+def test_also_asks_for_so_many_sound_trials_of_each_of_them(monkeypatch):
+    asked = {}
+
+    def run(experiment, defect, seed, trials=1):
+        asked[experiment] = trials
+        return result("lost_writes == 0") if defect else result(verdict="PASS")
+
+    monkeypatch.setattr(defects, "run", run)
+    list(defects.rows(["loses-in-flight"], 1, 1, 0, 0))
+    assert asked == {"active-passive-kill": 1}
+    list(defects.rows(["loses-in-flight"], 1, 1, 0, 3))
+    assert asked == {"active-passive-kill": 1, **dict.fromkeys(defects.ALSO, 3)}
