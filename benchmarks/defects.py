@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "defects.md"
 COMMAND = (sys.executable, "-c", "from chaoskit.cli import main; main()")
 MOST_INVALID = 3  # runs in a row that say nothing, because the machine was too slow
+SHARDS = "outage_by_shard"
 ALSO = {
     "active-passive-failback": "active-passive",
     "active-passive-failback-manual": "active-passive",
@@ -88,6 +89,30 @@ def failing(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [e for e in result["expectations"] if e["verdict"] == "FAIL"]
 
 
+def orphans(result: dict[str, Any]) -> str:
+    """Shards that nobody took over while others were served again; empty if there are none."""
+    for trial in result["trials"]:
+        shards = (trial["metrics"] or {}).get("sharing", {}).get("outage_by_shard", {})
+        out = [name for name, outage in shards.items() if outage["censored"]]
+        if out and len(out) < len(shards) and not trial["invalid_because"]:
+            worst = max(shards[name]["value_s"] for name in shards if name not in out)
+            return f"shard {', '.join(out)} never again, each other one after at most {worst:.2f} s"
+    return ""
+
+
+def hits(defect: Defect, result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Missed thresholds that name what is wrong: on a metric that must find it.
+
+    ``outage_by_shard`` is found by ``client_outage``, the worst shard's, where it is that of some
+    shards and not of all.
+    """
+    found = [e for e in failing(result) if metric_of(e["expression"]) in defect.metrics]
+    if SHARDS in defect.metrics and (which := orphans(result)):
+        outages = [e for e in failing(result) if metric_of(e["expression"]) == "client_outage"]
+        found += [{**e, "observed": f"{e['observed']}: {which}"} for e in outages]
+    return found
+
+
 def told(missed: Sequence[dict[str, Any]]) -> tuple[str, str]:
     """The thresholds as one text, and what each saw as another."""
     return (
@@ -106,16 +131,16 @@ def metric_of(expression: str) -> str:
 
 def catch(defect: Defect, cap: int, seed: int = 1) -> Row:
     """Run a defect until it is found by the metric that must find it, or ``cap`` trials."""
+    caught: list[dict[str, Any]] = []
     missed: list[dict[str, Any]] = []
     trials = 0
     for n in range(cap):
         result = run(defect.experiment, defect.name, seed + 100 * n)
         trials += result["verdict"] != "INVALID"
-        missed = failing(result)
-        if any(metric_of(e["expression"]) in defect.metrics for e in missed):
+        missed, caught = failing(result), hits(defect, result)
+        if caught:
             break
-    hits = [e for e in missed if metric_of(e["expression"]) in defect.metrics]
-    found, seen = told(hits or missed)
+    found, seen = told(caught or missed)
     return Row(
         defect.name,
         defect.shape,
@@ -124,7 +149,7 @@ def catch(defect: Defect, cap: int, seed: int = 1) -> Row:
         found,
         seen,
         trials,
-        bool(hits),
+        bool(caught),
     )
 
 
