@@ -11,6 +11,7 @@ from support import benchmark
 
 from chaoskit.experiment.loader import load_experiment
 from chaoskit.reference.defects import DEFECTS
+from chaoskit.stack.compose import load_stack
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(300)]
 defects = benchmark("defects")
@@ -36,6 +37,26 @@ def test_a_planted_defect_is_found(name):
 
 
 @pytest.mark.parametrize("experiment", [pytest.param(e, marks=markers(e)) for e in EXPERIMENTS])
-def test_the_sound_system_passes_the_same_experiment(experiment):
+def test_the_sound_system_passes_the_same_experiment(experiment, monkeypatch):
+    """And its heartbeats were seen: whichever shape it is, each data node told whom it heard."""
+    run, seen = defects.run, []
+    monkeypatch.setattr(defects, "run", lambda *asked: seen.append(run(*asked)) or seen[-1])
     row = defects.clean(experiment, "", 1)
     assert row.good, row
+    for trial in seen[-1]["trials"]:
+        if not trial["invalid_because"]:
+            assert listeners(trial["metrics"]["heartbeats"]) == data_nodes(experiment)
+
+
+def listeners(heartbeats):
+    """Who told of heartbeats of somebody that it named."""
+    return {
+        link.split(" from ")[0]
+        for link, seen in heartbeats.items()
+        if " from " in link and seen["seen"] > 5
+    }
+
+
+def data_nodes(experiment):
+    stack = load_stack(load_experiment(ROOT / "experiments" / f"{experiment}.yaml").stack)
+    return {n for n, s in stack.services.items() if s.role() in ("primary", "backup")}
