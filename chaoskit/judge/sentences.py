@@ -152,6 +152,9 @@ def _lost(measured: Sequence[Metrics]) -> str:
     if any(c is None for c in counts):
         return "lost writes could not be checked in every trial"
     total = sum(c or 0 for c in counts)
+    maybe = sum(m.lost_writes.unknown for m in measured)
+    if maybe and not total:
+        return f"up to {plural(maybe, 'acknowledged write')} may be lost: not every node was read"
     lost = f"{plural(total, 'acknowledged write')} lost" if total else "no acknowledged write lost"
     lost += "".join(f", {part}" for part in _when_lost(measured))
     harm = _read_wrong(measured)
@@ -225,8 +228,7 @@ def not_checked(
         lost = "acknowledged writes were lost, and " if some else ""
         said.append(f"{lost}no threshold on lost_writes: losses are counted, not judged")
     said += _apart(judged, measured)
-    if any(not m.lost_writes.checked for m in measured):
-        said.append("lost writes, where final reads are missing")
+    said += _not_read_back(measured)
     if measured and all(m.time_to_detect is None for m in measured):
         said.append("time to detect: no probe saw another node become primary")
     if trials and any(f.felt_healed_ns is None for t in trials for f in t.faults):
@@ -238,6 +240,18 @@ def not_checked(
         said.append("gray time and flapping: no node was seen to be primary")
     said += _two_primaries(judged, measured)
     return tuple(said)
+
+
+def _not_read_back(measured: Sequence[Metrics]) -> list[str]:
+    """What final reads would have shown that there are not."""
+    said = []
+    if any(not m.lost_writes.checked for m in measured):
+        said.append("lost writes, where final reads are missing")
+    if any(m.lost_writes.unknown for m in measured):
+        said.append("lost writes: whether a node that did not answer in the end still has them")
+    if any(m.duplicate_writes.unread for m in measured):
+        said.append("duplicate, unexpected and resurrected writes on nodes that did not answer")
+    return said
 
 
 def _apart(judged: Collection[str], measured: Sequence[Metrics]) -> list[str]:

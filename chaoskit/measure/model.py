@@ -77,11 +77,13 @@ class Example(Frozen):
 class Safety(Frozen):
     """A count that must be 0, with the first offenders. ``checked`` False: nothing was checked.
 
-    ``unknown``: so many more may be, or may not: they could not be decided.
+    ``unknown``: so many more may be, or may not: they could not be decided. ``unread``: nobody
+    knows how many more there are, for a data node was asked in the end and did not answer.
     """
 
     count: int | None
     unknown: int = 0
+    unread: bool = False
     examples: tuple[Example, ...] = ()
     checked: bool = True
     note: str | None = None
