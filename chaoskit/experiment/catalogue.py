@@ -119,7 +119,7 @@ METRICS: Mapping[str, MetricFacts] = {
     "latency": _facts(
         "s", "of answered requests, from when they were due", "requests", phased=True
     ),
-    "max_stall": _facts("s", "the longest time without any good answer"),
+    "max_stall": _facts("s", "how long the slowest single request took"),
     "goodput_gap": _facts("s", "the longest gap between good answers, less the usual one"),
     "flaps": _facts("count", "how often service was lost", "nothing"),
 }

@@ -21,7 +21,8 @@ DEFINITIONS = (
         "client_outage",
         "client outage",
         "From the due time of the first bad request to the first answer after which the next"
-        " three requests due are all good; the longest such stretch of the write stream.",
+        " three requests due are all good; the longest such stretch of the write stream."
+        " One that had not ended when observation did is longer than all that had.",
     ),
     Definition(
         "client_outage_read",
@@ -39,7 +40,8 @@ DEFINITIONS = (
         "time_to_detect",
         "time to detect",
         "From the fault acknowledged to the moment at which the system itself declared the"
-        " node dead.",
+        " node dead. Where no node told, only an upper end is known, and ≤ stands before it: by"
+        " then another node was seen to be primary, which comes after.",
     ),
     Definition(
         "dropped_requests",
