@@ -286,4 +286,5 @@ def _facts(facts: RunFile, run_dir: Path) -> RunFacts:
         lab_why=facts.lab_why,
         overrides=facts.overrides,
         detectors=facts.detectors,
+        retries=facts.retries,
     )

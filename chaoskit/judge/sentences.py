@@ -66,6 +66,8 @@ def summary(measured: Sequence[Metrics]) -> Mapping[str, Interval]:
 
 
 def _over_trials(shown: Sequence[Interval]) -> Interval:
+    if all(i.at_most for i in shown):  # of which a median would be no more than another upper end
+        return max(shown, key=lambda i: i.value_s or 0.0)
     values = [math.inf if i.censored or i.value_s is None else i.value_s for i in shown]
     middle = median(values)
     if math.isinf(middle):

@@ -28,6 +28,7 @@ __all__ = [
     "Safety",
     "Share",
     "Sharing",
+    "only_upper",
 ]
 
 
@@ -42,7 +43,7 @@ class Interval(Frozen):
 
     ``censored``: it had not ended when observation ended; ``value_s`` is then a lower bound and
     ``high_s`` is None. ``applicable`` False: the event did not happen (nothing failed over); the
-    rest is None.
+    rest is None. Where only an upper end is known, ``low_s`` is 0 and ``value_s`` is that end.
     """
 
     value_s: float | None = None
@@ -51,6 +52,16 @@ class Interval(Frozen):
     censored: bool = False
     applicable: bool = True
     note: str | None = None
+
+    @property
+    def at_most(self) -> bool:
+        """Whether no more is known than an upper end."""
+        return only_upper(self.low_s, self.value_s, self.high_s)
+
+
+def only_upper(low: float | None, value: float | None, high: float | None) -> bool:
+    """Whether a bracket says "at most" and no more: from nothing to its value."""
+    return low == 0 and value is not None and 0 < value == high
 
 
 class Dropped(Frozen):
@@ -259,6 +270,8 @@ class Metrics(Frozen):
     linearizability_violations: Safety | None = None  # registers, not operations
     impossible: tuple[Impossible, ...] = ()  # the first registers among them
     time_to_steady: Interval | None = None
+    settle_time: Interval | None = None
+    backlog_drain: Interval | None = None
     time_to_redundancy: Interval | None = None
     failback: Failback | None = None
     heartbeats: Mapping[str, Heartbeats] = {}

@@ -25,6 +25,8 @@ _INTERVALS = (
     "goodput_gap",
     "max_stall",
     "time_to_steady",
+    "settle_time",
+    "backlog_drain",
     "time_to_redundancy",
     "failback_time",
     "failback_outage",

@@ -273,6 +273,7 @@ def build_fact_rows(
         ("lab: ", facts.lab),
         ("set: ", facts.overrides),
         ("detector: ", facts.detectors),
+        ("tries again: ", facts.retries),
     ):
         rows += [(prefix + key, str(value)) for key, value in list(mapping.items())[: detail.items]]
     return tuple((clean(key, 80), clean(value, 400)) for key, value in rows if value)
