@@ -95,7 +95,7 @@ def sentence(
     """The one sentence under the verdict: the measured numbers, then why, if it did not pass."""
     if not measured:
         return _nothing_valid(wanted, trials)
-    parts = [_outage(measured), _dropped(measured), _lost(measured)]
+    parts = [_outage(measured), _rejected(measured), _dropped(measured), _lost(measured)]
     text = f"{_trials(len(measured))}: {', '.join(p for p in parts if p)}."
     if len(measured) < wanted and verdict is not Verdict.FAIL:
         reason = next((t.invalid_because[0] for t in trials if t.invalid_because), "")
@@ -138,6 +138,15 @@ def _outage(measured: Sequence[Metrics]) -> str:
     if failover.applicable and not failover.censored:
         text += f", the first good write came {interval(failover)} after the fault"
     return text
+
+
+def _rejected(measured: Sequence[Metrics]) -> str:
+    """Why nobody took over, where an operator wanted it so."""
+    count = sum(m.recovery == "rejected" for m in measured)
+    if not count:
+        return ""
+    often = f" in {count} of {len(measured)}" if count < len(measured) else ""
+    return f"an operator rejected the failover{often}"
 
 
 def _dropped(measured: Sequence[Metrics]) -> str:
