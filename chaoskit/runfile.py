@@ -14,7 +14,7 @@ from chaoskit.errors import BadInput
 from chaoskit.experiment.model import Experiment
 from chaoskit.rundir import read_json, write_atomically
 from chaoskit.stack.band import expected_band
-from chaoskit.stack.labels import OPERATOR, SWITCHOVER, detector
+from chaoskit.stack.labels import OPERATOR, SWITCHOVER, detector, retried
 from chaoskit.stack.model import Stack
 
 __all__ = ["BandFact", "RunFile", "read_run_file", "write_run_file"]
@@ -76,6 +76,7 @@ class RunFile(BaseModel):
     took_s: float
     band: BandFact | None = None
     detectors: Mapping[str, str] = {}
+    retries: Mapping[str, str] = {}  # what services say that they try again by themselves
 
     @staticmethod
     def of(
@@ -138,6 +139,9 @@ class RunFile(BaseModel):
                 s.name: s.labels["chaoskit.detector"]
                 for s in stack.services.values()
                 if detector(s) is not None
+            },
+            retries={
+                s.name: said for s in stack.services.values() if (said := retried(s)) is not None
             },
         )
 
