@@ -14,6 +14,7 @@ __all__ = [
     "ClientOutages",
     "Count",
     "Dropped",
+    "DualPrimary",
     "Example",
     "Failback",
     "Frozen",
@@ -83,6 +84,18 @@ class Example(Frozen):
     server: str | None = None
     after_fault_s: float | None = None  # acknowledged - fault acknowledged
     detail: str = ""
+
+
+class DualPrimary(Interval):
+    """For how long two nodes were in office at once, with the first writes that prove it.
+
+    ``writes``: acknowledged by one in the midst of another's; None where nobody asked the nodes
+    themselves and clients saw none. Each example says in ``detail`` which two of the other's
+    writes it lies between.
+    """
+
+    writes: int | None = None
+    examples: tuple[Example, ...] = ()
 
 
 class Safety(Frozen):
@@ -278,7 +291,7 @@ class Metrics(Frozen):
     failback: Failback | None = None
     heartbeats: Mapping[str, Heartbeats] = {}
     gray_time: Interval | None = None
-    dual_primary: Interval | None = None
+    dual_primary: DualPrimary | None = None
     fencing_latency: Interval | None = None
     metastable: Metastability | None = None
     flaps: Count
