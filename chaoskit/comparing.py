@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.errors import BadInput
-from chaoskit.experiment.catalogue import METRICS, SAFETY
+from chaoskit.experiment.catalogue import METRICS, PROVEN, ZERO
 from chaoskit.experiment.grammar import ThresholdError
 from chaoskit.experiment.margin import Margin, parse_compared, parse_margin
 from chaoskit.history.reader import read_trial
@@ -16,12 +16,12 @@ from chaoskit.judge.compare import (
     Compared,
     Comparison,
     Measured,
-    SafetySeen,
     allowance,
     compare_all,
     compare_one,
 )
-from chaoskit.judge.result import Metrics
+from chaoskit.judge.compare_safety import SafetySeen
+from chaoskit.judge.result import Interval, Metrics
 from chaoskit.judge.wording import plural
 from chaoskit.judging import case_of, judge_folder, stored_ending, stored_trials
 from chaoskit.measure.reading import Reading, Unit, read
@@ -115,7 +115,7 @@ def compare_dirs(
         compared.append(compare_one(measured, allowed))
         if measured.unit == "s" and not margin.stat and allowed.value < 1 / rate:
             notes.append(f"{margin.name}: the margin is less than one slot of the load")
-    safety = {name: (old.safety[name], fresh.safety[name]) for name in sorted(SAFETY)}
+    safety = {name: (old.safety[name], fresh.safety[name]) for name in sorted(ZERO)}
     notes += [
         f"{name} ended early, its finished trials count: {ending.sentence}"
         for name, run in (("BASE", base), ("NEW", new))
@@ -160,7 +160,7 @@ def _rate(run: RunFile) -> float:
 def _stored(run_dir: Path, facts: RunFile, margins: Sequence[Margin]) -> _Stored:
     case = case_of(facts)
     readings: dict[str, list[Reading]] = {margin.name: [] for margin in margins}
-    seen: list[Metrics] = []
+    seen: list[tuple[Metrics, bool]] = []
     trials = valid = 0
     for folder in stored_trials(run_dir):
         judged = judge_folder(case, folder)
@@ -168,7 +168,7 @@ def _stored(run_dir: Path, facts: RunFile, margins: Sequence[Margin]) -> _Stored
         trials += 1
         if metrics is None:
             continue
-        seen.append(metrics)
+        seen.append((metrics, judged.valid))
         if not judged.valid:
             continue
         valid += 1
@@ -183,17 +183,31 @@ def _stored(run_dir: Path, facts: RunFile, margins: Sequence[Margin]) -> _Stored
         trials,
         valid,
         {name: tuple(found) for name, found in readings.items()},
-        {name: _violations(name, seen) for name in SAFETY},
+        {name: _violations(name, seen) for name in ZERO},
     )
 
 
-def _violations(name: str, seen: Sequence[Metrics]) -> SafetySeen:
-    counts = [
-        found.count
-        for metrics in seen
-        if (found := getattr(metrics, name)) is not None and found.count is not None
-    ]
-    return SafetySeen(sum(counts), sum(count > 0 for count in counts), len(counts))
+def _violations(name: str, seen: Sequence[tuple[Metrics, bool]]) -> SafetySeen:
+    """Of every trial where it is proven by what is stored; else of the valid ones."""
+    amounts, unchecked, unit = [], 0, "count"
+    for metrics, valid in seen:
+        if not valid and name not in PROVEN:
+            continue
+        found = getattr(metrics, name)
+        if isinstance(found, Interval):
+            unit, told = "s", found.applicable and found.low_s is not None
+            amount = found.low_s or 0.0  # what is proven
+        else:
+            amount = float(found.count or 0) if found is not None else 0.0
+            told = found is not None and found.count is not None
+            told = told and (amount > 0 or not found.unknown)
+        if told:
+            amounts.append(amount)
+        else:
+            unchecked += valid
+    return SafetySeen(
+        sum(amounts), sum(amount > 0 for amount in amounts), len(amounts), unchecked, unit
+    )
 
 
 def _measured(margin: Margin, old: _Stored, new: _Stored) -> Measured:

@@ -14,7 +14,7 @@ from chaoskit.errors import BadInput
 from chaoskit.experiment.model import Experiment
 from chaoskit.rundir import read_json, write_atomically
 from chaoskit.stack.band import expected_band
-from chaoskit.stack.labels import OPERATOR, SWITCHOVER, detector
+from chaoskit.stack.labels import OPERATOR, SWITCHOVER, detector, retried
 from chaoskit.stack.model import Stack
 
 __all__ = ["BandFact", "RunFile", "planted", "read_run_file", "write_run_file"]
@@ -80,6 +80,7 @@ class RunFile(BaseModel):
     band: BandFact | None = None
     detectors: Mapping[str, str] = {}
     planted: Mapping[str, str] = {}  # service → the flaw that was planted in it
+    retries: Mapping[str, str] = {}  # what services say that they try again by themselves
 
     @staticmethod
     def of(
@@ -144,6 +145,9 @@ class RunFile(BaseModel):
                 if detector(s) is not None
             },
             planted=planted(stack),
+            retries={
+                s.name: said for s in stack.services.values() if (said := retried(s)) is not None
+            },
         )
 
 

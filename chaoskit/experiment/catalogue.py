@@ -10,9 +10,11 @@ from typing import Literal
 __all__ = [
     "METRICS",
     "PHASES",
+    "PINNED",
     "PROVEN",
     "SAFETY",
     "STATS",
+    "ZERO",
     "MetricFacts",
     "is_stat",
     "kinds_of",
@@ -95,6 +97,8 @@ METRICS: Mapping[str, MetricFacts] = {
     "dual_primary": _facts("s", "how long two nodes both acknowledged writes"),
     "fencing_latency": _facts("s", "how long the deposed primary still acknowledged"),
     "time_to_steady": _facts("s", "from the fault until service is as good as before it"),
+    "settle_time": _facts("s", "from the first good write until service is as good as before"),
+    "backlog_drain": _facts("s", "from the first good write until answers are as fast as before"),
     "lost_goodput": _facts("count", "requests short of the baseline's share since the fault"),
     "latency_overshoot": _facts("s", "worst second's p99 after recovery, above the baseline's"),
     "time_to_redundancy": _facts("s", "from the fault until every data node is whole again"),
@@ -116,7 +120,7 @@ METRICS: Mapping[str, MetricFacts] = {
     "latency": _facts(
         "s", "of answered requests, from when they were due", "requests", phased=True
     ),
-    "max_stall": _facts("s", "the longest time without any good answer"),
+    "max_stall": _facts("s", "how long the slowest single request took"),
     "goodput_gap": _facts("s", "the longest gap between good answers, less the usual one"),
     "flaps": _facts("count", "how often service was lost", "nothing"),
 }
@@ -139,6 +143,14 @@ SAFETY = frozenset(
 
 PROVEN = SAFETY | {"dual_primary", "split_brain_loss", "post_heal_loss"}
 """What a missed bound on is proven by: FAIL even in a trial that is invalid otherwise."""
+
+
+PINNED = frozenset({"dual_primary", "fencing_latency", "split_brain_loss", "post_heal_loss"})
+"""What a deposed primary does where no client is sent any more: it shows to pinned writers only."""
+
+
+ZERO = PROVEN | {"divergent_writes"}
+"""What is to be 0 whatever the statistics say: one run may have none that another had none of."""
 
 
 def kinds_of(metric: str, others: Collection[str]) -> frozenset[Kind] | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaoskit.experiment.margin import Margin
+from chaoskit.judge.compare_safety import SafetyCompared, SafetySeen, compare_safety
 from chaoskit.judge.result import Verdict
 from chaoskit.judge.verdict import EXIT_CODES
 from chaoskit.judge.wording import joined, plain, plural, signed
@@ -32,7 +33,6 @@ __all__ = [
     "Compared",
     "Comparison",
     "Measured",
-    "SafetySeen",
     "Side",
     "allowance",
     "compare_all",
@@ -63,15 +63,6 @@ class Measured:
     new: tuple[Observed, ...]
     base_absent: int = 0
     new_absent: int = 0
-
-
-@dataclass(frozen=True)
-class SafetySeen:
-    """Violations in all trials of a run, valid or not: ``trials`` had any, of ``of`` checked."""
-
-    count: int
-    trials: int
-    of: int
 
 
 class Side(Frozen):
@@ -123,6 +114,7 @@ class Comparison(Frozen):
     exit_code: int
     sentence: str
     metrics: tuple[Compared, ...]
+    safety: tuple[SafetyCompared, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -312,15 +304,23 @@ def compare_all(
     safety: Mapping[str, tuple[SafetySeen, SafetySeen]],
     notes: Sequence[str] = (),
 ) -> Comparison:
-    """The worst of all: FAIL, INCONCLUSIVE, PASS. What BASE had none of, NEW may have none of."""
+    """The worst of all, metrics and safety: FAIL, INCONCLUSIVE, PASS."""
     metrics, corrected = corrected_by_holm(metrics)
-    broken, said = _safety(safety)
+    kinds = compare_safety(safety)
+    seen = {*(m.verdict for m in metrics), *(k.verdict for k in kinds)}
     verdict = Verdict.PASS
-    if broken or any(m.verdict is Verdict.FAIL for m in metrics):
+    if Verdict.FAIL in seen:
         verdict = Verdict.FAIL
-    elif not metrics or any(m.verdict is not Verdict.PASS for m in metrics):
+    elif not metrics or seen != {Verdict.PASS}:
         verdict = Verdict.INCONCLUSIVE
-    sentences = [*broken, *(m.sentence for m in metrics if m.verdict is verdict)]
+    telling = [k for k in kinds if k.verdict is verdict and k.sentence]
+    sentences = [
+        *(k.sentence for k in telling if k.new_trials or verdict is not Verdict.PASS),
+        *(m.sentence for m in metrics if m.verdict is verdict),
+    ]
+    said = [k.sentence for k in kinds if k.sentence and k.sentence not in sentences]
+    if never := [k.metric.replace("_", " ") for k in kinds if not k.base_of and not k.new_of]:
+        said.append(f"checked in neither run: {', '.join(never)}")
     text = "; ".join(sentences) or "in no valid trial did anything happen that could be compared"
     left_out = [
         f"{m.metric}: {plural(side.absent, 'valid trial')} of {name} without such a value left out"
@@ -341,25 +341,6 @@ def compare_all(
         exit_code=EXIT_CODES[verdict],
         sentence=f"{text}.",
         metrics=tuple(metrics),
+        safety=kinds,
         notes=(*notes, *corrected, *left_out, *unended, *said),
     )
-
-
-def _safety(
-    safety: Mapping[str, tuple[SafetySeen, SafetySeen]],
-) -> tuple[list[str], list[str]]:
-    """What NEW violates and BASE did not; and what both do, which no number excuses."""
-    broken, said = [], []
-    for metric, (base, new) in safety.items():
-        what = metric.replace("_", " ")
-        if not new.of and base.of:
-            said.append(f"{what}: checked in BASE, not in NEW")
-        if not new.count:
-            continue
-        text = f"{new.count:,} {what} in {new.trials} of {plural(new.of, 'trial')} of NEW"
-        if base.of and not base.count:
-            broken.append(f"{text}, none in {plural(base.of, 'trial')} of BASE")
-        else:
-            before = f"{base.count:,} in {base.trials} of {base.of}" if base.of else "not checked"
-            said.append(f"{text}; BASE: {before}")
-    return broken, said

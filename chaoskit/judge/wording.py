@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from chaoskit.measure.model import Interval
+from chaoskit.measure.model import Interval, only_upper
 from chaoskit.measure.reading import Reading
 
 __all__ = ["interval", "joined", "plain", "plural", "quantity", "reading", "seconds", "signed"]
@@ -39,6 +39,8 @@ def quantity(value: float, unit: str) -> str:
 def _bracket(value: float, low: float, high: float, unit: str, *, censored: bool) -> str:
     if censored:
         return f"over {quantity(low, unit)}, not over when observation ended"
+    if unit == "s" and only_upper(low, value, high):
+        return f"at most {quantity(value, unit)}"
     text = quantity(value, unit)
     ends = quantity(low, unit), quantity(high, unit)
     return text if ends == (text, text) else f"{text} ({ends[0]} to {ends[1]})"
@@ -48,6 +50,8 @@ def reading(found: Reading) -> str:
     """``1.31 s (1.29 s to 1.34 s)``; what is known of a censored one; why there is none."""
     if not found.applicable:
         return found.note or "not applicable"
+    if found.unit == "count" and math.isinf(found.high):
+        return f"{quantity(found.low, 'count')} or more"
     return _bracket(found.value, found.low, found.high, found.unit, censored=found.censored)
 
 

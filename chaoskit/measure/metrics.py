@@ -11,6 +11,7 @@ from chaoskit.history.history import History
 from chaoskit.measure.budget import budget_burned, would_page
 from chaoskit.measure.divergence import divergent_writes
 from chaoskit.measure.failover import failover_time, recovery_kind
+from chaoskit.measure.fencing import fencing_latency
 from chaoskit.measure.heartbeats import heartbeats
 from chaoskit.measure.linearizability import linearizability
 from chaoskit.measure.losses import (
@@ -22,8 +23,8 @@ from chaoskit.measure.losses import (
 from chaoskit.measure.metastable import metastability, retry_amplification
 from chaoskit.measure.mistakes import false_suspicions
 from chaoskit.measure.model import Count, Interval, Metrics, Sharing
-from chaoskit.measure.outage import Outage, bad_runs
-from chaoskit.measure.overlap import dual_primary, fencing_latency
+from chaoskit.measure.outage import Outage, bad_runs, worst_of
+from chaoskit.measure.overlap import dual_primary
 from chaoskit.measure.phases import phases, time_to_detect
 from chaoskit.measure.redundancy import failback, time_to_redundancy
 from chaoskit.measure.registers import session_violations, stale_reads
@@ -36,6 +37,7 @@ from chaoskit.measure.requests import (
     latency,
     max_stall,
 )
+from chaoskit.measure.settling import backlog_drain, settle_time
 from chaoskit.measure.sharing import impact_second, shares
 from chaoskit.measure.steady import STEADY_S, latency_overshoot, lost_goodput, time_to_steady
 from chaoskit.measure.takeovers import false_failovers, promotions
@@ -106,6 +108,8 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         linearizability_violations=orders,
         impossible=impossible,
         time_to_steady=time_to_steady(view, steady_s),
+        settle_time=settle_time(view, steady_s),
+        backlog_drain=backlog_drain(view),
         time_to_redundancy=time_to_redundancy(view),
         failback=failback(view),
         heartbeats=heartbeats(view),
@@ -154,27 +158,39 @@ def _sharing(view: View) -> Sharing | None:
 
 
 def _worst(found: Sequence[Interval]) -> Interval:
-    """The longest of several; one that had not ended is longer than all that had."""
-    return max(found, key=lambda i: (i.censored, i.value_s or 0.0, i.high_s or 0.0))
+    """The longest of several; one that had not ended is at least as long as all that had."""
+    worst = max(found, key=lambda i: (i.censored, i.value_s or 0.0, i.high_s or 0.0))
+    if not worst.censored:
+        return worst
+    ends = {end: max(getattr(i, end) or 0.0 for i in found) for end in ("value_s", "low_s")}
+    return worst.model_copy(update=ends)
 
 
 def _of_piece(view: View, track: Track) -> Interval:
-    outage = view.longest_of(track)
-    if outage is None:
+    outages = view.outages_of(track)
+    longest = worst_of(outages)
+    if longest is None:
         late = _late(view, track) if view.late_runs(track) else None
-        return bracketed(None, track, late)
-    return bracketed(outage, track, _outage_note(view, track, outage))
+        return bracketed((), track, late)
+    return bracketed(outages, track, _outage_note(view, track, outages, longest))
 
 
-def _outage_note(view: View, track: Track, outage: Outage) -> str | None:
+def _outage_note(view: View, track: Track, outages: Sequence[Outage], outage: Outage) -> str | None:
     notes = []
     if outage.censored:
         notes.append("service had not come back when observation ended")
     if outage.held:
         notes.append("requests were held and served at recovery")
-    others = len(view.outages_of(track)) - 1
-    if others:
-        notes.append(f"the longest of {others + 1}")
+    if len(outages) > 1:
+        which = "the last" if outage.censored else "the longest"
+        notes.append(f"{which} of {len(outages)}")
+    ended = worst_of(o for o in outages if not o.censored)
+    if (
+        outage.censored
+        and ended
+        and ended.end_ns - ended.start_ns > outage.end_ns - outage.start_ns
+    ):
+        notes.append(f"one before it took {as_seconds(ended.end_ns - ended.start_ns):.2f} s")
     if not outage.censored and (chance := _chance(view, track, outage.bad)) >= CHANCE:
         notes.append(
             f"a stretch of {outage.bad} bad requests may be chance: with a share of bad ones as "

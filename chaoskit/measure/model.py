@@ -14,6 +14,7 @@ __all__ = [
     "ClientOutages",
     "Count",
     "Dropped",
+    "DualPrimary",
     "Example",
     "Failback",
     "Frozen",
@@ -28,6 +29,7 @@ __all__ = [
     "Safety",
     "Share",
     "Sharing",
+    "only_upper",
 ]
 
 
@@ -42,7 +44,7 @@ class Interval(Frozen):
 
     ``censored``: it had not ended when observation ended; ``value_s`` is then a lower bound and
     ``high_s`` is None. ``applicable`` False: the event did not happen (nothing failed over); the
-    rest is None.
+    rest is None. Where only an upper end is known, ``low_s`` is 0 and ``value_s`` is that end.
     """
 
     value_s: float | None = None
@@ -51,6 +53,16 @@ class Interval(Frozen):
     censored: bool = False
     applicable: bool = True
     note: str | None = None
+
+    @property
+    def at_most(self) -> bool:
+        """Whether no more is known than an upper end."""
+        return only_upper(self.low_s, self.value_s, self.high_s)
+
+
+def only_upper(low: float | None, value: float | None, high: float | None) -> bool:
+    """Whether a bracket says "at most" and no more: from nothing to its value."""
+    return low == 0 and value is not None and 0 < value == high
 
 
 class Dropped(Frozen):
@@ -74,14 +86,28 @@ class Example(Frozen):
     detail: str = ""
 
 
+class DualPrimary(Interval):
+    """For how long two nodes were in office at once, with the first writes that prove it.
+
+    ``writes``: acknowledged by one in the midst of another's; None where nobody asked the nodes
+    themselves and clients saw none. Each example says in ``detail`` which two of the other's
+    writes it lies between.
+    """
+
+    writes: int | None = None
+    examples: tuple[Example, ...] = ()
+
+
 class Safety(Frozen):
     """A count that must be 0, with the first offenders. ``checked`` False: nothing was checked.
 
-    ``unknown``: so many more may be, or may not: they could not be decided.
+    ``unknown``: so many more may be, or may not: they could not be decided. ``unread``: nobody
+    knows how many more there are, for a data node was asked in the end and did not answer.
     """
 
     count: int | None
     unknown: int = 0
+    unread: bool = False
     examples: tuple[Example, ...] = ()
     checked: bool = True
     note: str | None = None
@@ -259,11 +285,13 @@ class Metrics(Frozen):
     linearizability_violations: Safety | None = None  # registers, not operations
     impossible: tuple[Impossible, ...] = ()  # the first registers among them
     time_to_steady: Interval | None = None
+    settle_time: Interval | None = None
+    backlog_drain: Interval | None = None
     time_to_redundancy: Interval | None = None
     failback: Failback | None = None
     heartbeats: Mapping[str, Heartbeats] = {}
     gray_time: Interval | None = None
-    dual_primary: Interval | None = None
+    dual_primary: DualPrimary | None = None
     fencing_latency: Interval | None = None
     metastable: Metastability | None = None
     flaps: Count

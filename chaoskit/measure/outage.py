@@ -9,13 +9,14 @@ of the truth, give or take the generator's lag; the bracket contains it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from chaoskit.measure.track import Ints, Track
 
-__all__ = ["CALM", "Outage", "bad_runs", "find_outages"]
+__all__ = ["CALM", "Outage", "bad_runs", "find_outages", "worst_of"]
 
 CALM = 3
 """So many good requests in a row mean that service is back."""
@@ -38,6 +39,11 @@ class Outage:
     lag_ns: int  # the generator's worst lag around it, part of the bracket
     sure: tuple[int, int]
     may: tuple[int, int]
+
+
+def worst_of(found: Iterable[Outage]) -> Outage | None:
+    """The longest; the first of equals. One that had not ended is longer than all that had."""
+    return max(found, key=lambda o: (o.censored, o.end_ns - o.start_ns), default=None)
 
 
 def bad_runs(track: Track, from_ns: int) -> int:

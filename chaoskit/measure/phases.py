@@ -59,8 +59,8 @@ def phases(view: View) -> Mapping[str, Interval]:
 def time_to_detect(view: View) -> Interval | None:
     """From the fault until the control plane declared the target dead, as a node told.
 
-    Where none told, until another node was seen to be primary: an upper bound, as the note says.
-    None where neither was seen.
+    Where none told, only an upper end is known: until another node was seen to be primary, which
+    it became after it was detected, by how much nobody knows. None where neither was seen.
     """
     fault = cause(view)
     if fault is None:
@@ -72,12 +72,9 @@ def time_to_detect(view: View) -> Interval | None:
     change = promoted(view, fault, view.observed[1])
     if change is None:
         return None
-    half = Moment(
-        change.middle_ns,
-        change.middle_ns - change.after_ns,
-        change.seen_ns - change.middle_ns,
-    )
-    return _since(fault, half, f"first poll that saw {change.node} as primary")
+    latest = as_seconds(max(0, change.seen_ns - fault.commanded_ns))
+    note = f"at most: no node told, and {change.node} was seen to be primary by then"
+    return Interval(value_s=latest, low_s=0.0, high_s=latest, note=note)
 
 
 def _since(fault: FaultRecord, moment: Moment, note: str) -> Interval:

@@ -15,7 +15,7 @@ from chaoskit.measure.model import Failback, Interval
 from chaoskit.measure.outage import find_outages
 from chaoskit.measure.roles import PRIMARY, polls, primaries
 from chaoskit.measure.told import told
-from chaoskit.measure.view import View, as_seconds
+from chaoskit.measure.view import View, as_seconds, bracketed
 
 __all__ = ["failback", "time_to_redundancy"]
 
@@ -89,15 +89,8 @@ def failback(view: View) -> Failback | None:
         for o in find_outages(view.headline, view.observed[1])
         if span[0] <= o.end_ns and o.start_ns <= span[1] and o.start_ns >= away
     ]
-    worst = max(felt, key=lambda o: o.end_ns - o.start_ns, default=None)
-    outage = Interval(value_s=0.0, low_s=0.0, high_s=0.0)
-    if worst is not None:
-        outage = Interval(
-            value_s=as_seconds(worst.end_ns - worst.start_ns),
-            low_s=as_seconds(worst.low_ns),
-            high_s=None if worst.high_ns is None else as_seconds(worst.high_ns),
-            censored=worst.censored,
-        )
+    none = Interval(value_s=0.0, low_s=0.0, high_s=0.0)
+    outage = bracketed(felt, view.headline) if felt else none
     return Failback(
         kind="manual" if asked else "automatic",
         home=home,

@@ -42,7 +42,7 @@ def stale_reads(view: View) -> Safety:
     says = {
         int(k): f"register {int(reads.key[k])}: another value had been acknowledged "
         f"{int(reads.sent[k] - since[k]) / NS:.3f} s before the read was sent"
-        for k in _first(reads, wrong)
+        for k in _oldest(reads, wrong, age)
     }
     note = f"up to {int(age.max()) / NS:.3f} s old" if wrong.size else ""
     return _safety(view, found, int(wrong.size), says, note)
@@ -200,6 +200,12 @@ def _settled_ns(groups: Ints, evidence: _Ops, asked: Ints, reads: _Ops) -> Ints:
 def _first(reads: _Ops, wrong: Ints) -> list[int]:
     """The first few offenders by when they were answered."""
     order = np.lexsort((reads.sent[wrong], reads.done[wrong]))[:_SHOWN]
+    return [int(k) for k in wrong[order]]
+
+
+def _oldest(reads: _Ops, wrong: Ints, age: Ints) -> list[int]:
+    """The worst few offenders, the oldest value first; of equals the one answered first."""
+    order = np.lexsort((reads.sent[wrong], reads.done[wrong], -age))[:_SHOWN]
     return [int(k) for k in wrong[order]]
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "exceedance_upper",
     "median",
     "median_interval",
+    "more_often",
     "quantile_lower",
     "quantile_upper",
     "rate_lower",
@@ -132,6 +133,20 @@ def exceedance_lower(k: int, n: int, confidence: float = CONFIDENCE) -> float:
     if k == 0:
         return 0.0
     return _bisect(lambda p: 1 - _cdf(k - 1, n, p) < 1 - confidence)
+
+
+def more_often(k: int, n: int, others_k: int, others_n: int) -> float:
+    """Fisher's exact test: how likely so many of ``n`` or more are, were both shares the same.
+
+    One-sided; the sum of the hypergeometric distribution's upper tail, all margins given.
+    """
+    if not (0 <= k <= n and 0 <= others_k <= others_n):
+        raise ValueError(f"{k} of {n} against {others_k} of {others_n} are not shares")
+    struck, total = k + others_k, n + others_n
+    ways = sum(
+        math.comb(n, i) * math.comb(others_n, struck - i) for i in range(k, min(n, struck) + 1)
+    )
+    return ways / math.comb(total, struck)
 
 
 def _poisson_cdf(k: int, mean: float) -> float:

@@ -19,11 +19,16 @@ from chaoskit.measure.view import View, as_seconds
 
 __all__ = [
     "STEADY_S",
+    "Baseline",
+    "as_fast",
+    "back_ns",
     "baseline_of",
     "goodput",
     "latency_overshoot",
     "lost_goodput",
+    "steady_ns",
     "time_to_steady",
+    "windows",
 ]
 
 STEADY_S = 2.0
@@ -38,7 +43,7 @@ _STEPS = 10  # windows begin every tenth of a bucket
 
 
 @dataclass(frozen=True)
-class _Baseline:
+class Baseline:
     """The last half of the time before the fault; ns, and shares of the requests asked."""
 
     goodput: float  # good requests a second: the median of whole seconds
@@ -77,26 +82,39 @@ def time_to_steady(view: View, steady_s: float = STEADY_S) -> Interval | None:
     base = baseline_of(view)
     if base is None:
         return None
-    end = view.observed[1]
     if view.outage is not None and view.outage.censored:
-        return _not_reached(view, end, "service had not come back when observation ended")
-    start = _back_ns(view)
-    step, bucket = _BUCKET_NS // _STEPS, _BUCKET_NS
-    at = np.arange(start, max(start, end - bucket + 1), step, dtype=np.int64)
-    steady, failed = _held(_as_before(view, base, at), max(1, math.ceil(steady_s)))
+        note = "service had not come back when observation ended"
+        return _not_reached(view, view.observed[1], note)
+    before, steady, note = steady_ns(view, base, steady_s)
     if steady is None:
-        known = int(at[failed]) if failed is not None else start
-        watched = as_seconds(max(0, end - start))
-        note = f"not steady for {steady_s:g} s in the {watched:.2f} s observed after recovery"
-        return _not_reached(view, known, note)
-    before = int(at[steady]) - (step if steady else 0)
-    value = int(at[steady]) - fault.acknowledged_ns
+        return _not_reached(view, before, note)
+    value = steady - fault.acknowledged_ns
     low = max(0, min(value, before - proven_ns(fault)))
     return Interval(
         value_s=as_seconds(value),
         low_s=as_seconds(low),
-        high_s=as_seconds(int(at[steady]) - fault.commanded_ns),
+        high_s=as_seconds(steady - fault.commanded_ns),
     )
+
+
+def steady_ns(view: View, base: Baseline, steady_s: float) -> tuple[int, int | None, str]:
+    """When it was certainly not steady yet, when it was, and why not where it never was."""
+    start = back_ns(view)
+    at = windows(view)
+    steady, failed = _held(_as_before(view, base, at), max(1, math.ceil(steady_s)))
+    if steady is not None:
+        return int(at[max(0, steady - 1)]), int(at[steady]), ""
+    known = int(at[failed]) if failed is not None else start
+    watched = as_seconds(max(0, view.observed[1] - start))
+    note = f"not steady for {steady_s:g} s in the {watched:.2f} s observed after recovery"
+    return known, None, note
+
+
+def windows(view: View) -> Ints:
+    """Beginnings of the seconds that are looked at, from when service was back; ns."""
+    start = back_ns(view)
+    last = max(start, view.observed[1] - _BUCKET_NS + 1)
+    return np.arange(start, last, _BUCKET_NS // _STEPS, dtype=np.int64)
 
 
 def _not_reached(view: View, known_ns: int, note: str) -> Interval:
@@ -135,12 +153,12 @@ def latency_overshoot(view: View) -> float | None:
     if view.fault is None or base is None or out:
         return None
     peak = 0
-    for start in range(_back_ns(view), end - _BUCKET_NS + 1, _BUCKET_NS):
+    for start in range(back_ns(view), end - _BUCKET_NS + 1, _BUCKET_NS):
         peak = max(peak, _p99_ns(track, start, start + _BUCKET_NS) or 0)
     return as_seconds(max(0, peak - base.p99_ns)) if peak else None
 
 
-def _back_ns(view: View) -> int:
+def back_ns(view: View) -> int:
     """When service was back: the first good write, else the outage's end, else the fault."""
     back = first_good_ns(view)
     if back is None:
@@ -148,7 +166,7 @@ def _back_ns(view: View) -> int:
     return max(back, view.observed[0])
 
 
-def baseline_of(view: View) -> _Baseline | None:
+def baseline_of(view: View) -> Baseline | None:
     """None where the baseline is under two seconds, or nothing was answered in its last half."""
     start, end = view.spans["baseline"]
     middle, track = (start + end) // 2, view.headline
@@ -161,7 +179,7 @@ def baseline_of(view: View) -> _Baseline | None:
     per_second = sums.within(sums.good, ends - _BUCKET_NS, ends)
     low, high = track.due_between(middle, end)
     asked = max(1, int(track.asked[low:high].sum()))
-    return _Baseline(float(np.median(per_second)), p99, int(track.bad[low:high].sum()) / asked)
+    return Baseline(float(np.median(per_second)), p99, int(track.bad[low:high].sum()) / asked)
 
 
 def _p99_ns(track: Track, start_ns: int, end_ns: int) -> int | None:
@@ -187,14 +205,20 @@ def goodput(view: View, starts: Ints, ends: Ints) -> np.ndarray[tuple[int], np.d
     return np.asarray(good / share, dtype=np.float64)
 
 
-def _as_before(view: View, base: _Baseline, starts: Ints) -> Bools:
+def as_fast(view: View, base: Baseline, starts: Ints) -> Bools:
+    """Whether the p99 of each second that begins there is at most 1.5 times the baseline's."""
+    sums, ends = _Sums(view.headline, base.p99_ns * _LATENCY), starts + _BUCKET_NS
+    answered, slow = (sums.within(of, starts, ends) for of in (sums.answered, sums.slow))
+    return np.asarray(slow <= answered - (-(-99 * answered // 100)), dtype=np.bool_)
+
+
+def _as_before(view: View, base: Baseline, starts: Ints) -> Bools:
     """Whether each second that begins at one of ``starts`` is as good as the baseline."""
     track = view.headline
-    sums, ends = _Sums(track, base.p99_ns * _LATENCY), starts + _BUCKET_NS
+    sums, ends = _Sums(track, math.inf), starts + _BUCKET_NS
     answered = sums.within(sums.answered, starts, ends)
     bad, asked = sums.within(sums.bad, starts, ends), sums.within(sums.asked, starts, ends)
-    slow = sums.within(sums.slow, starts, ends)
-    fast: Bools = slow <= answered - (-(-99 * answered // 100))
+    fast = as_fast(view, base, starts)
     clean: Bools = bad <= asked * (base.bad_share + _ERRORS)
     served: Bools = goodput(view, starts, ends) >= _GOODPUT * base.goodput
     return fast & clean & served & (answered > 0)

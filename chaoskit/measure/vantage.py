@@ -91,9 +91,8 @@ def _since(view: View, piece: Track) -> Bools:
 
 
 def _longest(outages: Sequence[Outage], piece: Track) -> Interval:
-    longest = max(outages, key=lambda o: (o.censored, o.end_ns - o.start_ns), default=None)
     note = f"the longest of {len(outages)}" if len(outages) > 1 else None
-    return bracketed(longest, piece, note)
+    return bracketed(outages, piece, note)
 
 
 def _rank(found: Interval) -> tuple[float, float]:

@@ -5,7 +5,7 @@ Requests are sorted once; everything after that is linear or logarithmic in thei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -17,7 +17,7 @@ from chaoskit.clock import NS
 from chaoskit.history.history import FaultRecord, History, Stream
 from chaoskit.history.records import Op, Outcome
 from chaoskit.measure.model import Interval
-from chaoskit.measure.outage import Outage, find_outages
+from chaoskit.measure.outage import Outage, find_outages, worst_of
 from chaoskit.measure.shards import by_shard, whole_fact
 from chaoskit.measure.shed import Shed, shed_of
 from chaoskit.measure.table import Column, Table, each_once, sorted_once
@@ -175,10 +175,6 @@ class View:
         """Some of a stream's requests by shard; as they are where there are no shards."""
         return by_shard(piece, self.shards).values() if self.shards else (piece,)
 
-    def longest_of(self, piece: Track) -> Outage | None:
-        """The longest of those; the first of equals."""
-        return max(self.outages_of(piece), key=lambda o: o.end_ns - o.start_ns, default=None)
-
     def _counting(self, track: Track, found: tuple[Outage, ...]) -> tuple[Outage, ...]:
         return tuple(
             o
@@ -197,8 +193,8 @@ class View:
         return outage.censored and outage.start_ns > self.observed[1] - needed
 
     def longest(self, track: Track) -> Outage | None:
-        """The longest outage of a stream since the fault; the first of equals."""
-        return max(self.outages(track), key=lambda o: o.end_ns - o.start_ns, default=None)
+        """The longest outage of a stream since the fault; one that had not ended is the longest."""
+        return worst_of(self.outages(track))
 
     @cached_property
     def outage(self) -> Outage | None:
@@ -341,19 +337,22 @@ def as_seconds(nanoseconds: Any) -> float:
     return int(nanoseconds) / NS
 
 
-def bracketed(outage: Outage | None, track: Track, note: str | None = None) -> Interval:
-    """How long an outage of a track was, with its bracket; where there was none, 0 and its grain.
+def bracketed(outages: Sequence[Outage], track: Track, note: str | None = None) -> Interval:
+    """How long the longest outage of a track was, with its bracket; without any, 0 and its grain.
 
     The grain is what the track's rate could not show. ``note`` is of the outage, or follows it.
+    One that had not ended is the longest, and at least as long as each that had.
     """
-    if outage is None:
+    longest = worst_of(outages)
+    if longest is None:
         grain = f"an outage shorter than {1000 / track.stream.rate:g} ms would not be seen"
         said = f"{grain}; {note}" if note else grain
         return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note=said)
+    known = outages if longest.censored else (longest,)
     return Interval(
-        value_s=as_seconds(outage.end_ns - outage.start_ns),
-        low_s=as_seconds(outage.low_ns),
-        high_s=None if outage.high_ns is None else as_seconds(outage.high_ns),
-        censored=outage.censored,
+        value_s=as_seconds(max(o.end_ns - o.start_ns for o in known)),
+        low_s=as_seconds(max(o.low_ns for o in known)),
+        high_s=None if longest.high_ns is None else as_seconds(longest.high_ns),
+        censored=longest.censored,
         note=note,
     )

@@ -21,7 +21,8 @@ DEFINITIONS = (
         "client_outage",
         "client outage",
         "From the due time of the first bad request to the first answer after which the next"
-        " three requests due are all good; the longest such stretch of the write stream.",
+        " three requests due are all good; the longest such stretch of the write stream."
+        " One that had not ended when observation did is longer than all that had.",
     ),
     Definition(
         "client_outage_read",
@@ -39,7 +40,8 @@ DEFINITIONS = (
         "time_to_detect",
         "time to detect",
         "From the fault acknowledged to the moment at which the system itself declared the"
-        " node dead.",
+        " node dead. Where no node told, only an upper end is known, and ≤ stands before it: by"
+        " then another node was seen to be primary, which comes after.",
     ),
     Definition(
         "dropped_requests",
@@ -146,6 +148,18 @@ DEFINITIONS = (
         " of its goodput, 1.5 times its p99, 0.1 % more bad requests at most.",
     ),
     Definition(
+        "settle_time",
+        "settle time",
+        "From the first good write after the outage until service is steady: what follows the"
+        " failover, outside its time.",
+    ),
+    Definition(
+        "backlog_drain",
+        "backlog drain",
+        "From the first good write after the outage until the answers of a second come as fast as"
+        " before the fault: the part of settling that queued requests cause.",
+    ),
+    Definition(
         "time_to_redundancy",
         "time to redundancy",
         "From the fault until every data node says again that it is primary or backup: until then"
@@ -165,7 +179,8 @@ DEFINITIONS = (
     Definition(
         "fencing_latency",
         "fencing latency",
-        "From the fault until the last write that the deposed primary acknowledged.",
+        "From the fault until the last write that the deposed primary acknowledged. The high end is"
+        " when it was first seen to refuse.",
     ),
     Definition(
         "metastable",

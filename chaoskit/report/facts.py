@@ -33,6 +33,7 @@ class RunFacts:
     lab_why: str = ""  # why this lab was chosen
     overrides: Mapping[str, str] = field(default_factory=dict)  # what --set changed
     detectors: Mapping[str, str] = field(default_factory=dict)  # declared constants by service
+    retries: Mapping[str, str] = field(default_factory=dict)  # what services try again, by service
     planted: Mapping[str, str] = field(default_factory=dict)  # service → flaw planted in it
 
     def warning(self) -> str:

@@ -145,7 +145,10 @@ def _decimals(width: float, usual: int) -> int:
 
 
 def interval(found: Interval | None) -> str:
-    """``1.31 s (1.29 to 1.34)``; ``≥ 18.2 s`` where it had not ended when observation did."""
+    """``1.31 s (1.29 to 1.34)``; ``≥ 18.2 s`` where it had not ended when observation did.
+
+    ``≤ 0.96 s`` where only an upper end is known.
+    """
     if found is None:
         return NOT_MEASURED
     if not found.applicable:
@@ -154,20 +157,31 @@ def interval(found: Interval | None) -> str:
         return NOT_MEASURED
     if found.censored:
         return "≥ " + seconds(found.value_s)
-    low = found.value_s if found.low_s is None else found.low_s
-    high = found.value_s if found.high_s is None else found.high_s
-    if low == high == found.value_s:
-        return seconds(found.value_s)
-    factor, unit, usual = _unit(max(abs(found.value_s), abs(low), abs(high)))
+    return _at_most(found.value_s) if found.at_most else _bracket(found, found.value_s)
+
+
+def _at_most(value: float) -> str:
+    factor, unit, decimals = _unit(value)
+    return f"≤ {_up(value * factor, decimals):.{decimals}f} {unit}"
+
+
+def _bracket(found: Interval, value: float) -> str:
+    low = value if found.low_s is None else found.low_s
+    high = value if found.high_s is None else found.high_s
+    if low == high == value:
+        return seconds(value)
+    factor, unit, usual = _unit(max(abs(value), abs(low), abs(high)))
     decimals = _decimals((high - low) * factor, usual)
     low, high = _down(low * factor, decimals), _up(high * factor, decimals)
-    middle = f"{found.value_s * factor:.{decimals}f}" if found.value_s else "0"
+    middle = f"{value * factor:.{decimals}f}" if value else "0"
     return _minus(f"{middle} {unit} ({low or 0:.{decimals if low else 0}f} to {high:.{decimals}f})")
 
 
 def plus_minus(found: Interval) -> str | None:
     """``± 25 ms``: the wider side of the bracket, rounded up; None where there is no bracket."""
     if found.value_s is None or found.censored or found.low_s is None or found.high_s is None:
+        return None
+    if found.at_most:
         return None
     wider = max(found.high_s - found.value_s, found.value_s - found.low_s)
     if wider <= 0:

@@ -27,12 +27,14 @@ __all__ = [
     "a_role",
     "an_http_place",
     "clock_problem",
+    "retries",
     "role_table",
     "spread",
 ]
 
 ROLES = ("primary", "backup", "witness", "frontdoor", "client")
 SMALLEST_DISK, LARGEST_DISK = 16 << 20, 1 << 30
+LONGEST_RETRIES = 120
 _LAB_RANGE = ipaddress.ip_network("198.18.0.0/15")
 _URL = re.compile(r"([a-z][a-z0-9+.-]{0,20})://([^/?#\s]*)((?:/[!-~]*)?)")
 
@@ -235,6 +237,15 @@ def a_number_of_shards(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 < int(text) <= 1000:
         raise LabelError(f"{quoted(text)} is not a number of shards; write 2 to 1000")
     return int(text)
+
+
+def retries(text: str) -> str:
+    """What a service tries again by itself, in words or a number. Raises ``LabelError``."""
+    if not text.strip() or len(text) > LONGEST_RETRIES or not text.isprintable():
+        raise LabelError(
+            f"say in at most {LONGEST_RETRIES} characters what is tried again, and when"
+        )
+    return text.strip()
 
 
 def a_disk(text: str) -> DiskWords:

@@ -29,6 +29,7 @@ from chaoskit.stack.label_words import (
     a_role,
     an_http_place,
     clock_problem,
+    retries,
     role_table,
     spread,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "place_of",
     "port",
     "port_of",
+    "retried",
     "role_probe",
     "role_words",
     "shard_count",
@@ -79,6 +81,7 @@ KNOWN: Mapping[str, str] = {
     "chaoskit.data": "true or false: is a final read owed from this service",
     "chaoskit.clients": "spread: requests are shared out among all services that say so",
     "chaoskit.shards": "how many parts the workload has, each with an owner of its own, e.g. 6",
+    "chaoskit.retries": "what the service tries again by itself, e.g. connects twice, any server",
     "chaoskit.clock": "faketime: the service is started with libfaketime (chaoskit explain clock)",
     "chaoskit.disk": "a folder that is a disk of the node's own, and its size, e.g. /data 64m",
     "chaoskit.target": "true or false: may a lab that somebody else started touch it",
@@ -149,6 +152,11 @@ def detector(service: Service) -> Detector | None:
 def clients(service: Service) -> str | None:
     """``spread`` where requests are shared out; None: one service at a time is asked."""
     return _read(service, "chaoskit.clients", spread)
+
+
+def retried(service: Service) -> str | None:
+    """What it says that it tries again by itself, so that clients do not see it; None: nothing."""
+    return _read(service, "chaoskit.retries", retries)
 
 
 def shard_count(service: Service) -> int:
@@ -241,6 +249,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "chaoskit.toxiproxy": a_place,
     "chaoskit.clients": spread,
     "chaoskit.shards": a_number_of_shards,
+    "chaoskit.retries": retries,
 }
 
 # ---------------------------------------------------------------- checking a whole stack

@@ -207,6 +207,48 @@ def test_of_a_run_that_ended_early_the_finished_trials_count(runs, tmp_path):
     assert found["metrics"][0]["new"]["n"] == 4
 
 
+def planted(base, folder, change):
+    """The same run, with something planted in the record of its third trial."""
+    shutil.copytree(base, folder)
+    trial = folder / "trials" / "03"
+    shutil.rmtree(trial)
+    store(trial, change(simulate(Scenario(outage_s=0.42, after_s=2.5, seed=3))[0]))
+    return folder
+
+
+def _two_acknowledge(history):
+    requests = history.requests.copy()
+    after = requests["due_ns"] > history.faults[0].acknowledged_ns + 1_500_000_000
+    old = list(history.servers).index("node-a")
+    requests["server"][after & (requests["token"] % 2 == 0)] = old
+    return replace(history, requests=requests)
+
+
+def _one_differs(history):
+    held = history.finals["node-b"]
+    shorter = replace(held, tokens=held.tokens[1:], counts=held.counts[1:])
+    return replace(history, finals={**history.finals, "node-b": shorter})
+
+
+def _same(history):
+    return history
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        (_two_acknowledge, 1, "s of dual primary in 1 of 5 trials of NEW, none in 5 trials"),
+        (_one_differs, 1, "1 divergent writes in 1 of 5 trials of NEW, none in 5 trials of BASE"),
+        (_same, 0, "PASS: client_outage is worse by at most"),
+    ],
+)
+def test_what_new_violates_in_one_trial_fails_it(runs, tmp_path, change, code, says):
+    new = planted(runs["base"], tmp_path / "new", change)
+    ran = call("compare", runs["base"], new)
+    assert ran.exit_code == code, ran.output
+    assert says in ran.output.splitlines()[-1]
+
+
 def test_counts_and_latencies_can_be_compared_too(runs):
     ran = call("compare", runs["base"], runs["slow"], "--metric", "dropped_requests")
     assert ran.exit_code == 1, ran.output

@@ -11,11 +11,11 @@ from chaoskit.judge.compare import (
     Allowed,
     Compared,
     Measured,
-    SafetySeen,
     allowance,
     compare_all,
     compare_one,
 )
+from chaoskit.judge.compare_safety import SafetySeen
 from chaoskit.judge.compare_table import table
 from chaoskit.judge.result import Verdict
 from chaoskit.measure.shift import Observed
@@ -204,12 +204,6 @@ def test_a_loss_that_the_baseline_did_not_have_fails_without_statistics():
     found = whole(PASSING, safety={"lost_writes": (CLEAN, SafetySeen(3, 1, 10))})
     assert found.verdict is Verdict.FAIL
     assert found.sentence == ("3 lost writes in 1 of 10 trials of NEW, none in 10 trials of BASE.")
-
-
-def test_losses_that_both_have_are_said_and_decide_nothing():
-    found = whole(PASSING, safety={"lost_writes": (SafetySeen(2, 2, 10), SafetySeen(3, 1, 10))})
-    assert found.verdict is Verdict.PASS
-    assert "BASE: 2 in 2 of 10" in found.notes[0]
 
 
 def test_the_table_prints_unbounded_ends_as_such():

@@ -38,6 +38,14 @@ def test_a_bracket_is_shown_where_it_says_more_than_the_value():
     assert reading(Reading(0, 0, 0, "count")) == "0"
 
 
+def test_where_only_an_upper_end_is_known_it_says_at_most():
+    known = Interval(value_s=1.02, low_s=0.0, high_s=1.02)
+    assert interval(known) == "at most 1.02 s"
+    assert reading(Reading(0.0, 1.02, 1.02, "s")) == "at most 1.02 s"
+    assert interval(Interval(value_s=1.02, low_s=0.0, high_s=1.1)) == "1.02 s (0 s to 1.10 s)"
+    assert reading(Reading(0.0, 3.0, 3.0, "count")).startswith("3 ")
+
+
 def test_what_never_ended_or_never_happened_has_words_of_its_own():
     never = Interval(value_s=6.0, low_s=5.9, censored=True)
     assert interval(never) == "over 5.90 s, not over when observation ended"

@@ -66,6 +66,20 @@ def test_a_read_of_a_replaced_value_is_stale_and_shown_with_its_age():
     assert "register 1: another value had been acknowledged 0.001 s before" in example.detail
 
 
+def test_the_oldest_values_are_shown_first_however_late_they_were_read():
+    early = [get(7, 31 + n, 32 + n) for n in range(15)]  # 1 to 15 ms old
+    late = [get(7, 2030, 2031), get(7, 1030, 1031)]
+    found = stale_reads(View(history_of(FIRST, SECOND, *early, *late)))
+    assert found.count == 17
+    ages = [float(e.detail.split(" acknowledged ")[1].split()[0]) for e in found.examples]
+    assert len(ages) == 10
+    assert ages[:3] == [2.0, 1.0, 0.015]
+    assert ages == sorted(ages, reverse=True)
+    # Sessions have no age: those are shown in order of time.
+    broken = session_violations(View(history_of(FIRST, SECOND, *early, *late))).examples
+    assert [e.sent_ns for e in broken] == sorted(e.sent_ns for e in broken)
+
+
 def test_the_age_counts_from_the_first_value_that_replaced_it():
     operations = (FIRST, SECOND, put(9, 40, 50), get(7, 1030, 1031))
     assert stale_reads(View(history_of(*operations))).note == "up to 1.000 s old"

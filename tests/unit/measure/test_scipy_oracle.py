@@ -13,6 +13,7 @@ from chaoskit.measure.statistics import (
     exceedance_lower,
     exceedance_upper,
     median_interval,
+    more_often,
     quantile_lower,
     quantile_upper,
     trials_needed,
@@ -46,6 +47,14 @@ def test_the_bounds_of_a_percentile_are_those_of_the_quantile_test(q, n):
     lower = stats.quantile_test(values, q=0, p=q, alternative="greater").confidence_interval(0.95)
     assert quantile_upper(values, q) == upper.high
     assert quantile_lower(values, q) == lower.low
+
+
+@pytest.mark.parametrize("k", range(8))
+@pytest.mark.parametrize("others", [(0, 9), (1, 10), (7, 30), (5, 5)])
+def test_more_often_is_fishers_exact_test(k, others):
+    table = [[k, 7 - k], [others[0], others[1] - others[0]]]
+    p = stats.fisher_exact(table, alternative="greater").pvalue
+    assert more_often(k, 7, *others) == pytest.approx(p, abs=1e-12)
 
 
 @pytest.mark.parametrize("q", [0.5, 0.25, 0.1, 0.05, 0.01])

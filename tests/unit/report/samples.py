@@ -67,6 +67,7 @@ def facts(**changes: object) -> RunFacts:
         lab={"engine": "namespaces", "kernel": "6.1.0"},
         lab_why="no Docker engine answers",
         detectors={"node-a": "interval=100ms misses=3 timeout=50ms promotion=50ms"},
+        retries={"haproxy": "connections that fail, twice"},
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 

@@ -57,6 +57,15 @@ def test_a_censored_interval_is_a_lower_bound():
     assert interval(Interval(value_s=18.24, low_s=18.24, censored=True)) == "≥ 18.2 s"
 
 
+def test_an_upper_end_alone_is_an_upper_bound_and_is_rounded_up():
+    assert interval(Interval(value_s=0.9561, low_s=0.0, high_s=0.9561)) == "≤ 0.957 s"
+    assert (
+        interval(Interval(value_s=0.9561, low_s=0.1, high_s=0.9561)) == "0.956 s (0.100 to 0.957)"
+    )
+    assert plus_minus(Interval(value_s=0.9561, low_s=0.0, high_s=0.9561)) is None
+    assert interval(Interval(value_s=0.0, low_s=0.0, high_s=0.0)) == "0 s"
+
+
 def test_what_did_not_happen_is_not_a_number():
     assert interval(Interval(applicable=False)) == "not applicable"
     assert interval(Interval()) == "not measured"

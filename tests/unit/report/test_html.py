@@ -115,6 +115,10 @@ def test_a_fault_says_who_it_was_and_when_each_thing_happened():
     assert "not felt" in look(samples.invalid()).text
 
 
+def test_what_services_try_again_is_told():
+    assert "tries again: haproxy connections that fail, twice" in look(samples.passing()).text
+
+
 def test_the_command_to_repeat_it_carries_the_seed():
     assert (
         "chaoskit run experiments/active-passive-kill.yaml --seed 42"

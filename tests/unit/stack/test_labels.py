@@ -45,6 +45,12 @@ def test_places_are_read_and_filled_in():
     assert labels.endpoint(of()) is None
 
 
+def test_what_is_tried_again_is_said_in_words():
+    assert labels.retried(of(retries="x" * 120)) == "x" * 120
+    assert labels.retried(of(retries="2")) == "2"
+    assert labels.retried(of()) is None
+
+
 def test_words_for_roles_are_read():
     assert labels.role_words(of(role__words="leader=primary,replica=backup")) == {
         "leader": "primary",
@@ -177,6 +183,8 @@ WRONG = {
     "chaoskit.endpoint: http://example.com:80": "leave 'example.com' out",
     "chaoskit.endpoint: http://10.0.0.1:80": "leave '10.0.0.1' out",
     "chaoskit.endpoint: 'http://:80/a b'": "is not a place",
+    "chaoskit.retries: ''": "say in at most 120 characters what is tried again",
+    f"chaoskit.retries: {'x' * 121}": "say in at most 120 characters what is tried again",
     "chaoskit.detector: interval": "is not key=value",
     "chaoskit.detector: intervl=1s": "unknown key 'intervl' for kind=heartbeat; did you mean 'interval'?",
     "chaoskit.detector: misses=3": "interval= is missing",
