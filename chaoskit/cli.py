@@ -234,16 +234,16 @@ def run(
     """Run experiments: start the stack, break it under load, measure, judge, report."""
     from chaoskit.experiment.loader import load_cells
     from chaoskit.experiment.overrides import read_changes
+    from chaoskit.operator import ask_a_person, asks, check_terminal
     from chaoskit.progress import progress
     from chaoskit.signals import Signals
 
     changes = read_changes(overrides)
     loaded = [load_cells(path, overrides=changes) for path in _files(files)]
     if operator == "ask":
-        from chaoskit.operator import ask_a_person, check_terminal
-
-        check_terminal(sys.stdin)
         loaded = [tuple(map(ask_a_person, all_cells)) for all_cells in loaded]
+    if any(asks(cell) for all_cells in loaded for cell in all_cells):
+        check_terminal(sys.stdin, sys.stderr, quiet=quiet)
     from chaoskit.campaign import RunRequest
     from chaoskit.crossing import chosen_cells
     from chaoskit.plan import check_hash

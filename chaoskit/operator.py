@@ -17,10 +17,18 @@ from typing import Any, TextIO
 from chaoskit.clock import now_ns
 from chaoskit.contracts import OBSERVER, Act, Child, Lab, Node
 from chaoskit.errors import BadInput, Refused
-from chaoskit.experiment.model import Experiment
+from chaoskit.experiment.model import Experiment, Step
 from chaoskit.stack.labels import OPERATOR, SWITCHOVER, place_of
 
-__all__ = ["Desk", "Person", "ask_a_person", "check_terminal", "places", "switch_place"]
+__all__ = [
+    "Desk",
+    "Person",
+    "ask_a_person",
+    "asks",
+    "check_terminal",
+    "places",
+    "switch_place",
+]
 
 
 def places(lab: Lab) -> list[dict[str, str]]:
@@ -69,30 +77,53 @@ class Desk:
 
 def ask_a_person(experiment: Experiment) -> Experiment:
     """The same experiment with a person for its operator. Raises ``BadInput`` if it has none."""
-    waits = [i for i, s in enumerate(experiment.steps) if "decide" in type(s.fault).model_fields]
-    if not waits:
+    steps = tuple(_asking(step) for step in experiment.steps)
+    asked = experiment.model_copy(update={"steps": steps})
+    if not asks(asked):
         raise BadInput(
             f"{experiment.path}: no step waits for an operator (fault: approve), so there would be "
             "nothing to ask; leave --operator ask out"
         )
-    steps = list(experiment.steps)
-    for i in waits:
-        fault = steps[i].fault.model_copy(update={"decide": "ask"})
-        steps[i] = steps[i].model_copy(update={"fault": fault, "for_s": None})
-    return experiment.model_copy(update={"steps": tuple(steps)})
+    return asked
 
 
-def check_terminal(stream: TextIO) -> None:
-    """Raises ``Refused`` where nobody could answer."""
-    try:
-        there = stream.isatty()
-    except ValueError:  # it is closed
-        there = False
-    if not there:
+def asks(experiment: Experiment) -> bool:
+    """Whether a step of it asks a person."""
+    faults = [one.fault for step in experiment.steps for one in step.alternatives()]
+    return any(getattr(fault, "decide", None) == "ask" for fault in faults)
+
+
+def _asking(step: Step) -> Step:
+    """The step with a person in place of its operator, to the end: nobody knows how long it takes.
+
+    Any other step is left as it is.
+    """
+    if "decide" in type(step.fault).model_fields:
+        fault = step.fault.model_copy(update={"decide": "ask"})
+        return step.model_copy(update={"fault": fault, "for_s": None})
+    return step.model_copy(update={"choose": tuple(_asking(one) for one in step.choose)})
+
+
+def check_terminal(answers: TextIO, questions: TextIO, *, quiet: bool) -> None:
+    """Raises ``Refused`` where nobody could answer, or nobody would see that they are asked."""
+    if quiet:
         raise Refused(
-            "--operator ask needs a terminal to ask on, and standard input is none; leave it out "
-            "to let the experiment's own operator decide"
+            "an operator who is asked needs to see the question, and --quiet hides it; leave out "
+            "--quiet, or let the experiment's own operator decide (--operator file)"
         )
+    for stream, what in ((answers, "input"), (questions, "error")):
+        if not _is_terminal(stream):
+            raise Refused(
+                f"an operator who is asked needs a terminal, and standard {what} is none; let the "
+                "experiment's own operator decide (--operator file, no 'decide: ask')"
+            )
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # it is closed
+        return False
 
 
 class Person:

@@ -95,7 +95,7 @@ def sentence(
     """The one sentence under the verdict: the measured numbers, then why, if it did not pass."""
     if not measured:
         return _nothing_valid(wanted, trials)
-    parts = [_outage(measured), _dropped(measured), _lost(measured)]
+    parts = [_outage(measured), _rejected(measured), _dropped(measured), _lost(measured)]
     text = f"{_trials(len(measured))}: {', '.join(p for p in parts if p)}."
     if len(measured) < wanted and verdict is not Verdict.FAIL:
         reason = next((t.invalid_because[0] for t in trials if t.invalid_because), "")
@@ -140,6 +140,15 @@ def _outage(measured: Sequence[Metrics]) -> str:
     return text
 
 
+def _rejected(measured: Sequence[Metrics]) -> str:
+    """Why nobody took over, where an operator wanted it so."""
+    count = sum(m.recovery == "rejected" for m in measured)
+    if not count:
+        return ""
+    often = f" in {count} of {len(measured)}" if count < len(measured) else ""
+    return f"an operator rejected the failover{often}"
+
+
 def _dropped(measured: Sequence[Metrics]) -> str:
     counts = [m.dropped_requests.count for m in measured]
     low, high = min(counts), max(counts)
@@ -154,6 +163,9 @@ def _lost(measured: Sequence[Metrics]) -> str:
     if any(c is None for c in counts):
         return "lost writes could not be checked in every trial"
     total = sum(c or 0 for c in counts)
+    maybe = sum(m.lost_writes.unknown for m in measured)
+    if maybe and not total:
+        return f"up to {plural(maybe, 'acknowledged write')} may be lost: not every node was read"
     lost = f"{plural(total, 'acknowledged write')} lost" if total else "no acknowledged write lost"
     lost += "".join(f", {part}" for part in _when_lost(measured))
     harm = _read_wrong(measured)
@@ -227,8 +239,7 @@ def not_checked(
         lost = "acknowledged writes were lost, and " if some else ""
         said.append(f"{lost}no threshold on lost_writes: losses are counted, not judged")
     said += _apart(judged, measured)
-    if any(not m.lost_writes.checked for m in measured):
-        said.append("lost writes, where final reads are missing")
+    said += _not_read_back(measured)
     if measured and all(m.time_to_detect is None for m in measured):
         said.append("time to detect: no probe saw another node become primary")
     if trials and any(f.felt_healed_ns is None for t in trials for f in t.faults):
@@ -240,6 +251,18 @@ def not_checked(
         said.append("gray time and flapping: no node was seen to be primary")
     said += _two_primaries(judged, measured)
     return tuple(said)
+
+
+def _not_read_back(measured: Sequence[Metrics]) -> list[str]:
+    """What final reads would have shown that there are not."""
+    said = []
+    if any(not m.lost_writes.checked for m in measured):
+        said.append("lost writes, where final reads are missing")
+    if any(m.lost_writes.unknown for m in measured):
+        said.append("lost writes: whether a node that did not answer in the end still has them")
+    if any(m.duplicate_writes.unread for m in measured):
+        said.append("duplicate, unexpected and resurrected writes on nodes that did not answer")
+    return said
 
 
 def _apart(judged: Collection[str], measured: Sequence[Metrics]) -> list[str]:
@@ -328,8 +351,6 @@ def trial_notes(view: View, metrics: Metrics) -> tuple[str, ...]:
             said.append(f"after heal no connection to {joined(fault.nodes)} was seen to work")
         if fault.problem and fault.verified_ns is not None:
             said.append(fault.problem)
-    if metrics.client_outage.note:
-        said.append(f"client_outage: {metrics.client_outage.note}")
     found = metrics.metastable
     looked_for = "metastability" in view.history.notes
     if found is not None and found.verdict != "none" and (looked_for or found.observed_s):

@@ -50,6 +50,8 @@ def reading(found: Reading) -> str:
     """``1.31 s (1.29 s to 1.34 s)``; what is known of a censored one; why there is none."""
     if not found.applicable:
         return found.note or "not applicable"
+    if found.unit == "count" and math.isinf(found.high):
+        return f"{quantity(found.low, 'count')} or more"
     return _bracket(found.value, found.low, found.high, found.unit, censored=found.censored)
 
 

@@ -103,13 +103,13 @@ def promoted(view: View, fault: FaultRecord, until_ns: int) -> Promotion | None:
 def recovery_kind(view: View) -> str:
     """How clients were served again.
 
-    ``failover``, ``in-place restart``, ``rejected`` (the same, after an operator had refused a
-    failover), ``none`` (nothing was out) or ``failed``. ``absorbed``: several nodes served, one
-    that did no longer does, and the others have its share.
+    ``failover``, ``in-place restart``, ``rejected`` (an operator had refused a failover, whether
+    or not the same node came back afterwards), ``none`` (nothing was out) or ``failed``.
+    ``absorbed``: several nodes served, one that did no longer does, and the others have its share.
     """
     outage = view.outage
     if outage is not None and outage.censored:
-        return "failed"
+        return "rejected" if _rejected(view) else "failed"
     if writer_changed(view):
         return "failover"
     fault = cause(view)

@@ -161,6 +161,7 @@ def _safety(result: RunResult, detail: Detail, key: str, label: str) -> SafetyRo
     ]
     checked = [(t, s) for t, s in found if s.checked and s.count is not None]
     total = sum(s.count or 0 for _, s in checked)
+    maybe = sum(s.unknown for _, s in checked)
     struck = [f"trial {t.n}: {count(s.count or 0)}" for t, s in checked if s.count]
     examples = [_example(t, example) for t, s in checked for example in s.examples]
     where = "; ".join(struck[: detail.items]) or (
@@ -170,8 +171,10 @@ def _safety(result: RunResult, detail: Detail, key: str, label: str) -> SafetyRo
     meant = judged or key != "divergent_writes"  # nodes that hold parts of a whole may differ
     return SafetyRow(
         label=label,
-        total=count(total) if checked else NONE,
-        holds=(total == 0) if checked and (meant or not total) else None,
+        total=(f"{count(total)} to {count(total + maybe)}" if maybe else count(total))
+        if checked
+        else NONE,
+        holds=(total == 0) if checked and (meant if total else not maybe) else None,
         where=where if checked else "not checked",
         notes=tuple(dict.fromkeys(clean(s.note, 400) for _, s in found if s.note))[: detail.items],
         examples=tuple(examples[: detail.items]),
@@ -273,6 +276,7 @@ def build_fact_rows(
         ("lab: ", facts.lab),
         ("set: ", facts.overrides),
         ("detector: ", facts.detectors),
+        ("planted in ", facts.planted),
         ("tries again: ", facts.retries),
     ):
         rows += [(prefix + key, str(value)) for key, value in list(mapping.items())[: detail.items]]

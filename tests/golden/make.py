@@ -44,6 +44,15 @@ def apart(history, count):
     return replace(history, finals={**history.finals, "node-a": own})
 
 
+def gone(history, node):
+    """The first primary is asked in the end and does not answer; the others have everything."""
+    finals = {place: held for place, held in history.finals.items() if place != node}
+    facts = {place: {"tokens": held.tokens.size} for place, held in finals.items()}
+    why = f"{node} could not be read back: connection refused"
+    notes = {**history.notes, "final_reads": {**facts, node: {"error": why}}}
+    return replace(history, finals=finals, notes=notes)
+
+
 def cases():
     """Name and history of each stored trial."""
     yield "held-and-served", simulate(replace(SMALL, style="stall", streams=TWO, seed=11))[0]
@@ -53,6 +62,7 @@ def cases():
     yield "nothing-happens", quiet
     died = simulate(replace(SMALL, seed=15))[0]
     yield "came-back-apart", apart(simulate(replace(SMALL, seed=16))[0], 3)
+    yield "node-gone", gone(simulate(replace(SMALL, seed=17))[0], "node-a")
     yield "load-died", replace(died, alive_at_end=False, incidents=("the load died: killed",))
 
 

@@ -34,6 +34,7 @@ EXPECTED = {
     "never-back": "FAIL",
     "came-back-apart": "FAIL",
     "nothing-happens": "PASS",
+    "node-gone": "FAIL",
     "load-died": "INVALID",
 }
 

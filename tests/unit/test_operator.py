@@ -319,12 +319,62 @@ def test_asking_replaces_every_operator_of_the_file_and_wants_one():
         ask_a_person(kill)
 
 
-def test_without_a_terminal_nobody_can_be_asked_and_nothing_is_started():
-    with pytest.raises(Refused, match="needs a terminal"):
-        check_terminal(io.StringIO())
-    ran = CliRunner().invoke(cli, ["run", str(EXPERIMENT), "--operator", "ask"])
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def closed():
+    screen = io.StringIO()
+    screen.close()
+    return screen
+
+
+@pytest.mark.parametrize(
+    ("answers", "questions", "quiet", "said"),
+    [
+        (io.StringIO(), Screen(), False, "standard input is none"),
+        (closed(), Screen(), False, "standard input is none"),
+        (Screen(), io.StringIO(), False, "standard error is none"),
+        (Screen(), Screen(), True, "--quiet hides it"),
+    ],
+)
+def test_nobody_is_asked_who_could_not_answer_or_would_not_see_the_question(
+    answers, questions, quiet, said
+):
+    with pytest.raises(Refused, match=said):
+        check_terminal(answers, questions, quiet=quiet)
+
+
+def test_somebody_at_a_terminal_can_be_asked():
+    check_terminal(Screen(), Screen(), quiet=False)
+
+
+ASK = ["run", str(EXPERIMENT), "--operator", "ask"]
+
+
+@pytest.mark.parametrize(
+    ("words", "quiet_too"), [([], False), (["--lab", "sandbox"], False), (["-q"], True)]
+)
+def test_a_run_that_would_ask_in_vain_is_refused_before_anything_is_started(
+    monkeypatch, tmp_path, words, quiet_too
+):
+    monkeypatch.setattr("chaoskit.campaign.run_experiment", pytest.fail)
+    ran = CliRunner().invoke(cli, [*ASK, *words, "--out", str(tmp_path)])
+    assert ran.exit_code == 2
+    assert ("--quiet hides it" if quiet_too else "needs a terminal") in ran.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_asks_by_itself_is_refused_as_well(monkeypatch, tmp_path):
+    monkeypatch.setattr("chaoskit.campaign.run_experiment", pytest.fail)
+    text = EXPERIMENT.read_text().replace("reaction: 800ms", "decide: ask")
+    path = tmp_path / EXPERIMENT.name
+    path.write_text(text.replace("../compose", str(ROOT / "compose")))
+    ran = CliRunner().invoke(cli, ["run", str(path), "--out", str(tmp_path / "out")])
     assert ran.exit_code == 2
     assert "needs a terminal" in ran.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_injector_counts_how_long_persons_think():

@@ -133,6 +133,17 @@ def test_what_was_lost_of_a_register_is_told_beside_the_appends():
     assert "stale" not in found.sentence
 
 
+def test_a_failover_that_an_operator_rejected_is_told_as_such():
+    found = run(trial(1))
+    clean = found.trials[0].metrics
+    refused = clean.model_copy(update={"recovery": "rejected"})
+    said = sentence(1, found.trials, [refused], Verdict.PASS, [])
+    assert ", an operator rejected the failover, " in said
+    said = sentence(2, found.trials, [clean, refused], Verdict.PASS, [])
+    assert ", an operator rejected the failover in 1 of 2, " in said
+    assert "operator" not in found.sentence
+
+
 def test_invalid_trials_do_not_fail_a_run_that_has_enough_valid_ones():
     found = run(trial(1), blind(trial(2)), trial(3), wanted=2)
     assert found.verdict is Verdict.PASS

@@ -107,6 +107,16 @@ def test_a_refused_failover_is_a_kind_of_its_own_where_the_refusal_was_heard(act
     assert measure_trial(told(history, **act)).recovery == kind
 
 
+@pytest.mark.parametrize(
+    ("detail", "kind"), [("node-b: accepted", "rejected"), ("node-b: 409, too late", "failed")]
+)
+def test_who_refuses_the_failover_of_a_primary_that_stays_dead_is_told_apart(detail, kind):
+    history = simulate(Scenario(outage_s=math.inf))[0]
+    found = measure_trial(told(history, event="operator-reject", detail=detail))
+    assert found.recovery == kind
+    assert found.client_outage.censored, "a decision, not a recovery"
+
+
 def test_who_fails_over_all_the_same_was_not_held_back_by_a_refusal():
     history = simulate(Scenario(fails_over=True))[0]
     act = {"event": "operator-reject", "detail": "node-b: accepted"}
