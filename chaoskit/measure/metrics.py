@@ -25,6 +25,7 @@ from chaoskit.measure.mistakes import false_suspicions
 from chaoskit.measure.model import Count, Interval, Metrics, Sharing
 from chaoskit.measure.outage import Outage, bad_runs, worst_of
 from chaoskit.measure.overlap import dual_primary
+from chaoskit.measure.partly import partly_out, said
 from chaoskit.measure.phases import phases, time_to_detect
 from chaoskit.measure.redundancy import failback, time_to_redundancy
 from chaoskit.measure.registers import session_violations, stale_reads
@@ -85,6 +86,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         client_outage=by_stream[view.headline.stream.name],
         client_outage_read=by_stream[reads.stream.name] if reads else None,
         client_outage_by_stream=by_stream,
+        partly_out=partly_out(view, view.worst_piece),
         clients=client_outages(view, view.headline),
         clients_read=client_outages(view, reads) if reads else None,
         failover_time=failover_time(view),
@@ -191,13 +193,17 @@ def _outage_note(view: View, track: Track, outages: Sequence[Outage], outage: Ou
         and ended.end_ns - ended.start_ns > outage.end_ns - outage.start_ns
     ):
         notes.append(f"one before it took {as_seconds(ended.end_ns - ended.start_ns):.2f} s")
-    if not outage.censored and (chance := _chance(view, track, outage.bad)) >= CHANCE:
+    partly = partly_out(view, track)
+    chance = 0.0 if outage.censored or partly else _chance(view, track, outage.bad)
+    if chance >= CHANCE:
         notes.append(
             f"a stretch of {outage.bad} bad requests may be chance: with a share of bad ones as "
             f"before the fault, one would come in {chance:.0%} of trials"
         )
     if outage.start_ns < view.commanded_ns - track.stream.timeout_ns:
         notes.append("it began before the fault")
+    if partly is not None:
+        notes.append(said(partly))
     if view.late_runs(track):
         notes.append(_late(view, track))
     return "; ".join(notes) or None
