@@ -17,7 +17,10 @@ from chaoskit.stack.band import expected_band
 from chaoskit.stack.labels import OPERATOR, SWITCHOVER, detector, retried
 from chaoskit.stack.model import Stack
 
-__all__ = ["BandFact", "RunFile", "read_run_file", "write_run_file"]
+__all__ = ["BandFact", "RunFile", "planted", "read_run_file", "write_run_file"]
+
+DEFECT = "CHAOSKIT_DEFECT"
+"""What a service of the reference system is told which flaw to have by."""
 
 
 class BandFact(BaseModel):
@@ -76,6 +79,7 @@ class RunFile(BaseModel):
     took_s: float
     band: BandFact | None = None
     detectors: Mapping[str, str] = {}
+    planted: Mapping[str, str] = {}  # service → the flaw that was planted in it
     retries: Mapping[str, str] = {}  # what services say that they try again by themselves
 
     @staticmethod
@@ -140,6 +144,7 @@ class RunFile(BaseModel):
                 for s in stack.services.values()
                 if detector(s) is not None
             },
+            planted=planted(stack),
             retries={
                 s.name: said for s in stack.services.values() if (said := retried(s)) is not None
             },
@@ -148,6 +153,12 @@ class RunFile(BaseModel):
 
 def _say(step: object) -> str:
     return str(step)
+
+
+def planted(stack: Stack) -> Mapping[str, str]:
+    """Service → the flaw that its environment plants in it (``CHAOSKIT_DEFECT``), where one is."""
+    told = {name: s.environment.get(DEFECT, "") for name, s in stack.services.items()}
+    return {name: flaw for name, flaw in told.items() if flaw}
 
 
 def write_run_file(run_dir: Path, facts: RunFile) -> None:

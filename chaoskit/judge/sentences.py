@@ -351,8 +351,6 @@ def trial_notes(view: View, metrics: Metrics) -> tuple[str, ...]:
             said.append(f"after heal no connection to {joined(fault.nodes)} was seen to work")
         if fault.problem and fault.verified_ns is not None:
             said.append(fault.problem)
-    if metrics.client_outage.note:
-        said.append(f"client_outage: {metrics.client_outage.note}")
     found = metrics.metastable
     looked_for = "metastability" in view.history.notes
     if found is not None and found.verdict != "none" and (looked_for or found.observed_s):

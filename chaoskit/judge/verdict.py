@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from chaoskit.experiment.catalogue import PROVEN
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.history.history import FaultRecord, History
+from chaoskit.judge.noted import noted
 from chaoskit.judge.result import (
     ExpectationResult,
     FaultResult,
@@ -161,7 +162,11 @@ def judge_view(case: Case, trial: TrialInput, view: View) -> JudgedTrial:
             faults=tuple(_fault(f) for f in trial.history.faults),
             metrics=metrics,
             expectations=(*_judged(case, each, invalid=bool(broken)), *found),
-            notes=(*trial.notes, *trial_notes(view, metrics)),
+            notes=(
+                *trial.notes,
+                *trial_notes(view, metrics),
+                *noted(metrics, case.thresholds, bounded),
+            ),
             overhead_s=trial.overhead_s or _overhead(trial.history),
         ),
         valid=not broken,

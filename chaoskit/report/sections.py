@@ -293,6 +293,7 @@ def build_fact_rows(
         ("lab: ", facts.lab),
         ("set: ", facts.overrides),
         ("detector: ", facts.detectors),
+        ("planted in ", facts.planted),
         ("tries again: ", facts.retries),
     ):
         rows += [(prefix + key, str(value)) for key, value in list(mapping.items())[: detail.items]]
