@@ -287,5 +287,6 @@ def _facts(facts: RunFile, run_dir: Path) -> RunFacts:
         lab_why=facts.lab_why,
         overrides=facts.overrides,
         detectors=facts.detectors,
+        planted=facts.planted,
         retries=facts.retries,
     )

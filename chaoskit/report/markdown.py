@@ -73,6 +73,8 @@ def _lines(result: RunResult, facts: RunFacts, most: int) -> list[str]:
         f"**{as_text(result.sentence, 1_000)}**",
         "",
     ]
+    if facts.planted:
+        lines += [f"**{as_text(facts.warning(), 1_000)}**", ""]
     if result.question:
         lines += [f"Question: {as_text(result.question, 1_000)}", ""]
     for reason, trials in reasons(result, most):

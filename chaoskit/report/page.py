@@ -89,6 +89,7 @@ class Page:
     name: str
     sentence: str
     question: str
+    planted: str
     cards: tuple[Card, ...]
     reasons: tuple[tuple[str, str], ...]
     thresholds: tuple[ThresholdRow, ...]
@@ -157,6 +158,7 @@ def build_page(
         name=clean(result.experiment, 200),
         sentence=clean(result.sentence),
         question=clean(result.question),
+        planted=clean(facts.warning()),
         cards=build_cards(result),
         reasons=tuple((reason, _which(struck)) for reason, struck in reasons(result, detail.items)),
         thresholds=_thresholds(result, detail),
@@ -164,10 +166,7 @@ def build_page(
         trial_head=tuple(label for _, label in _TRIAL_COLUMNS),
         trial_rows=trial_rows,
         trials_left_out=len(result.trials) - len(trial_rows),
-        summary=tuple(
-            (clean(name, 80), over_trials(found))
-            for name, found in list(result.summary.items())[: detail.items]
-        ),
+        summary=_summary(result, detail),
         views=views,
         views_note=_views_note(result, timelines, views),
         dropped=dropped,
@@ -198,6 +197,13 @@ def build_page(
         many=many,
         measured="dropped" not in missing,
         nav=_nav(missing, many=many),
+    )
+
+
+def _summary(result: RunResult, detail: Detail) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (clean(name, 80), over_trials(found))
+        for name, found in list(result.summary.items())[: detail.items]
     )
 
 
