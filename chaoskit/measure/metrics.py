@@ -56,7 +56,7 @@ from chaoskit.measure.writes import (
 __all__ = ["measure_trial", "measure_view", "outage_interval", "percentile_s"]
 
 CHANCE = 0.01
-"""An outage that the baseline's own bad requests bring about as often as this is noted as such."""
+"""An outage that the baseline's own bad requests bring about as often as this fails no bound."""
 _QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
 
 
@@ -172,10 +172,16 @@ def _of_piece(view: View, track: Track) -> Interval:
     if longest is None:
         late = _late(view, track) if view.late_runs(track) else None
         return bracketed((), track, late)
-    return bracketed(outages, track, _outage_note(view, track, outages, longest))
+    chance = 0.0 if longest.censored else _chance(view, track, longest.bad)
+    found = bracketed(outages, track, _outage_note(view, track, outages, longest, chance))
+    bites = any(fault.must_bite for fault in view.history.faults)
+    # where nothing bites, what comes by chance is what was asked about
+    return found.model_copy(update={"chance": chance}) if bites and chance >= CHANCE else found
 
 
-def _outage_note(view: View, track: Track, outages: Sequence[Outage], outage: Outage) -> str | None:
+def _outage_note(
+    view: View, track: Track, outages: Sequence[Outage], outage: Outage, chance: float
+) -> str | None:
     notes = []
     if outage.censored:
         notes.append("service had not come back when observation ended")
@@ -191,7 +197,7 @@ def _outage_note(view: View, track: Track, outages: Sequence[Outage], outage: Ou
         and ended.end_ns - ended.start_ns > outage.end_ns - outage.start_ns
     ):
         notes.append(f"one before it took {as_seconds(ended.end_ns - ended.start_ns):.2f} s")
-    if not outage.censored and (chance := _chance(view, track, outage.bad)) >= CHANCE:
+    if chance >= CHANCE:
         notes.append(
             f"a stretch of {outage.bad} bad requests may be chance: with a share of bad ones as "
             f"before the fault, one would come in {chance:.0%} of trials"
