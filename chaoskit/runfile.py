@@ -12,8 +12,9 @@ from chaoskit.children import streams
 from chaoskit.clock import NS, utc_label
 from chaoskit.errors import BadInput
 from chaoskit.experiment.model import Experiment
+from chaoskit.experiment.step import Step
 from chaoskit.rundir import read_json, write_atomically
-from chaoskit.stack.band import expected_band
+from chaoskit.stack.band import Band, expected_band, graceful
 from chaoskit.stack.labels import OPERATOR, SWITCHOVER, detector, retried
 from chaoskit.stack.model import Stack
 
@@ -100,9 +101,7 @@ class RunFile(BaseModel):
         plan: str = "",
     ) -> RunFile:
         """Gather it from the experiment, its stack and what the campaign decided."""
-        by_hand = any(step.fault.labels & {OPERATOR, SWITCHOVER} for step in experiment.steps)
-        # What an operator decides takes as long as the operator takes.
-        band = None if by_hand else expected_band(stack)
+        band = _band(experiment, stack)
         gates = experiment.gates
         return RunFile(
             experiment=experiment.name,
@@ -179,3 +178,28 @@ def read_run_file(run_dir: Path) -> RunFile:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadInput(f"{run_dir / 'run.json'}: {where}: {first['msg']}") from error
+
+
+def _band(experiment: Experiment, stack: Stack) -> Band | None:
+    """What the stack's detector lets expect of the experiment's faults; None if nothing.
+
+    What an operator decides takes as long as the operator takes, and a front door that is struck
+    is no node that a detector watches.
+    """
+    steps = [one for step in experiment.steps for one in step.alternatives()]
+    if any(step.fault.labels & {OPERATOR, SWITCHOVER} for step in steps):
+        return None
+    if steps and all(_at_the_door(step, stack) for step in steps):
+        return None
+    band = expected_band(stack)
+    if band is not None and any(step.fault.graceful() for step in steps):
+        return graceful(band)
+    return band
+
+
+def _at_the_door(step: Step, stack: Stack) -> bool:
+    """Whether all that a step strikes are front doors."""
+    doors = {"frontdoor"} | {
+        name for name, one in stack.services.items() if one.role() == "frontdoor"
+    }
+    return bool(step.target) and set(step.target) <= doors
