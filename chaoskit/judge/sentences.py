@@ -2,88 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from chaoskit.clock import NS
 from chaoskit.experiment.threshold import Threshold
+from chaoskit.judge.over_trials import summary
 from chaoskit.judge.partly import partly, partly_unjudged
-from chaoskit.judge.result import ExpectationResult, Interval, Metrics, TrialResult, Verdict
-from chaoskit.judge.thresholds import SAFETY, Bounded, holds
-from chaoskit.judge.wording import interval, joined, plural, quantity, seconds
+from chaoskit.judge.result import ExpectationResult, Metrics, TrialResult, Verdict
+from chaoskit.judge.wording import joined, over_trials, plural, seconds
 from chaoskit.measure.roles import polls
-from chaoskit.measure.statistics import claim, exceedance_upper, median
+from chaoskit.measure.statistics import LEAST_FOR_MEDIAN
 from chaoskit.measure.view import View
 
-__all__ = ["claims", "not_checked", "sentence", "summary", "trial_notes"]
-
-_SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
-    "client_outage": lambda m: m.client_outage,
-    "client_outage_read": lambda m: m.client_outage_read,
-    "client_outage_worst": lambda m: _several(m, "worst"),
-    "client_outage_median": lambda m: _several(m, "median"),
-    "client_outage_union": lambda m: _several(m, "union"),
-    "client_outage_intersection": lambda m: _several(m, "intersection"),
-    "failover_time": lambda m: m.failover_time,
-    "time_to_detect": lambda m: m.time_to_detect,
-    "bad_time": lambda m: m.bad_time,
-    "goodput_gap": lambda m: m.goodput_gap,
-    "max_stall": lambda m: m.max_stall,
-    "time_to_steady": lambda m: m.time_to_steady,
-    "gray_time": lambda m: m.gray_time,
-    "dual_primary": lambda m: m.dual_primary,
-    "fencing_latency": lambda m: m.fencing_latency,
-    "rpo_time": lambda m: m.rpo_time,
-}
-
-
-def _several(metrics: Metrics, name: str) -> Interval | None:
-    """What is said of clients where there are several; of one it is the outage once more."""
-    clients = metrics.clients
-    found: Interval | None = None
-    if clients is not None and clients.clients > 1:
-        found = getattr(clients, name)
-    return found
-
-
-def summary(measured: Sequence[Metrics]) -> Mapping[str, Interval]:
-    """Over valid trials: the median, the lowest low end and the highest high end, of durations.
-
-    A censored trial sorts last: the median is a lower bound if it falls on one.
-    """
-    found: dict[str, Interval] = {}
-    for name, pick in _SUMMARISED.items():
-        shown = [i for m in measured if (i := pick(m)) is not None]
-        applicable = [i for i in shown if i.applicable and i.value_s is not None]
-        if applicable:
-            found[name] = _over_trials(applicable)
-        elif shown:
-            found[name] = Interval(applicable=False, note=shown[0].note)
-    for name in dict.fromkeys(p for m in measured for p in m.phases):
-        found[f"phases.{name}"] = _over_trials(
-            [m.phases[name] for m in measured if name in m.phases]
-        )
-    return found
-
-
-def _over_trials(shown: Sequence[Interval]) -> Interval:
-    if all(i.at_most for i in shown):  # of which a median would be no more than another upper end
-        return max(shown, key=lambda i: i.value_s or 0.0)
-    values = [math.inf if i.censored or i.value_s is None else i.value_s for i in shown]
-    middle = median(values)
-    if math.isinf(middle):
-        middle = min(i.value_s or 0.0 for i in shown if i.censored)
-    censored = any(i.censored for i in shown)
-    highs = [i.high_s for i in shown if i.high_s is not None]
-    return Interval(
-        value_s=middle,
-        low_s=min(i.low_s or 0.0 for i in shown),
-        high_s=None if censored or not highs else max(highs),
-        censored=censored,
-        note=f"{sum(i.censored for i in shown)} of {len(shown)} not over when observation ended"
-        if censored
-        else None,
-    )
+__all__ = ["not_checked", "sentence", "trial_notes"]
 
 
 def sentence(
@@ -125,20 +56,23 @@ def _nothing_valid(wanted: int, trials: Sequence[TrialResult]) -> str:
 
 
 def _trials(count: int) -> str:
-    return "In 1 trial" if count == 1 else f"In {count} trials (medians, extremes)"
+    if count == 1:
+        return "In 1 trial"
+    spread = "extremes" if count < LEAST_FOR_MEDIAN else "95 % intervals"
+    return f"In {count} trials (medians, {spread})"
 
 
 def _outage(measured: Sequence[Metrics]) -> str:
-    over = summary(measured)
+    over, n = summary(measured), len(measured)
     outage, worst = over["client_outage"], over.get("client_outage_worst")
     if not outage.censored and outage.value_s == 0 and outage.high_s == 0:
         return "clients felt no outage"
-    text = f"clients were without service for {interval(outage)}"
+    text = f"clients were without service for {over_trials(outage, n)}"
     if worst is not None:
-        text += f", the worst of them for {interval(worst)}"
+        text += f", the worst of them for {over_trials(worst, n)}"
     failover = over["failover_time"]
     if failover.applicable and not failover.censored:
-        text += f", the first good write came {interval(failover)} after the fault"
+        text += f", the first good write came {over_trials(failover, n)} after the fault"
     return text
 
 
@@ -199,31 +133,7 @@ def _read_wrong(measured: Sequence[Metrics]) -> str:
     return joined([plural(count, name) for name, count in counts.items() if count])
 
 
-# ---------------------------------------------------------------- claims and limits
-
-
-def claims(thresholds: Sequence[Threshold], trials: Sequence[Sequence[Bounded]]) -> tuple[str, ...]:
-    """What so many trials prove about each bound on a duration, and about the clean counts."""
-    if not trials:
-        return ()
-    n, said = len(trials), []
-    for index, threshold in enumerate(thresholds):
-        seen = [t[index] for t in trials]
-        if threshold.metric in SAFETY:
-            if threshold.op in ("==", "<=", "<") and all(b.reading.high == 0 for b in seen):
-                share = exceedance_upper(0, n) * 100
-                what = threshold.metric.replace("_", " ")
-                said.append(
-                    f"{plural(n, 'trial')} with no {what}: we can only claim that at most "
-                    f"{share:.2g} % of failovers have any (95 %)"
-                )
-            continue
-        timed = seen[0].reading.unit == "s" and threshold.op in ("<", "<=")
-        if timed and threshold.unit == "s" and threshold.exceedance is None:
-            over = sum(holds(threshold.op, b.bound, b.reading) is not Verdict.PASS for b in seen)
-            name = threshold.text.split(threshold.op)[0].strip()
-            said.append(f"{name}: {claim(over, n, quantity(threshold.value, 's'))}")
-    return tuple(dict.fromkeys(said))
+# ---------------------------------------------------------------- limits
 
 
 def not_checked(

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from chaoskit.experiment.catalogue import PROVEN
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.history.history import FaultRecord, History
+from chaoskit.judge.claims import claims
 from chaoskit.judge.noted import noted
+from chaoskit.judge.over_trials import summary
 from chaoskit.judge.result import (
     ExpectationResult,
     FaultResult,
@@ -22,13 +24,7 @@ from chaoskit.judge.result import (
     TrialResult,
     Verdict,
 )
-from chaoskit.judge.sentences import (
-    claims,
-    not_checked,
-    sentence,
-    summary,
-    trial_notes,
-)
+from chaoskit.judge.sentences import not_checked, sentence, trial_notes
 from chaoskit.judge.several import corrected, judge_looks, said
 from chaoskit.judge.soaking import soaked
 from chaoskit.judge.thresholds import (
@@ -275,7 +271,7 @@ def judge_run(case: Case, trials: Sequence[JudgedTrial], ending: Ending | None =
         expectations=tuple(over_all),
         summary=summary(measured),
         claims=(
-            *claims(case.thresholds, [t.bounded for t in valid]),
+            *claims(case.thresholds, [t.bounded for t in valid], case.looks),
             *soaked(case.thresholds, measured),
             *said(case.thresholds, case.looks),
         ),

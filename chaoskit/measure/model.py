@@ -46,6 +46,8 @@ class Interval(Frozen):
     ``censored``: it had not ended when observation ended; ``value_s`` is then a lower bound and
     ``high_s`` is None. ``applicable`` False: the event did not happen (nothing failed over); the
     rest is None. Where only an upper end is known, ``low_s`` is 0 and ``value_s`` is that end.
+    ``chance``: it may be nothing, for bad requests as before the fault bring as much about with
+    this probability; None below 1 %, and where nothing was to bite.
     """
 
     value_s: float | None = None
@@ -54,6 +56,7 @@ class Interval(Frozen):
     censored: bool = False
     applicable: bool = True
     note: str | None = None
+    chance: float | None = None
 
     @property
     def at_most(self) -> bool:

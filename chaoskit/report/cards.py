@@ -95,7 +95,7 @@ def _time_card(result: RunResult, key: str, label: str) -> Card:
     if len(trials) > 1:
         median = result.summary.get(key)
         said = "" if median is None or median.value_s is None else (
-            f"; median {'≥ ' if median.censored else ''}{seconds(median.value_s)}"
+            f"; median {'≥ ' if median.middle_s is None else ''}{seconds(median.value_s)}"
         )  # fmt: skip
         if worst.value_s == 0:
             lines.append(f"in each of {len(trials)} trials")
