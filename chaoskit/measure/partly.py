@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from chaoskit.measure.chernoff import share_lower, share_upper
 from chaoskit.measure.model import PartlyOut
 from chaoskit.measure.outage import Outage
-from chaoskit.measure.statistics import exceedance_lower, exceedance_upper
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import View, as_seconds
 
@@ -35,7 +35,7 @@ def partly_out(view: View, track: Track) -> PartlyOut | None:
     From the first bad request's due time to an interval after the last one's. None where there is
     none, where one outage makes up half of it or more, or where so many bad requests may be what
     there was before the fault: the share's lower bound must lie above the baseline's upper one
-    (Clopper-Pearson, 99 % each).
+    (99 % each).
     """
     found = view.outages_of(track)
     if view.fault is None or len(found) < _LEAST:
@@ -48,7 +48,7 @@ def partly_out(view: View, track: Track) -> PartlyOut | None:
         return None
     asked, bad = _counts(track, start, end)
     before, bad_before = _counts(track, *view.spans["baseline"])
-    if exceedance_lower(bad, asked, _SURE) <= exceedance_upper(bad_before, before, _SURE):
+    if share_lower(bad, asked, _SURE) <= share_upper(bad_before, before, _SURE):
         return None
     return PartlyOut(
         from_s=as_seconds(start - view.origin_ns),
