@@ -3,7 +3,8 @@
 It breaks nothing. From its start to its end it watches the places that ``chaoskit.operator`` names;
 when a failover is pending there it decides, a reaction time after it was seen. What was seen and
 done becomes marks of the trial. A request that is withdrawn meanwhile is decided on all the same:
-that is how late approvals come about.
+that is how late approvals come about. A trial in which the operator decided on nothing is invalid,
+unless the step says ``optional: true``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Approve(FaultModel):
         "an operator on duty decides on failovers that the system raises; nothing is undone"
     )
     labels: ClassVar[frozenset[str]] = frozenset({OPERATOR})
+    waits: ClassVar[bool] = True
 
     decide: Literal["approve", "reject", "wrong", "ask"] = Field(
         "approve",
@@ -65,6 +67,7 @@ class Approve(FaultModel):
             yield hold
             watch.tend()
             hold.detail = watch.summary(self._intent())
+            hold.unmet = watch.unmet()
         finally:
             hold.heal_commanded_ns = now_ns()
             desk.child.close()
@@ -86,6 +89,7 @@ class Approve(FaultModel):
         }
 
 
+NEVER = "nothing was ever pending"
 _READY_WITHIN_S = 5.0
 
 
@@ -146,5 +150,23 @@ class _Watch:
         """One phrase for the report."""
         if self._decided:
             return f"{intent}; " + "; ".join(self._decided)
-        saw = any(act.event == "operator-saw" for act in self._hold.acts)
-        return f"{intent}; " + ("no decision was sent" if saw else "nothing was ever pending")
+        return f"{intent}; " + ("no decision was sent" if self._saw() else NEVER)
+
+    def unmet(self) -> str:
+        """Why the operator decided on nothing, and what would help; empty if they did."""
+        if self._decided:
+            return ""
+        if not self._saw():
+            return (
+                f"{NEVER} while the operator was on duty; let the step begin before the fault "
+                "('at') and last long enough ('for'), look at the label chaoskit.operator, or say "
+                "'optional: true' if nobody need be asked"
+            )
+        sooner = "answer sooner" if self._person is not None else "shorten its 'reaction'"
+        return (
+            f"a failover was pending and no decision was sent; {sooner}, let the step and the "
+            "fault last longer ('for'), or say 'optional: true' if nobody need decide"
+        )
+
+    def _saw(self) -> bool:
+        return any(act.event == "operator-saw" for act in self._hold.acts)

@@ -204,10 +204,22 @@ def test_a_refusal_is_told_in_the_systems_own_words_and_nothing_pending_too():
         with approve(reaction=0).inject(lab, NOBODY) as hold:
             tended(hold, lambda: len(hold.acts) == 3)
         assert "refused (409): the primary is back" in hold.detail
+        assert hold.unmet == "", "a refusal is an answer"
         server.pending = None
         with approve().inject(lab, NOBODY) as hold:
             pass
         assert hold.detail.endswith("nothing was ever pending")
+        assert "nothing was ever pending while the operator was on duty" in hold.unmet
+        assert "'optional: true'" in hold.unmet
+
+
+def test_an_operator_who_went_before_deciding_did_not_ask_the_experiments_question():
+    with system(PENDING) as (server, lab), approve(reaction="60s").inject(lab, NOBODY) as hold:
+        tended(hold, lambda: len(hold.acts) == 2)
+        assert hold.unmet == "", "not over yet"
+    assert not server.asked
+    assert "no decision was sent; shorten its 'reaction'" in hold.unmet
+    assert hold.detail.endswith("no decision was sent")
 
 
 def test_a_system_that_nobody_can_ask_is_not_verified(monkeypatch):
