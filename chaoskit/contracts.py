@@ -187,6 +187,8 @@ class Act:
     t_ns: int
     node: str
     detail: str
+    low_ns: int | None = None  # it happened between these two; None: at ``t_ns``
+    high_ns: int | None = None
 
 
 @dataclass

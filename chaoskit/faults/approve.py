@@ -65,13 +65,13 @@ class Approve(FaultModel):
             watch.until_ready()
             hold.tend = watch.tend
             yield hold
-            watch.tend()
+            watch.listen()
             hold.detail = watch.summary(self._intent())
             hold.unmet = watch.unmet()
         finally:
             hold.heal_commanded_ns = now_ns()
             desk.child.close()
-            watch.answered()
+            watch.answered()  # nobody is asked any more
             hold.healed_ns = now_ns()
 
     def _intent(self) -> str:
@@ -108,7 +108,13 @@ class _Watch:
             self._take(message)
 
     def tend(self) -> bool:
-        """Take in what was seen and done; ask and answer. Starts and ends no target."""
+        """Listen, ask and answer. Starts and ends no target."""
+        if self.listen() and self._person is not None:
+            self._ask(self._person)
+        return False
+
+    def listen(self) -> bool:
+        """Take in what was seen and done; False if the operator's process has died."""
         try:
             for message in self._desk.read():
                 self._take(message)
@@ -117,24 +123,32 @@ class _Watch:
             self._hold.tend = None
             self.answered()
             return False
-        if self._person is not None and self._hold.asked_ns:
-            asked, answer = self._person.asked, self._person.answer()
-            if self._person.asked is None:
-                self.answered()
-            if answer is not None:
-                word = "approve" if answer else "reject"
-                self._desk.child.send({"do": "decide", "id": asked, "decision": word})
-        return False
+        return True
+
+    def _ask(self, person: Person) -> None:
+        """Take the answer to the question that is open; ask the next one if there is none."""
+        asked, answer = person.asked, person.answer()
+        if answer is not None:
+            word = "approve" if answer else "reject"
+            self._desk.child.send({"do": "decide", "id": asked, "decision": word})
+        if person.asked is None:
+            self.answered()
+        if (next_one := person.question()) is not None:
+            message, text = next_one
+            self._hold.acts.append(Act("operator-asked", now_ns(), str(message["node"]), text))
+            self._hold.asked_ns = now_ns()
 
     def _take(self, message: dict[str, Any]) -> None:
+        person = self._person
+        if message.get("event") == "operator-withdrawn" and person is not None:
+            if person.withdrawn(str(message["id"])):
+                message["detail"] += "; no answer is needed any more"
+        elif message.get("event") == "operator-saw" and person is not None:
+            person.pending(message)
         act = self._desk.act(message)
         self._hold.acts.append(act)
         if act.event == "operator-ready":
             self._hold.verified_ns = now_ns()
-        elif act.event == "operator-saw" and self._person is not None:
-            text = self._person.question(message)
-            self._hold.acts.append(Act("operator-asked", now_ns(), act.node, text))
-            self._hold.asked_ns = self._hold.asked_ns or now_ns()
         elif "status" in message:
             self._decided.append(
                 f"{act.detail}, {message['after_ns'] / 1e6:.0f} ms after it was seen"

@@ -51,7 +51,7 @@ APPROVAL = (
         _SHAPE,
         "an approved failover never happens",
         "active-passive-approval-kill",
-        ("client_outage",),
+        ("promotions",),
         IgnoresApproval,
     ),
     Defect(
