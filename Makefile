@@ -57,7 +57,8 @@ defects: venv  ## run every planted defect, see that it is found: makes docs/def
 	@$(PY) benchmarks/defects.py
 
 nightly: venv  ## 30 clean runs of every shape, rare defects, both labs side by side (hours; CLEAN=5 TRIALS=5 for less)
-	@scripts/install-sandbox-tools && scripts/install-haproxy
-	@status=0; $(PY) benchmarks/defects.py --cap 10 --each-shape $(CLEAN) || status=1; \
+	@for tool in sandbox-tools haproxy redis toxiproxy faketime postgres; do scripts/install-$$tool; done
+	@status=0; $(PY) benchmarks/defects.py --cap 10 --each-shape $(CLEAN) --also 3 || status=1; \
 	{ scripts/engine && scripts/base-image && $(PY) benchmarks/labs_agree.py --trials $(TRIALS); } \
-		|| status=1; exit $$status
+		|| status=1; \
+	$(PY) benchmarks/labs_verdicts.py || status=1; exit $$status

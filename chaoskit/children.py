@@ -8,6 +8,7 @@ from pathlib import Path
 from chaoskit.clock import NS
 from chaoskit.contracts import CLIENT, Lab
 from chaoskit.errors import Refused
+from chaoskit.experiment.catalogue import PINNED
 from chaoskit.experiment.model import Experiment
 from chaoskit.stack.labels import (
     endpoint,
@@ -55,7 +56,7 @@ def pinned_rate(experiment: Experiment) -> float:
     load = experiment.load
     if load.pinned is not None:
         return load.pinned
-    wanted = any(t.metric == "dual_primary" for t in experiment.thresholds)
+    wanted = any(t.metric in PINNED for t in experiment.thresholds)
     return max(_PINNED_AT_LEAST, load.rate * _PINNED_SHARE) if wanted else 0.0
 
 

@@ -267,6 +267,10 @@ class FaultModel(BaseModel):
         """Keys that mean nothing beside the others that are given; a plan leaves them out."""
         return frozenset()
 
+    def graceful(self) -> bool:
+        """Whether its target can hand over before it goes, so that no detector need fire."""
+        return False
+
     def features(self) -> frozenset[str]:
         """What it needs of the machine beyond the lab's capabilities (``lab.needs``): "netem"."""
         return frozenset()

@@ -188,7 +188,8 @@ def trial_line(trial: TrialResult) -> str:
         parts.append(f"failover {_said(found.failover_time)}")
     parts.append(f"dropped {found.dropped_requests.count} of {found.dropped_requests.due}")
     if found.lost_writes.checked:
-        parts.append(f"lost {found.lost_writes.count}")
+        maybe = found.lost_writes.unknown
+        parts.append(f"lost {found.lost_writes.count}{f', perhaps {maybe}' if maybe else ''}")
     text = ", ".join(parts)
     if trial.invalid_because:
         more = len(trial.invalid_because) - 1
@@ -286,5 +287,6 @@ def _facts(facts: RunFile, run_dir: Path) -> RunFacts:
         lab_why=facts.lab_why,
         overrides=facts.overrides,
         detectors=facts.detectors,
+        planted=facts.planted,
         retries=facts.retries,
     )

@@ -12,12 +12,16 @@ from chaoskit.children import streams
 from chaoskit.clock import NS, utc_label
 from chaoskit.errors import BadInput
 from chaoskit.experiment.model import Experiment
+from chaoskit.experiment.step import Step
 from chaoskit.rundir import read_json, write_atomically
-from chaoskit.stack.band import expected_band
+from chaoskit.stack.band import Band, expected_band, graceful
 from chaoskit.stack.labels import OPERATOR, SWITCHOVER, detector, retried
 from chaoskit.stack.model import Stack
 
-__all__ = ["BandFact", "RunFile", "read_run_file", "write_run_file"]
+__all__ = ["BandFact", "RunFile", "planted", "read_run_file", "write_run_file"]
+
+DEFECT = "CHAOSKIT_DEFECT"
+"""What a service of the reference system is told which flaw to have by."""
 
 
 class BandFact(BaseModel):
@@ -76,6 +80,7 @@ class RunFile(BaseModel):
     took_s: float
     band: BandFact | None = None
     detectors: Mapping[str, str] = {}
+    planted: Mapping[str, str] = {}  # service → the flaw that was planted in it
     retries: Mapping[str, str] = {}  # what services say that they try again by themselves
 
     @staticmethod
@@ -96,9 +101,7 @@ class RunFile(BaseModel):
         plan: str = "",
     ) -> RunFile:
         """Gather it from the experiment, its stack and what the campaign decided."""
-        by_hand = any(step.fault.labels & {OPERATOR, SWITCHOVER} for step in experiment.steps)
-        # What an operator decides takes as long as the operator takes.
-        band = None if by_hand else expected_band(stack)
+        band = _band(experiment, stack)
         gates = experiment.gates
         return RunFile(
             experiment=experiment.name,
@@ -140,6 +143,7 @@ class RunFile(BaseModel):
                 for s in stack.services.values()
                 if detector(s) is not None
             },
+            planted=planted(stack),
             retries={
                 s.name: said for s in stack.services.values() if (said := retried(s)) is not None
             },
@@ -148,6 +152,12 @@ class RunFile(BaseModel):
 
 def _say(step: object) -> str:
     return str(step)
+
+
+def planted(stack: Stack) -> Mapping[str, str]:
+    """Service → the flaw that its environment plants in it (``CHAOSKIT_DEFECT``), where one is."""
+    told = {name: s.environment.get(DEFECT, "") for name, s in stack.services.items()}
+    return {name: flaw for name, flaw in told.items() if flaw}
 
 
 def write_run_file(run_dir: Path, facts: RunFile) -> None:
@@ -168,3 +178,28 @@ def read_run_file(run_dir: Path) -> RunFile:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadInput(f"{run_dir / 'run.json'}: {where}: {first['msg']}") from error
+
+
+def _band(experiment: Experiment, stack: Stack) -> Band | None:
+    """What the stack's detector lets expect of the experiment's faults; None if nothing.
+
+    What an operator decides takes as long as the operator takes, and a front door that is struck
+    is no node that a detector watches.
+    """
+    steps = [one for step in experiment.steps for one in step.alternatives()]
+    if any(step.fault.labels & {OPERATOR, SWITCHOVER} for step in steps):
+        return None
+    if steps and all(_at_the_door(step, stack) for step in steps):
+        return None
+    band = expected_band(stack)
+    if band is not None and any(step.fault.graceful() for step in steps):
+        return graceful(band)
+    return band
+
+
+def _at_the_door(step: Step, stack: Stack) -> bool:
+    """Whether all that a step strikes are front doors."""
+    doors = {"frontdoor"} | {
+        name for name, one in stack.services.items() if one.role() == "frontdoor"
+    }
+    return bool(step.target) and set(step.target) <= doors

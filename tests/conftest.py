@@ -54,6 +54,12 @@ def _postgres() -> str | None:
     return missing()
 
 
+def _disk() -> str | None:
+    from chaoskit.lab.needs import feature
+
+    return feature("disk-device")
+
+
 def _patroni() -> str | None:
     if os.geteuid() != 0:
         return "only root can run PostgreSQL as its own user in the sandbox lab"
@@ -64,6 +70,8 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "sandbox": functools.cache(_sandbox),
     "unprivileged": functools.cache(_unprivileged),
     "docker": functools.cache(_docker),
+    "disk": functools.cache(_disk),
+    "haproxy": _programs("haproxy"),
     "redis": _programs("redis-server"),
     "toxiproxy": _programs("toxiproxy-server"),
     "postgres": functools.cache(_postgres),

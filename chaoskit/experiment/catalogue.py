@@ -10,6 +10,7 @@ from typing import Literal
 __all__ = [
     "METRICS",
     "PHASES",
+    "PINNED",
     "PROVEN",
     "SAFETY",
     "STATS",
@@ -146,6 +147,10 @@ SAFETY = frozenset(
 
 PROVEN = SAFETY | {"dual_primary", "split_brain_loss", "post_heal_loss"}
 """What a missed bound on is proven by: FAIL even in a trial that is invalid otherwise."""
+
+
+PINNED = frozenset({"dual_primary", "fencing_latency", "split_brain_loss", "post_heal_loss"})
+"""What a deposed primary does where no client is sent any more: it shows to pinned writers only."""
 
 
 ZERO = PROVEN | {"divergent_writes"}

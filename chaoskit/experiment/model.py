@@ -120,7 +120,7 @@ class LoadSpec(_Frozen):
         title="Pinned writers",
         description="Writes due a second to each data node itself, past the front door, to see two "
         "that both acknowledge; if not said, a tenth of the rate (at least 20/s) where a threshold "
-        "is on dual_primary, else 0: none.",
+        "is on dual_primary, fencing_latency, split_brain_loss or post_heal_loss, else 0: none.",
         examples=["20/s", 0],
     )
     new_connections: Ratio = Field(

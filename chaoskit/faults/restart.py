@@ -53,6 +53,10 @@ class Restart(FaultModel):
     def _known(cls, value: str | None) -> str | None:
         return None if value is None else signal_name(value)
 
+    def graceful(self) -> bool:
+        """It is asked, unless with the signal that nobody can answer."""
+        return self.signal != "SIGKILL"
+
     def claims(self) -> frozenset[Claim]:
         """Whether its processes are there is decided by this fault alone."""
         return frozenset({Claim("life")})

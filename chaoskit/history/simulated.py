@@ -56,6 +56,7 @@ class Scenario:
     fails_over: bool = True  # node-b takes over; else node-a comes back by itself
     bites: bool = True  # False: the fault is a noop
     poll_s: float = 0.05
+    pinned: float = 0.0  # writes a second to each node itself; node-a steps down when it is out
     registers: int = 0  # so many are put (every fifth write) and read, linearizably
     seed: int = 1
 
@@ -95,6 +96,10 @@ def simulate(scenario: Scenario) -> tuple[History, Truth]:
         for name, op, connections in scenario.streams
     )
     parts = [_requests(scenario, comb, truth, (start, end), rng) for comb in enumerate(streams)]
+    if scenario.pinned:
+        streams += tuple(_pinned_stream(scenario, node) for node in _SERVERS[1:])
+        combs = list(enumerate(streams))[len(scenario.streams) :]
+        parts += [_pinned(scenario, comb, truth, (start, end)) for comb in combs]
     records = np.concatenate([records for records, _, _ in parts])
     tokens = np.sort(np.concatenate([executed for _, executed, _ in parts]))
     _read_registers(records, np.concatenate([at for _, _, at in parts]))
@@ -174,6 +179,35 @@ def _requests(
     in_log = executed & (records["op"] == Op.APPEND)
     effect = np.where(executed, np.where(out, np.maximum(truth.end_ns, arrived), arrived), 0)
     return records, records["token"][in_log].astype(np.uint64), effect
+
+
+def _pinned_stream(scenario: Scenario, node: str) -> Stream:
+    timeout, deadline = int(scenario.timeout_s * NS), int(scenario.deadline_s * NS)
+    rate = scenario.pinned
+    return Stream(f"pinned:{node}", "write", rate, "kept", deadline, timeout, pinned=node)
+
+
+def _pinned(
+    scenario: Scenario, comb: tuple[int, Stream], truth: Truth, span: tuple[int, int]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.uint64]], _Times]:
+    """Records of a writer past the front door: its node says 503 while it is not in office."""
+    index, stream = comb
+    size = int((span[1] - span[0]) / NS * stream.rate)
+    records = empty(size)
+    due = span[0] + (np.arange(size) * (NS / stream.rate)).astype(np.int64)
+    half = int(scenario.latency_s * NS / 2)
+    moved = scenario.fails_over and truth.end_ns > truth.begin_ns
+    before, after = due + half < truth.begin_ns, due + half >= truth.end_ns
+    first = stream.pinned == _SERVERS[1]
+    office = before | (after & ~np.bool_(moved)) if first else after & np.bool_(moved)
+    records["due_ns"] = records["sent_ns"] = due
+    records["done_ns"] = due + 2 * half
+    records["outcome"] = np.where(office, int(Outcome.OK), int(Outcome.FAIL_DEFINITE))
+    records["error"] = np.where(office, 0, _ERRORS.index("503"))
+    records["server"], records["stream"] = _SERVERS.index(stream.pinned), index
+    records["client"], records["attempt"], records["op"] = 1, 1, int(Op.APPEND)
+    records["token"] = np.arange(size, dtype=np.uint64) + np.uint64((index + 1) << 32)
+    return records, records["token"][office].astype(np.uint64), np.zeros(size, dtype=np.int64)
 
 
 def _read_registers(records: np.ndarray[Any, Any], effect: _Times) -> None:

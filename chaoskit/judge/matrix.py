@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from chaoskit.errors import worst_code
-from chaoskit.judge.result import RunResult, TrialResult, Verdict
-from chaoskit.measure.model import Frozen, Interval
+from chaoskit.judge.result import OverTrials, RunResult, TrialResult, Verdict
+from chaoskit.measure.model import Frozen
 from chaoskit.measure.statistics import exceedance_lower, exceedance_upper
 
 __all__ = ["CellResult", "MatrixResult", "Share", "judge_cell", "judge_matrix", "share"]
@@ -36,7 +36,7 @@ class CellResult(Frozen):
     sentence: str
     trials: int
     failed_over: Share  # of the valid trials, in how many somebody else served afterwards
-    summary: Mapping[str, Interval] = {}
+    summary: Mapping[str, OverTrials] = {}
     lost_writes: int = 0  # most in any trial
     thresholds: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()  # thresholds that are not PASS

@@ -21,6 +21,7 @@ from chaoskit.measure.model import (
     Metrics,
     Safety,
 )
+from chaoskit.measure.statistics import LEAST_FOR_P95
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -32,6 +33,7 @@ __all__ = [
     "Interval",
     "Metastability",
     "Metrics",
+    "OverTrials",
     "RunResult",
     "Safety",
     "TrialResult",
@@ -93,6 +95,37 @@ class TrialResult(Frozen):
     overhead_s: Mapping[str, float] = {}  # what the trial spent outside load, by step
 
 
+class OverTrials(Interval):
+    """A duration over ``n`` valid trials: median in ``value_s``, least and most in low and high.
+
+    ``median_low_s`` to ``median_high_s`` covers the median with ``coverage``, at least 95 %; all
+    three None below six trials. ``p95_high_s`` lies above the 95th percentile with 95 %; None below
+    59 trials. An end is None too where it lies on one of the ``unended``: then there is none.
+    """
+
+    n: int = 0
+    unended: int = 0
+    median_low_s: float | None = None
+    median_high_s: float | None = None
+    coverage: float | None = None
+    p95_high_s: float | None = None
+
+    @property
+    def middle_s(self) -> float | None:
+        """The median; None where half of the trials never ended."""
+        return None if self.unended * 2 >= self.n > 0 else self.value_s
+
+    @property
+    def last_s(self) -> float | None:
+        """The bound of the 95th percentile if there are 59 trials, else the most; None: no end."""
+        return self.p95_high_s if self.n >= LEAST_FOR_P95 else self.high_s
+
+    @property
+    def last_name(self) -> str:
+        """What ``last_s`` is, before the number."""
+        return "p95 at most" if self.n >= LEAST_FOR_P95 else f"max of {self.n}:"
+
+
 class RunResult(Frozen):
     """A whole run: ``result.json``."""
 
@@ -107,9 +140,7 @@ class RunResult(Frozen):
     seed: int
     trials: tuple[TrialResult, ...]
     expectations: tuple[ExpectationResult, ...]
-    summary: Mapping[
-        str, Interval
-    ] = {}  # over valid trials: median in value_s, min/max in low/high
+    summary: Mapping[str, OverTrials] = {}
     claims: tuple[str, ...] = ()  # what n trials can and cannot prove, as sentences
     band: Mapping[str, Any] | None = (
         None  # expected band: {"low_s", "high_s", "formula", "verdict"}

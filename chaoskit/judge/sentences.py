@@ -2,95 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from chaoskit.clock import NS
 from chaoskit.experiment.threshold import Threshold
-from chaoskit.judge.result import ExpectationResult, Interval, Metrics, TrialResult, Verdict
-from chaoskit.judge.thresholds import SAFETY, Bounded, holds
-from chaoskit.judge.wording import interval, joined, plural, quantity, seconds
+from chaoskit.judge.over_trials import summary
+from chaoskit.judge.result import ExpectationResult, Metrics, TrialResult, Verdict
+from chaoskit.judge.wording import joined, over_trials, plural, seconds
 from chaoskit.measure.roles import polls
-from chaoskit.measure.statistics import claim, exceedance_upper, median
+from chaoskit.measure.statistics import LEAST_FOR_MEDIAN
 from chaoskit.measure.view import View
 
-__all__ = ["claims", "not_checked", "sentence", "summary", "trial_notes"]
-
-_SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
-    "client_outage": lambda m: m.client_outage,
-    "client_outage_read": lambda m: m.client_outage_read,
-    "client_outage_worst": lambda m: _several(m, "worst"),
-    "client_outage_median": lambda m: _several(m, "median"),
-    "client_outage_union": lambda m: _several(m, "union"),
-    "client_outage_intersection": lambda m: _several(m, "intersection"),
-    "failover_time": lambda m: m.failover_time,
-    "time_to_detect": lambda m: m.time_to_detect,
-    "time_to_approval": lambda m: _asked(m, m.time_to_approval),
-    "failover_time_without_approval": lambda m: _asked(m, m.failover_time_without_approval),
-    "bad_time": lambda m: m.bad_time,
-    "goodput_gap": lambda m: m.goodput_gap,
-    "max_stall": lambda m: m.max_stall,
-    "time_to_steady": lambda m: m.time_to_steady,
-    "gray_time": lambda m: m.gray_time,
-    "dual_primary": lambda m: m.dual_primary,
-    "fencing_latency": lambda m: m.fencing_latency,
-    "rpo_time": lambda m: m.rpo_time,
-}
-
-
-def _several(metrics: Metrics, name: str) -> Interval | None:
-    """What is said of clients where there are several; of one it is the outage once more."""
-    clients = metrics.clients
-    found: Interval | None = None
-    if clients is not None and clients.clients > 1:
-        found = getattr(clients, name)
-    return found
-
-
-def _asked(metrics: Metrics, found: Interval | None) -> Interval | None:
-    """What is said only where an operator was asked and approved: else it tells nothing."""
-    waited = metrics.time_to_approval
-    return found if waited is not None and waited.applicable else None
-
-
-def summary(measured: Sequence[Metrics]) -> Mapping[str, Interval]:
-    """Over valid trials: the median, the lowest low end and the highest high end, of durations.
-
-    A censored trial sorts last: the median is a lower bound if it falls on one.
-    """
-    found: dict[str, Interval] = {}
-    for name, pick in _SUMMARISED.items():
-        shown = [i for m in measured if (i := pick(m)) is not None]
-        applicable = [i for i in shown if i.applicable and i.value_s is not None]
-        if applicable:
-            found[name] = _over_trials(applicable)
-        elif shown:
-            found[name] = Interval(applicable=False, note=shown[0].note)
-    for name in dict.fromkeys(p for m in measured for p in m.phases):
-        found[f"phases.{name}"] = _over_trials(
-            [m.phases[name] for m in measured if name in m.phases]
-        )
-    return found
-
-
-def _over_trials(shown: Sequence[Interval]) -> Interval:
-    if all(i.at_most for i in shown):  # of which a median would be no more than another upper end
-        return max(shown, key=lambda i: i.value_s or 0.0)
-    values = [math.inf if i.censored or i.value_s is None else i.value_s for i in shown]
-    middle = median(values)
-    if math.isinf(middle):
-        middle = min(i.value_s or 0.0 for i in shown if i.censored)
-    censored = any(i.censored for i in shown)
-    highs = [i.high_s for i in shown if i.high_s is not None]
-    return Interval(
-        value_s=middle,
-        low_s=min(i.low_s or 0.0 for i in shown),
-        high_s=None if censored or not highs else max(highs),
-        censored=censored,
-        note=f"{sum(i.censored for i in shown)} of {len(shown)} not over when observation ended"
-        if censored
-        else None,
-    )
+__all__ = ["not_checked", "sentence", "trial_notes"]
 
 
 def sentence(
@@ -131,22 +54,25 @@ def _nothing_valid(wanted: int, trials: Sequence[TrialResult]) -> str:
 
 
 def _trials(count: int) -> str:
-    return "In 1 trial" if count == 1 else f"In {count} trials (medians, extremes)"
+    if count == 1:
+        return "In 1 trial"
+    spread = "extremes" if count < LEAST_FOR_MEDIAN else "95 % intervals"
+    return f"In {count} trials (medians, {spread})"
 
 
 def _outage(measured: Sequence[Metrics]) -> str:
-    over = summary(measured)
+    over, n = summary(measured), len(measured)
     outage, worst = over["client_outage"], over.get("client_outage_worst")
     if not outage.censored and outage.value_s == 0 and outage.high_s == 0:
         return "clients felt no outage"
-    text = f"clients were without service for {interval(outage)}"
+    text = f"clients were without service for {over_trials(outage, n)}"
     if worst is not None:
-        text += f", the worst of them for {interval(worst)}"
+        text += f", the worst of them for {over_trials(worst, n)}"
     failover = over["failover_time"]
     if failover.applicable and not failover.censored:
-        text += f", the first good write came {interval(failover)} after the fault"
+        text += f", the first good write came {over_trials(failover, n)} after the fault"
         if (waited := over.get("time_to_approval")) is not None:
-            text += f", {interval(waited)} of it until an operator approved"
+            text += f", {over_trials(waited, n)} of it until an operator approved"
     return text
 
 
@@ -173,6 +99,9 @@ def _lost(measured: Sequence[Metrics]) -> str:
     if any(c is None for c in counts):
         return "lost writes could not be checked in every trial"
     total = sum(c or 0 for c in counts)
+    maybe = sum(m.lost_writes.unknown for m in measured)
+    if maybe and not total:
+        return f"up to {plural(maybe, 'acknowledged write')} may be lost: not every node was read"
     lost = f"{plural(total, 'acknowledged write')} lost" if total else "no acknowledged write lost"
     lost += "".join(f", {part}" for part in _when_lost(measured))
     harm = _read_wrong(measured)
@@ -204,31 +133,7 @@ def _read_wrong(measured: Sequence[Metrics]) -> str:
     return joined([plural(count, name) for name, count in counts.items() if count])
 
 
-# ---------------------------------------------------------------- claims and limits
-
-
-def claims(thresholds: Sequence[Threshold], trials: Sequence[Sequence[Bounded]]) -> tuple[str, ...]:
-    """What so many trials prove about each bound on a duration, and about the clean counts."""
-    if not trials:
-        return ()
-    n, said = len(trials), []
-    for index, threshold in enumerate(thresholds):
-        seen = [t[index] for t in trials]
-        if threshold.metric in SAFETY:
-            if threshold.op in ("==", "<=", "<") and all(b.reading.high == 0 for b in seen):
-                share = exceedance_upper(0, n) * 100
-                what = threshold.metric.replace("_", " ")
-                said.append(
-                    f"{plural(n, 'trial')} with no {what}: we can only claim that at most "
-                    f"{share:.2g} % of failovers have any (95 %)"
-                )
-            continue
-        timed = seen[0].reading.unit == "s" and threshold.op in ("<", "<=")
-        if timed and threshold.unit == "s" and threshold.exceedance is None:
-            over = sum(holds(threshold.op, b.bound, b.reading) is not Verdict.PASS for b in seen)
-            name = threshold.text.split(threshold.op)[0].strip()
-            said.append(f"{name}: {claim(over, n, quantity(threshold.value, 's'))}")
-    return tuple(dict.fromkeys(said))
+# ---------------------------------------------------------------- limits
 
 
 def not_checked(
@@ -246,8 +151,7 @@ def not_checked(
         lost = "acknowledged writes were lost, and " if some else ""
         said.append(f"{lost}no threshold on lost_writes: losses are counted, not judged")
     said += _apart(judged, measured)
-    if any(not m.lost_writes.checked for m in measured):
-        said.append("lost writes, where final reads are missing")
+    said += _not_read_back(measured)
     if measured and all(m.time_to_detect is None for m in measured):
         said.append("time to detect: no probe saw another node become primary")
     if trials and any(f.felt_healed_ns is None for t in trials for f in t.faults):
@@ -259,6 +163,18 @@ def not_checked(
         said.append("gray time and flapping: no node was seen to be primary")
     said += _two_primaries(judged, measured)
     return tuple(said)
+
+
+def _not_read_back(measured: Sequence[Metrics]) -> list[str]:
+    """What final reads would have shown that there are not."""
+    said = []
+    if any(not m.lost_writes.checked for m in measured):
+        said.append("lost writes, where final reads are missing")
+    if any(m.lost_writes.unknown for m in measured):
+        said.append("lost writes: whether a node that did not answer in the end still has them")
+    if any(m.duplicate_writes.unread for m in measured):
+        said.append("duplicate, unexpected and resurrected writes on nodes that did not answer")
+    return said
 
 
 def _apart(judged: Collection[str], measured: Sequence[Metrics]) -> list[str]:
@@ -347,8 +263,6 @@ def trial_notes(view: View, metrics: Metrics) -> tuple[str, ...]:
             said.append(f"after heal no connection to {joined(fault.nodes)} was seen to work")
         if fault.problem and fault.verified_ns is not None:
             said.append(fault.problem)
-    if metrics.client_outage.note:
-        said.append(f"client_outage: {metrics.client_outage.note}")
     found = metrics.metastable
     looked_for = "metastability" in view.history.notes
     if found is not None and found.verdict != "none" and (looked_for or found.observed_s):

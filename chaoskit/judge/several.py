@@ -118,7 +118,12 @@ def _p(threshold: Threshold, seen: Sequence[Bounded], verdict: Verdict) -> float
 def said(thresholds: Sequence[Threshold], looks: Sequence[int]) -> list[str]:
     """What the reader must know of how several bounds or looks were judged."""
     family = sum(t.exceedance is not None for t in thresholds)
-    lines = [f"Planned before the run: {describe(looks)}."] if looks else []
+    lines = []
+    if looks:
+        lines.append(
+            f"Planned before the run: {describe(looks)}. Intervals of medians, bounds of p95 and "
+            "rates beside the verdicts are those of one look."
+        )
     if family > 1:
         how = "share the error of the plan evenly" if looks else "were corrected by Holm's method"
         lines.append(f"{family} bounds of the form P(...) {how}: 5 % error for all together.")

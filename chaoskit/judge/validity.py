@@ -20,7 +20,7 @@ from chaoskit.measure.steady import STEADY_S
 from chaoskit.measure.takeovers import calm_takeovers
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import View
-from chaoskit.measure.writes import missing_reads
+from chaoskit.measure.writes import asked_in_vain, missing_reads
 
 __all__ = ["FINDINGS", "Gates", "findings", "reasons"]
 
@@ -246,10 +246,11 @@ def _lateness(view: View, track: Track, gates: Gates) -> str | None:
 
 
 def _read_reasons(view: View) -> list[str]:
-    missing = missing_reads(view)
+    """A place that nobody asked. One that was asked and did not answer is a finding."""
+    missing = [p for p in missing_reads(view) if p not in asked_in_vain(view)]
     if not missing:
         return []
-    places = ["the front door" if p == FRONTDOOR else p for p in missing]
+    places = [_place(p) for p in missing]
     return [
         (
             f"final reads are missing from {joined(places)}, so lost writes cannot be told; "
@@ -258,12 +259,17 @@ def _read_reasons(view: View) -> list[str]:
     ]
 
 
+def _place(name: str) -> str:
+    return "the front door" if name == FRONTDOOR else name
+
+
 # ---------------------------------------------------------------- findings about the system
 
 COMES_BACK = "service comes back while it is observed"
 CALM = "no failover without a fault"
 STANDS = "services run until something is done to them"
-FINDINGS = (COMES_BACK, CALM, STANDS)
+READABLE = "every data node can be read when all is healed"
+FINDINGS = (COMES_BACK, CALM, STANDS, READABLE)
 
 
 def findings(view: View) -> tuple[tuple[str, str], ...]:
@@ -289,6 +295,8 @@ def findings(view: View) -> tuple[tuple[str, str], ...]:
     if fallen := view.history.notes.get("ended_before"):
         who = joined([str(name) for name in fallen] if isinstance(fallen, list) else [str(fallen)])
         found.append((STANDS, f"{who} had ended by itself before the first step; look at logs/"))
+    if silent := asked_in_vain(view):
+        found.append((READABLE, "; ".join(silent.values())))
     return tuple(found)
 
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from chaoskit.experiment.catalogue import PROVEN
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.history.history import FaultRecord, History
+from chaoskit.judge.claims import claims
+from chaoskit.judge.noted import noted
+from chaoskit.judge.over_trials import summary
 from chaoskit.judge.result import (
     ExpectationResult,
     FaultResult,
@@ -21,13 +24,7 @@ from chaoskit.judge.result import (
     TrialResult,
     Verdict,
 )
-from chaoskit.judge.sentences import (
-    claims,
-    not_checked,
-    sentence,
-    summary,
-    trial_notes,
-)
+from chaoskit.judge.sentences import not_checked, sentence, trial_notes
 from chaoskit.judge.several import corrected, judge_looks, said
 from chaoskit.judge.soaking import soaked
 from chaoskit.judge.thresholds import (
@@ -161,7 +158,11 @@ def judge_view(case: Case, trial: TrialInput, view: View) -> JudgedTrial:
             faults=tuple(_fault(f) for f in trial.history.faults),
             metrics=metrics,
             expectations=(*_judged(case, each, invalid=bool(broken)), *found),
-            notes=(*trial.notes, *trial_notes(view, metrics)),
+            notes=(
+                *trial.notes,
+                *trial_notes(view, metrics),
+                *noted(metrics, case.thresholds, bounded),
+            ),
             overhead_s=trial.overhead_s or _overhead(trial.history),
         ),
         valid=not broken,
@@ -270,7 +271,7 @@ def judge_run(case: Case, trials: Sequence[JudgedTrial], ending: Ending | None =
         expectations=tuple(over_all),
         summary=summary(measured),
         claims=(
-            *claims(case.thresholds, [t.bounded for t in valid]),
+            *claims(case.thresholds, [t.bounded for t in valid], case.looks),
             *soaked(case.thresholds, measured),
             *said(case.thresholds, case.looks),
         ),

@@ -5,10 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from chaoskit.judge.result import OverTrials
 from chaoskit.measure.model import Interval, only_upper
 from chaoskit.measure.reading import Reading
+from chaoskit.measure.statistics import LEAST_FOR_MEDIAN
 
-__all__ = ["interval", "joined", "plain", "plural", "quantity", "reading", "seconds", "signed"]
+__all__ = [
+    "interval",
+    "joined",
+    "over_trials",
+    "plain",
+    "plural",
+    "quantity",
+    "reading",
+    "seconds",
+    "signed",
+]
 
 
 def seconds(value: float) -> str:
@@ -50,6 +62,8 @@ def reading(found: Reading) -> str:
     """``1.31 s (1.29 s to 1.34 s)``; what is known of a censored one; why there is none."""
     if not found.applicable:
         return found.note or "not applicable"
+    if found.unit == "count" and math.isinf(found.high):
+        return f"{quantity(found.low, 'count')} or more"
     return _bracket(found.value, found.low, found.high, found.unit, censored=found.censored)
 
 
@@ -60,6 +74,24 @@ def interval(found: Interval) -> str:
     low = found.value_s if found.low_s is None else found.low_s
     high = found.value_s if found.high_s is None else found.high_s
     return _bracket(found.value_s, low, high, "s", censored=found.censored)
+
+
+def over_trials(found: OverTrials, of: int) -> str:
+    """``0.41 s (0.40 s to 0.45 s; max of 10: 0.52 s)``: the median, its interval and what is last.
+
+    Of fewer than six trials the extremes, and how many they were where ``of`` the run had six.
+    """
+    if found.coverage is None:
+        few = of >= LEAST_FOR_MEDIAN > found.n > 1
+        return f"{interval(found)}{f', extremes of {found.n}' if few else ''}"
+    low, middle, high = (
+        seconds(math.inf if v is None else v)
+        for v in (found.median_low_s, found.middle_s, found.median_high_s)
+    )
+    last = math.inf if found.last_s is None else found.last_s
+    if low == middle == high == seconds(last):
+        return middle
+    return f"{middle} ({low} to {high}; {found.last_name} {seconds(last)})"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

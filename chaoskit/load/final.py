@@ -23,6 +23,14 @@ _ASK_AGAIN_SHARE = 0.5
 _LOOK_AGAIN_S = 0.25
 
 ReadBack = Callable[[Endpoint | None], Mapping[int, int]]
+
+
+class NotAsked(str):
+    """Why nothing came of a place that was not to blame for it."""
+
+    __slots__ = ()
+
+
 Found = Mapping[str, Table | str]
 """What each place returned, or the sentence that says why it did not."""
 
@@ -37,8 +45,9 @@ def read_everything(
     """Read the front door and every node at once; ``<folder>/<place>.npy`` holds what came.
 
     Returns place → ``{"tokens": n, "distinct": n}`` or ``{"error": sentence}`` within
-    ``timeout_s``, give or take the writing of the files. A place that fails is asked again for
-    half of that time; one that answers slowly has all of it.
+    ``timeout_s``, give or take the writing of the files; with ``"asked": False`` where that is
+    nothing that the place did: the load cannot read, or what came could not be kept. A place
+    that fails is asked again for half of that time; one that answers slowly has all of it.
 
     Nodes that differ may still be copying: everything is read again for ``agree_s`` more, until
     they agree or one of them cannot be read. What was read last is what counts.
@@ -88,7 +97,9 @@ def _one(read_back: ReadBack, place: str, node: Endpoint | None, within_s: float
         if error is not timeout:
             raise
         return f"{place} could not be read back within {within_s:g} s: {why}"
-    except (ValueError, BadInput) as error:
+    except BadInput as error:
+        return NotAsked(f"{place} could not be read back: {error}")
+    except ValueError as error:
         return f"{place} could not be read back: {error}"
     finally:
         timeout.close()
@@ -97,9 +108,11 @@ def _one(read_back: ReadBack, place: str, node: Endpoint | None, within_s: float
 def _stored(folder: Path, place: str, found: Table | str) -> dict[str, object]:
     """Write what a place returned; the facts about it."""
     if isinstance(found, str):
-        return {"error": found}
+        asked = not isinstance(found, NotAsked)
+        return {"error": str(found)} if asked else {"error": str(found), "asked": False}
     try:
         save(folder / f"{place}.npy", found)
     except OSError as error:
-        return {"error": f"what {place} returned could not be written: {describe(error)}"}
+        text = f"what {place} returned could not be written: {describe(error)}"
+        return {"error": text, "asked": False}
     return {"tokens": int(found[:, 1].sum()), "distinct": len(found)}

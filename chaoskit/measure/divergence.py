@@ -16,7 +16,7 @@ from chaoskit.history.records import Op, Outcome
 from chaoskit.measure.model import Example, Safety
 from chaoskit.measure.table import each_once, sorted_once
 from chaoskit.measure.view import View
-from chaoskit.measure.writes import examples_of, unchecked
+from chaoskit.measure.writes import examples_of, open_where_unread, unchecked
 
 __all__ = ["divergent_writes"]
 
@@ -33,6 +33,10 @@ def divergent_writes(view: View) -> Safety:
     same, and so will what clients read of them. Not checked where fewer than two nodes hold data,
     or where those that were read agree and another could not be read.
     """
+    return open_where_unread(view, _divergent(view))
+
+
+def _divergent(view: View) -> Safety:
     nodes, finals = view.history.nodes, view.history.finals
     read, missing = [n for n in nodes if n in finals], [n for n in nodes if n not in finals]
     if len(nodes) < 2:

@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 
 from chaoskit.clock import NS
+from chaoskit.history.history import FaultRecord
 from chaoskit.history.records import Outcome
 from chaoskit.measure.failover import proven_ns
 from chaoskit.measure.model import Count, Interval, Safety
@@ -32,7 +33,8 @@ def rpo_time(view: View, found: Lost | Safety) -> Interval:
         return Interval(applicable=False, note="there was no fault")
     if isinstance(found, Safety):
         return Interval(note=found.note)
-    done = view.table.column("done_ns")[found.rows]
+    surely = not found.maybe.size
+    done = view.table.column("done_ns")[found.rows if surely else found.maybe]
     zero = view.fault.acknowledged_ns
     before = done <= zero
     if not before.any():
@@ -40,10 +42,11 @@ def rpo_time(view: View, found: Lost | Safety) -> Interval:
     first = int(done[before].min())
     low, high = view.fault.commanded_ns - first, proven_ns(view.fault) - first
     return Interval(
-        value_s=(zero - first) / NS,
-        low_s=max(0, low) / NS,
+        value_s=(zero - first) / NS if surely else 0.0,
+        low_s=max(0, low) / NS if surely else 0.0,
         high_s=high / NS,
-        note=f"{int(before.sum())} lost writes had been acknowledged before the fault",
+        note=f"{int(before.sum())} {'lost' if surely else 'perhaps lost'} writes had been "
+        "acknowledged before the fault",
     )
 
 
@@ -78,18 +81,23 @@ def _between(view: View, found: Lost | Safety, *, after_heal: bool) -> Safety:
         return Safety(count=0)
     if isinstance(found, Safety):
         return unchecked(found.note or "lost writes could not be checked")
-    rows, table = found.rows, view.table
-    sent, done = table.column("sent_ns")[rows], table.column("done_ns")[rows]
-    healing = view.spans["fault"][1]
-    late = (sent > view.fault.acknowledged_ns) & (done > healing)
-    chosen = late if after_heal else (sent > view.fault.acknowledged_ns) & (done <= healing)
-    named = rows[chosen]
+    named = _acknowledged(view, view.fault, found.rows, after_heal=after_heal)
+    maybe = _acknowledged(view, view.fault, found.maybe, after_heal=after_heal)
     what = "after the heal" if after_heal else "under the fault"
     return Safety(
         count=int(named.size),
+        unknown=int(maybe.size),
         examples=examples_of(view, named, lambda _token: f"acknowledged {what}, and gone"),
-        note=_who(view, named, what),
+        note=_who(view, maybe if maybe.size else named, what),
     )
+
+
+def _acknowledged(view: View, fault: FaultRecord, rows: Ints, *, after_heal: bool) -> Ints:
+    """Those of the rows that were sent under the fault, and acknowledged under it or after it."""
+    sent, done = (view.table.column(name)[rows] for name in ("sent_ns", "done_ns"))
+    late = done > view.spans["fault"][1]
+    chosen: Ints = rows[(sent > fault.acknowledged_ns) & (late if after_heal else ~late)]
+    return chosen
 
 
 def _who(view: View, rows: Ints, what: str) -> str | None:

@@ -12,6 +12,7 @@ from chaoskit.measure.approval import failover_time_without_approval, time_to_ap
 from chaoskit.measure.budget import budget_burned, would_page
 from chaoskit.measure.divergence import divergent_writes
 from chaoskit.measure.failover import failover_time, recovery_kind
+from chaoskit.measure.fencing import fencing_latency
 from chaoskit.measure.heartbeats import heartbeats
 from chaoskit.measure.linearizability import linearizability
 from chaoskit.measure.losses import (
@@ -24,7 +25,7 @@ from chaoskit.measure.metastable import metastability, retry_amplification
 from chaoskit.measure.mistakes import false_suspicions
 from chaoskit.measure.model import Count, Interval, Metrics, Sharing
 from chaoskit.measure.outage import Outage, bad_runs, worst_of
-from chaoskit.measure.overlap import dual_primary, fencing_latency
+from chaoskit.measure.overlap import dual_primary
 from chaoskit.measure.phases import phases, time_to_detect
 from chaoskit.measure.redundancy import failback, time_to_redundancy
 from chaoskit.measure.registers import session_violations, stale_reads

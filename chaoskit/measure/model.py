@@ -14,6 +14,7 @@ __all__ = [
     "ClientOutages",
     "Count",
     "Dropped",
+    "DualPrimary",
     "Example",
     "Failback",
     "Frozen",
@@ -85,14 +86,28 @@ class Example(Frozen):
     detail: str = ""
 
 
+class DualPrimary(Interval):
+    """For how long two nodes were in office at once, with the first writes that prove it.
+
+    ``writes``: acknowledged by one in the midst of another's; None where nobody asked the nodes
+    themselves and clients saw none. Each example says in ``detail`` which two of the other's
+    writes it lies between.
+    """
+
+    writes: int | None = None
+    examples: tuple[Example, ...] = ()
+
+
 class Safety(Frozen):
     """A count that must be 0, with the first offenders. ``checked`` False: nothing was checked.
 
-    ``unknown``: so many more may be, or may not: they could not be decided.
+    ``unknown``: so many more may be, or may not: they could not be decided. ``unread``: nobody
+    knows how many more there are, for a data node was asked in the end and did not answer.
     """
 
     count: int | None
     unknown: int = 0
+    unread: bool = False
     examples: tuple[Example, ...] = ()
     checked: bool = True
     note: str | None = None
@@ -278,7 +293,7 @@ class Metrics(Frozen):
     failback: Failback | None = None
     heartbeats: Mapping[str, Heartbeats] = {}
     gray_time: Interval | None = None
-    dual_primary: Interval | None = None
+    dual_primary: DualPrimary | None = None
     fencing_latency: Interval | None = None
     metastable: Metastability | None = None
     flaps: Count

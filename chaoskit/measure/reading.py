@@ -58,6 +58,9 @@ _SAFETIES = (
     "linearizability_violations",
 )
 
+_SEARCHED = ("linearizability_violations",)
+"""Decided by a search that may run out of steps."""
+
 _MISTAKES = {"mistake_duration": "longest", "query_accuracy": "query_accuracy"}
 _COUNTS = ("metastable", "flaps", "flapping", "promotions", "false_failovers", "false_suspicions")
 _WHOLE = (*_COUNTS, "lost_goodput", "latency_overshoot")
@@ -170,12 +173,16 @@ def _duration(name: str, found: Interval | None) -> Reading:
 
 
 def _safety(name: str, found: Safety | None) -> Reading:
-    if found is None or found.count is None:
+    if found is None or (found.count is None and not found.unread):
         why = found.note if found else "not measured"
         return _absent(f"{name} could not be checked: {why}", "count")
-    count, hint = float(found.count), None
+    count, hint = float(found.count or 0), None
+    if found.unread:
+        return Reading(count, count, math.inf, "count", note=found.note, hint=found.note)
     if found.unknown:
-        hint = f"{found.note or name}: a lower rate of reads and writes would make it decidable"
+        hint = found.note or name
+        if name in _SEARCHED:
+            hint += ": a lower rate of reads and writes would make it decidable"
     return Reading(count, count, count + found.unknown, "count", note=found.note, hint=hint)
 
 

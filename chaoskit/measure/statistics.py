@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "LEAST_FOR_MEDIAN",
+    "LEAST_FOR_P95",
     "RankInterval",
     "binomial_cdf",
-    "claim",
     "exceedance_lower",
     "exceedance_upper",
     "median",
@@ -27,6 +28,10 @@ __all__ = [
 ]
 
 CONFIDENCE = 0.95
+LEAST_FOR_MEDIAN = 6
+"""Trials without which no two of them cover the median with 95 %."""
+LEAST_FOR_P95 = 59
+"""Trials without which none of them lies above the 95th percentile with 95 %."""
 
 
 @dataclass(frozen=True)
@@ -205,13 +210,3 @@ def trials_needed(
         else:
             low = middle + 1
     return low
-
-
-def claim(exceeded: int, n: int, bound: str) -> str:
-    """What ``n`` trials prove about a bound, as a sentence."""
-    share = exceedance_upper(exceeded, n)
-    trials = "1 trial" if n == 1 else f"{n} trials"
-    return (
-        f"{trials}, {exceeded} over {bound}: we can only claim that at most "
-        f"{share * 100:.2g} % of failovers exceed {bound} (95 %)"
-    )

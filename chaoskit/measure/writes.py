@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,13 @@ __all__ = [
     "Lost",
     "among",
     "appends",
+    "asked_in_vain",
     "duplicate_writes",
     "examples_of",
     "lost",
     "lost_writes",
     "missing_reads",
+    "open_where_unread",
     "resurrected_writes",
     "unchecked",
     "unexpected_writes",
@@ -48,38 +50,75 @@ def missing_reads(view: View) -> tuple[str, ...]:
     return missing
 
 
+def asked_in_vain(view: View) -> Mapping[str, str]:
+    """Of ``missing_reads`` those that were asked and did not answer: place → what came instead.
+
+    That is the system's doing. A place that nobody asked is not among them.
+    """
+    stored = view.history.notes.get("final_reads")
+    facts = stored if isinstance(stored, Mapping) else {}
+    found: dict[str, str] = {}
+    for place in missing_reads(view):
+        said = facts.get(place)
+        if isinstance(said, Mapping) and "error" in said and said.get("asked") is not False:
+            found[place] = str(said["error"])
+    return found
+
+
+def _named(places: Iterable[str]) -> str:
+    return ", ".join("the front door" if place == FRONTDOOR else place for place in places)
+
+
+def open_where_unread(view: View, found: Safety) -> Safety:
+    """The same, with an open end if a place was asked in vain: it may hold more of them."""
+    silent = asked_in_vain(view)
+    if not silent or len(silent) < len(missing_reads(view)):
+        return found
+    note = f"{_named(silent)} could not be read"
+    if found.note:
+        note = f"{found.note}; {note}"
+    if not found.count:
+        return Safety(count=None, checked=False, unread=True, note=note)
+    return found.model_copy(update={"unread": True, "note": note})
+
+
 @dataclass(frozen=True)
 class Lost:
     """``rows`` of the table: acknowledged appends that are in no final read, front door or node.
 
     ``hidden``: so many more are on a node but not behind the front door; None: it was not read.
-    ``missing``: places that could not be read; with a loss that would make it unknown.
+    ``missing``: places that could not be read; ``maybe`` are then the rows that are in no read
+    that there is, and may be there: ``rows`` is empty.
     """
 
     rows: Ints
     hidden: int | None
     missing: tuple[str, ...]
+    maybe: Ints
 
 
 def lost(view: View) -> Lost | Safety:
     """What is lost; a ``Safety`` where it cannot be told, with the reason."""
     acked = appends(view, Outcome.OK, Outcome.OK_LATE)
     finals, missing = view.history.finals, missing_reads(view)
-    if not finals:
+    unasked = [place for place in missing if place not in asked_in_vain(view)]
+    if not finals and (unasked or not missing):
         return unchecked(f"there is no final read ({acked.size} acknowledged writes)")
     tokens = view.table.column("token")[acked]
     there = among(tokens, view.held)
     absent = acked[~there]
-    if absent.size and missing:
+    if absent.size and unasked:
         return unchecked(
             f"{absent.size} acknowledged writes are in none of the final reads, but that of "
-            f"{', '.join(missing)} is missing"
+            f"{', '.join(unasked)} is missing"
         )
     hidden = None
     if FRONTDOOR in finals:
         shown = among(tokens, sorted_once(finals[FRONTDOOR].tokens))
         hidden = int(np.count_nonzero(there & ~shown))
-    return Lost(absent, hidden, missing)
+    nothing = absent[:0]
+    sure, maybe = (nothing, absent) if missing else (absent, nothing)
+    return Lost(sure, hidden, missing, maybe)
 
 
 def lost_writes(view: View, found: Lost | Safety) -> Safety:
@@ -92,11 +131,25 @@ def lost_writes(view: View, found: Lost | Safety) -> Safety:
     elif found.hidden:
         notes.append(f"{found.hidden} more are on a node but not behind the front door")
     examples = examples_of(view, found.rows, lambda _token: "acknowledged, and in no final read")
-    return Safety(count=int(found.rows.size), examples=examples, note="; ".join(notes) or None)
+    if found.maybe.size:
+        notes.append(
+            f"{found.maybe.size:,} acknowledged writes are in no final read, and "
+            f"{_named(found.missing)} could not be read"
+        )
+    return Safety(
+        count=int(found.rows.size),
+        unknown=int(found.maybe.size),
+        examples=examples,
+        note="; ".join(notes) or None,
+    )
 
 
 def duplicate_writes(view: View) -> Safety:
     """Copies too many of appends of this trial, in the place that has most of them."""
+    return open_where_unread(view, _duplicate(view))
+
+
+def _duplicate(view: View) -> Safety:
     worst, where, offenders = 0, "", {}
     for place, final in sorted(view.history.finals.items()):
         twice = np.flatnonzero(final.counts > 1)
@@ -119,6 +172,10 @@ def duplicate_writes(view: View) -> Safety:
 
 def unexpected_writes(view: View) -> Safety:
     """Tokens in a final read that nobody tried to append in this trial."""
+    return open_where_unread(view, _unexpected(view))
+
+
+def _unexpected(view: View) -> Safety:
     if not view.history.finals:
         return unchecked("there is no final read")
     strange = view.held[~among(view.held, view.tried)]
@@ -131,6 +188,10 @@ def unexpected_writes(view: View) -> Safety:
 
 def resurrected_writes(view: View) -> Safety:
     """Appends that were definitely refused and are there all the same."""
+    return open_where_unread(view, _resurrected(view))
+
+
+def _resurrected(view: View) -> Safety:
     if not view.history.finals:
         return unchecked("there is no final read")
     refused = appends(view, Outcome.FAIL_DEFINITE)

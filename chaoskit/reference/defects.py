@@ -10,7 +10,7 @@ from __future__ import annotations
 from chaoskit.reference.after_defects import AFTER
 from chaoskit.reference.approval_defects import APPROVAL
 from chaoskit.reference.defect import Defect
-from chaoskit.reference.group_defects import FRONTDOOR, ROWS
+from chaoskit.reference.group_defects import ROWS, behind
 from chaoskit.reference.node import Node
 from chaoskit.reference.pair_defects import PAIR
 from chaoskit.reference.settings import BadSettings, Timing
@@ -28,17 +28,19 @@ DEFECTS: dict[str, Defect] = {
 }
 """Every planted defect by name."""
 
+_BEHIND = behind("active-passive")
+
 
 def node_type(name: str | None) -> type[Node]:
     """The state machine to run. Raises ``BadSettings`` with the list for an unknown name."""
-    if name is None or name.startswith(FRONTDOOR):
+    if name is None or name in _BEHIND:
         return Node
     return _of_a_node(name).node or Node
 
 
 def timing_of(name: str | None, timing: Timing) -> Timing:
     """The times to run by: ``timing`` unless the defect is one of time."""
-    if name is None or name.startswith(FRONTDOOR):
+    if name is None or name in _BEHIND:
         return timing
     return _of_a_node(name).timing or timing
 
@@ -46,6 +48,8 @@ def timing_of(name: str | None, timing: Timing) -> Timing:
 def _of_a_node(name: str) -> Defect:
     defect = DEFECTS.get(name)
     if defect is None or defect.node is None:
-        known = ", ".join(n for n, one in DEFECTS.items() if one.node)
-        raise BadSettings(f"CHAOSKIT_DEFECT={name!r} is not a planted defect; there are: {known}")
+        known = ", ".join((*(n for n, one in DEFECTS.items() if one.node), *_BEHIND))
+        raise BadSettings(
+            f"CHAOSKIT_DEFECT={name!r} is not a planted defect of a pair; there are: {known}"
+        )
     return defect

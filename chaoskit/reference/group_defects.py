@@ -6,7 +6,7 @@ The flaws themselves are in ``active_active/defects.py``, ``cluster/defects.py``
 
 from __future__ import annotations
 
-__all__ = ["FRONTDOOR", "ROWS"]
+__all__ = ["FRONTDOOR", "ROWS", "behind"]
 
 FRONTDOOR = "frontdoor-"
 """How the names of those begin that are in the front door: the nodes behind it are sound."""
@@ -57,7 +57,7 @@ ROWS: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
         "cluster",
         "one shard is taken over by nobody when its owner dies",
         "cluster-3-kill",
-        ("client_outage",),
+        ("outage_by_shard",),
         "",
     ),
     (
@@ -85,4 +85,11 @@ ROWS: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
         "",
     ),
 )
-"""Name, shape, what is wrong, experiment, metrics that must find it, program that it needs."""
+"""Name, shape, what is wrong, experiment, metrics that must find it, program that it needs.
+
+``outage_by_shard``: ``client_outage`` is the worst shard's, and it must be that of some only."""
+
+
+def behind(shape: str) -> tuple[str, ...]:
+    """Planted defects of a front door behind which the nodes of this shape are sound."""
+    return tuple(row[0] for row in ROWS if row[0].startswith(FRONTDOOR) and row[1] == shape)

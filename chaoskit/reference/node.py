@@ -125,6 +125,8 @@ class Node:
         """Look at the clock; call it every ``timing.tick_ns``."""
         if now - self._tick_ns > self.timing.interval_ns:
             self.follower.detector.stalled(now)
+            if self.office:
+                self.office.watch.stalled(now)
             self.out.append(Note("stalled", f"{(now - self._tick_ns) / 1e6:.0f} ms"))
         self._tick_ns = now
         if self.between:
@@ -143,7 +145,7 @@ class Node:
         if self.follower.complete:
             for number in detector.look(now):
                 if number <= self.timing.misses:
-                    self.out.append(Note("heartbeat-missed", f"{number} of {self.timing.misses}"))
+                    self.out.append(Note("heartbeat-missed", f"{number} of {self.primary}"))
             if detector.dead(now):
                 if not self.declared_dead:
                     self.declared_dead = True
@@ -228,7 +230,7 @@ class Node:
             self.members = tuple(beat.in_sync)
             if beat.live or beat.proof:
                 follower.detector.beat(now)
-                self.out.append(Note("heartbeat-seen", str(beat.n)))
+                self.out.append(Note("heartbeat-seen", f"{beat.n} of {beat.node}"))
                 self.declared_dead = False
                 promise = not self.asking
         self.out.append(

@@ -31,6 +31,7 @@ from chaoskit.reference.messages import (
 )
 from chaoskit.reference.replica import Phase, Replica
 from chaoskit.reference.settings import next_due
+from chaoskit.reference.watch import Watch
 
 if TYPE_CHECKING:
     from chaoskit.reference.node import Node
@@ -47,6 +48,7 @@ class Office:
     def __init__(self, node: Node, now: int, lease_until: int) -> None:
         self.node = node
         self.replica = Replica(node.epoch, node.store, now, node.timing.timeout_ns)
+        self.watch = Watch(node.timing, node.out)
         self.witness_until = lease_until
         self.peer_until = 0
         self._peer_proof = 0  # when the newest beat that was answered had been sent
@@ -124,6 +126,7 @@ class Office:
             self._next_beat = next_due(self._next_beat, timing.interval_ns, now)
             self._send_beat(now)
             node.call_witness(now, "", live=self.serving(now), proof=self.heard_witness(now))
+        self.watch.look(now)
         self._look_at_peer(now)
         self.flush(now)
         if self.giving:
@@ -215,6 +218,7 @@ class Office:
         sent = self._beats.pop(ack.n, None)
         if sent is None or not self._same_epoch(now, ack.epoch, ack.primary):
             return
+        self.watch.heard(now, ack.node, ack.n)
         if ack.promise:
             self.peer_until = max(self.peer_until, sent + timing.lease_ns)
         elif not self.serving(now) and now - self._peer_proof > timing.lease_ns:

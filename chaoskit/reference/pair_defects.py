@@ -218,7 +218,7 @@ PAIR = (
         _SHAPE,
         "the backup declares the primary dead and never asks to take over",
         "active-passive-kill",
-        ("client_outage",),
+        ("promotions",),
         NeverPromotes,
     ),
     Defect(
@@ -299,7 +299,7 @@ PAIR = (
         _SHAPE,
         "a node that comes back after a failover takes no copy, so the next failure ends service",
         "active-passive-kill-twice",
-        ("client_outage",),
+        ("time_to_redundancy",),
         NeverRejoins,
     ),
     Defect(
@@ -307,7 +307,7 @@ PAIR = (
         _SHAPE,
         "heartbeats and leases go on while the disk completes nothing, so nobody takes over",
         "active-passive-disk-stall",
-        ("client_outage",),
+        ("promotions",),
         DiskBlind,
     ),
 )

@@ -95,7 +95,7 @@ def _time_card(result: RunResult, key: str, label: str) -> Card:
     if len(trials) > 1:
         median = result.summary.get(key)
         said = "" if median is None or median.value_s is None else (
-            f"; median {'≥ ' if median.censored else ''}{seconds(median.value_s)}"
+            f"; median {'≥ ' if median.middle_s is None else ''}{seconds(median.value_s)}"
         )  # fmt: skip
         if worst.value_s == 0:
             lines.append(f"in each of {len(trials)} trials")
@@ -178,6 +178,8 @@ def _safety_card(result: RunResult) -> Card:
     back = max((span[1] for m in measured if (span := span_s(m.rpo_time))), default=0.0)
     if back:
         lines.insert(0, f"reaching back {seconds(back)} before the fault")
+    if maybe := sum(s.unknown for s in lost):
+        lines.insert(0, f"{count(maybe)} more may be: not every node was read")
     return Card("lost_writes", "lost writes", count(sum(counts)), "", "", tuple(lines), verdict,
                 judged)  # fmt: skip
 

@@ -191,7 +191,8 @@ DEFINITIONS = (
     Definition(
         "fencing_latency",
         "fencing latency",
-        "From the fault until the last write that the deposed primary acknowledged.",
+        "From the fault until the last write that the deposed primary acknowledged. The high end is"
+        " when it was first seen to refuse.",
     ),
     Definition(
         "metastable",

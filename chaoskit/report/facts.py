@@ -34,6 +34,18 @@ class RunFacts:
     overrides: Mapping[str, str] = field(default_factory=dict)  # what --set changed
     detectors: Mapping[str, str] = field(default_factory=dict)  # declared constants by service
     retries: Mapping[str, str] = field(default_factory=dict)  # what services try again, by service
+    planted: Mapping[str, str] = field(default_factory=dict)  # service → flaw planted in it
+
+    def warning(self) -> str:
+        """A sentence that this is not the system as it is meant to be; empty where it is."""
+        if not self.planted:
+            return ""
+        flaws = ", ".join(dict.fromkeys(self.planted.values()))
+        where = ", ".join(self.planted)
+        return (
+            f"A flaw was planted in this system: {flaws} (in {where}). "
+            "This says nothing about the system without it."
+        )
 
     def command(self) -> str:
         """The command that repeats the run with the same seed, fit to be pasted into a shell."""

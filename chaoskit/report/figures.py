@@ -103,7 +103,9 @@ def span_s(found: Interval | None) -> tuple[float, float, float] | None:
 def _safety(found: Safety) -> str:
     if not found.checked or found.count is None:
         return "not checked"
-    return count(found.count)
+    return count(found.count) + (
+        f" to {count(found.count + found.unknown)}" if found.unknown else ""
+    )
 
 
 def figure(metrics: Metrics | None, key: str) -> str:

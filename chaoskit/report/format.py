@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 
-from chaoskit.judge.result import Interval
+from chaoskit.judge.result import Interval, OverTrials
 
 __all__ = [
     "MINUS",
@@ -19,6 +19,7 @@ __all__ = [
     "clean",
     "count",
     "interval",
+    "over_trials",
     "percent",
     "plus_minus",
     "seconds",
@@ -158,6 +159,21 @@ def interval(found: Interval | None) -> str:
     if found.censored:
         return "≥ " + seconds(found.value_s)
     return _at_most(found.value_s) if found.at_most else _bracket(found, found.value_s)
+
+
+def over_trials(found: OverTrials) -> str:
+    """``1.31 s (1.29 s to 1.34 s, 97.9 %); max of 10: 1.50 s``; below six trials the extremes."""
+    if found.coverage is None:
+        return interval(found)
+    low, middle, high, last = (
+        seconds(math.inf if v is None else v)
+        for v in (found.median_low_s, found.middle_s, found.median_high_s, found.last_s)
+    )
+    if low == middle == high == last:
+        return middle
+    return f"{middle} ({low} to {high}, {found.coverage:.1%}); {found.last_name} {last}".replace(
+        "%)", " %)"
+    )
 
 
 def _at_most(value: float) -> str:

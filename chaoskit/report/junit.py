@@ -75,6 +75,7 @@ def _properties(suite: ET.Element, result: RunResult, facts: RunFacts) -> None:
         ("profile", facts.profile),
         ("trials", str(len(result.trials))),
         ("chaoskit", facts.version),
+        *((("planted", facts.warning()),) if facts.planted else ()),
     ):
         ET.SubElement(properties, "property", {"name": key, "value": clean(value)})
 
@@ -124,6 +125,7 @@ def _story(result: RunResult, facts: RunFacts) -> str:
     lines = [
         f"{result.verdict.value} {clean(result.experiment)}",
         clean(result.sentence),
+        *((clean(facts.warning()),) if facts.planted else ()),
         *(clean(line) for line in _reasons(result)[:100]),
         *(clean(line) for line in result.claims),
         *(f"not checked: {clean(line)}" for line in result.not_checked),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from chaoskit.judge.result import Interval, RunResult, TrialResult, Verdict
+from chaoskit.judge.result import RunResult, TrialResult, Verdict
 from chaoskit.report.facts import RunFacts
 from chaoskit.report.figures import by_severity, figure, reasons, worst_first
-from chaoskit.report.format import NONE, clean, interval, seconds
+from chaoskit.report.format import NONE, clean, over_trials, seconds
 
 __all__ = ["LIMIT", "SIGNS", "as_text", "render_markdown"]
 
@@ -73,6 +73,8 @@ def _lines(result: RunResult, facts: RunFacts, most: int) -> list[str]:
         f"**{as_text(result.sentence, 1_000)}**",
         "",
     ]
+    if facts.planted:
+        lines += [f"**{as_text(facts.warning(), 1_000)}**", ""]
     if result.question:
         lines += [f"Question: {as_text(result.question, 1_000)}", ""]
     for reason, trials in reasons(result, most):
@@ -139,13 +141,12 @@ def _trials(result: RunResult, most: int) -> list[str]:
         lines.insert(-1, f"\n{left} more trials stand in the full report.")
     over = [(label, result.summary[key]) for key, label in _COLUMNS if key in result.summary]
     if len(result.trials) > 1 and over:
-        said = "; ".join(f"{label} {_over_trials(found)}" for label, found in over)
-        lines += [f"Median over valid trials (least to most): {said}.", ""]
+        said = "; ".join(f"{label} {over_trials(found)}" for label, found in over)
+        lines += [
+            f"Median over valid trials (95 % interval; of fewer than six the extremes): {said}.",
+            "",
+        ]
     return lines
-
-
-def _over_trials(found: Interval) -> str:
-    return interval(found)
 
 
 def _outage(trial: TrialResult) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chaoskit.judge.result import Interval, RunResult, TrialResult, Verdict
+from chaoskit.judge.result import RunResult, TrialResult, Verdict
 from chaoskit.measure.timeline import Timeline
 from chaoskit.report.cards import Card, build_cards
 from chaoskit.report.clients import Clients, build_clients
@@ -20,7 +20,7 @@ from chaoskit.report.figures import (
     reasons,
     worst_first,
 )
-from chaoskit.report.format import NONE, block, clean, interval, seconds, short
+from chaoskit.report.format import NONE, block, clean, over_trials, seconds, short
 from chaoskit.report.heartbeats_chart import Beats, build_beats
 from chaoskit.report.orders import Order, build_orders
 from chaoskit.report.sections import (
@@ -89,6 +89,7 @@ class Page:
     name: str
     sentence: str
     question: str
+    planted: str
     cards: tuple[Card, ...]
     reasons: tuple[tuple[str, str], ...]
     thresholds: tuple[ThresholdRow, ...]
@@ -157,6 +158,7 @@ def build_page(
         name=clean(result.experiment, 200),
         sentence=clean(result.sentence),
         question=clean(result.question),
+        planted=clean(facts.warning()),
         cards=build_cards(result),
         reasons=tuple((reason, _which(struck)) for reason, struck in reasons(result, detail.items)),
         thresholds=_thresholds(result, detail),
@@ -164,10 +166,7 @@ def build_page(
         trial_head=tuple(label for _, label in _TRIAL_COLUMNS),
         trial_rows=trial_rows,
         trials_left_out=len(result.trials) - len(trial_rows),
-        summary=tuple(
-            (clean(name, 80), _over_trials(name, found))
-            for name, found in list(result.summary.items())[: detail.items]
-        ),
+        summary=_summary(result, detail),
         views=views,
         views_note=_views_note(result, timelines, views),
         dropped=dropped,
@@ -198,6 +197,13 @@ def build_page(
         many=many,
         measured="dropped" not in missing,
         nav=_nav(missing, many=many),
+    )
+
+
+def _summary(result: RunResult, detail: Detail) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (clean(name, 80), over_trials(found))
+        for name, found in list(result.summary.items())[: detail.items]
     )
 
 
@@ -300,16 +306,6 @@ def _trial_rows(result: RunResult, drawn: set[int], detail: Detail) -> tuple[Tri
         )
         for t in trials
     )
-
-
-def _over_trials(name: str, found: Interval) -> str:
-    """Median over trials with the least and the most; durations only carry a unit."""
-    metric = name.partition(".")[0].partition("@")[0]
-    if metric in {"dropped_requests", "lost_writes", "flaps"}:
-        values = (found.value_s, found.low_s, found.high_s)
-        middle, low, high = (NONE if v is None else f"{v:g}" for v in values)
-        return f"{middle} ({low} to {high})"
-    return interval(found)
 
 
 def _views_note(

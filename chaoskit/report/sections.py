@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from chaoskit.judge.result import Example, FaultResult, RunResult, Safety, TrialResult
+from chaoskit.judge.result import Example, FaultResult, Metrics, RunResult, Safety, TrialResult
+from chaoskit.measure.model import DualPrimary
 from chaoskit.report.cards import valid_trials
 from chaoskit.report.detail import Detail
 from chaoskit.report.facts import RunFacts
@@ -146,21 +147,34 @@ def build_safety(result: RunResult, detail: Detail) -> tuple[SafetyRow, ...]:
             ("stale_reads", "stale reads"),
             ("session_violations", "session violations"),
             ("linearizability_violations", "linearizability violations"),
+            ("dual_primary", "writes to two primaries"),
         )
         if key in ("lost_writes", "duplicate_writes", "unexpected_writes")
-        or (key in _OF_THE_LOST and any(s.count for m in measured if (s := getattr(m, key))))
-        or (key not in _OF_THE_LOST and any(getattr(m, key) for m in measured))
+        or (key in _OF_THE_LOST and any(s.count for m in measured if (s := _counted(m, key))))
+        or (key not in _OF_THE_LOST and any(_counted(m, key) for m in measured))
     )
+
+
+def _counted(metrics: Metrics, key: str) -> Safety | None:
+    """What is counted under that name; of two primaries, the writes that prove them."""
+    found: Safety | DualPrimary | None = getattr(metrics, key)
+    if not isinstance(found, DualPrimary):
+        return found
+    if not found.applicable:
+        return None
+    checked = found.writes is not None
+    return Safety(count=found.writes, examples=found.examples, checked=checked, note=found.note)
 
 
 def _safety(result: RunResult, detail: Detail, key: str, label: str) -> SafetyRow:
     found: list[tuple[TrialResult, Safety]] = [
         (t, safety)
         for t in result.trials
-        if t.metrics is not None and (safety := getattr(t.metrics, key)) is not None
+        if t.metrics is not None and (safety := _counted(t.metrics, key)) is not None
     ]
     checked = [(t, s) for t, s in found if s.checked and s.count is not None]
     total = sum(s.count or 0 for _, s in checked)
+    maybe = sum(s.unknown for _, s in checked)
     struck = [f"trial {t.n}: {count(s.count or 0)}" for t, s in checked if s.count]
     examples = [_example(t, example) for t, s in checked for example in s.examples]
     where = "; ".join(struck[: detail.items]) or (
@@ -170,8 +184,10 @@ def _safety(result: RunResult, detail: Detail, key: str, label: str) -> SafetyRo
     meant = judged or key != "divergent_writes"  # nodes that hold parts of a whole may differ
     return SafetyRow(
         label=label,
-        total=count(total) if checked else NONE,
-        holds=(total == 0) if checked and (meant or not total) else None,
+        total=(f"{count(total)} to {count(total + maybe)}" if maybe else count(total))
+        if checked
+        else NONE,
+        holds=(total == 0) if checked and (meant if total else not maybe) else None,
         where=where if checked else "not checked",
         notes=tuple(dict.fromkeys(clean(s.note, 400) for _, s in found if s.note))[: detail.items],
         examples=tuple(examples[: detail.items]),
@@ -182,6 +198,10 @@ def _safety(result: RunResult, detail: Detail, key: str, label: str) -> SafetyRo
 def _example(trial: TrialResult, example: Example) -> tuple[str, ...]:
     """Trial, token, sent, acknowledged (both from the fault), who acknowledged it, in words."""
     zero = trial.faults[0].acknowledged_ns if trial.faults else None
+    if example.after_fault_s is not None and example.acknowledged_ns is not None:
+        zero = example.acknowledged_ns - round(
+            example.after_fault_s * 1e9
+        )  # the fault it counts from
     sent = None if zero is None or example.sent_ns is None else (example.sent_ns - zero) / 1e9
     acknowledged = example.after_fault_s
     if acknowledged is None and zero is not None and example.acknowledged_ns is not None:
@@ -273,6 +293,7 @@ def build_fact_rows(
         ("lab: ", facts.lab),
         ("set: ", facts.overrides),
         ("detector: ", facts.detectors),
+        ("planted in ", facts.planted),
         ("tries again: ", facts.retries),
     ):
         rows += [(prefix + key, str(value)) for key, value in list(mapping.items())[: detail.items]]

@@ -12,7 +12,7 @@ from chaoskit.stack.labels import DetectorWords, detector_words
 from chaoskit.stack.model import Stack
 from chaoskit.units import format_duration
 
-__all__ = ["Band", "band_of", "expected_band"]
+__all__ = ["Band", "band_of", "expected_band", "graceful"]
 
 _PRIORITY = 100  # keepalived's own default
 _VRRP_MISSES = 3
@@ -22,7 +22,8 @@ _VRRP_MISSES = 3
 class Band:
     """Seconds from ``low_s`` to ``high_s``; ``formula`` shows the arithmetic.
 
-    The time that clients take to find the new primary comes on top of it and is left to them.
+    The time that clients take to find the new primary is in it where the stack declares it
+    (``reroute``); else it comes on top and is left to them.
     """
 
     formula: str
@@ -50,9 +51,25 @@ def expected_band(stack: Stack) -> Band | None:
 
 def band_of(found: DetectorWords) -> Band:
     """The band of one declaration."""
-    return {"heartbeat": _heartbeat, "vrrp": _vrrp, "lease": _lease, "sentinel": _sentinel}[
+    band = {"heartbeat": _heartbeat, "vrrp": _vrrp, "lease": _lease, "sentinel": _sentinel}[
         found.kind
     ](found)
+    if "reroute" not in found.values:
+        return band
+    least, most = found.values["reroute-least"], found.values["reroute"]
+    span = format_duration(most)
+    if least != most:
+        span = f"{format_duration(least)} to {span}"
+    return Band(
+        f"{band.formula}, each + reroute {span}",
+        round(band.low_s + least, 9),
+        round(band.high_s + most, 9),
+    )
+
+
+def graceful(band: Band) -> Band:
+    """The same where who goes can hand over first: nobody has to detect anything."""
+    return Band(f"0 (handed over) or {band.formula}", 0.0, band.high_s)
 
 
 def _heartbeat(found: DetectorWords) -> Band:

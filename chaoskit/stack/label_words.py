@@ -58,7 +58,10 @@ class Url:
 
 @dataclass(frozen=True)
 class DetectorWords:
-    """``chaoskit.detector`` as declared: a kind and its numbers (seconds, counts)."""
+    """``chaoskit.detector`` as declared: a kind and its numbers (seconds, counts).
+
+    Of a range the upper end stands under the key, the lower one under ``<key>-least``.
+    """
 
     kind: str
     values: Mapping[str, float]
@@ -168,12 +171,16 @@ def role_table(text: str) -> dict[str, str]:
 
 
 _COUNTS = frozenset({"misses", "priority"})
+_RANGES = frozenset({"reroute"})
 _KINDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     # the keys that a kind needs, and those that it may have
-    "heartbeat": (frozenset({"interval"}), frozenset({"misses", "timeout", "promotion"})),
-    "vrrp": (frozenset({"interval"}), frozenset({"misses", "priority", "promotion"})),
-    "lease": (frozenset({"ttl", "interval"}), frozenset({"promotion"})),
-    "sentinel": (frozenset({"down-after"}), frozenset({"interval"})),
+    "heartbeat": (
+        frozenset({"interval"}),
+        frozenset({"misses", "timeout", "promotion", "reroute"}),
+    ),
+    "vrrp": (frozenset({"interval"}), frozenset({"misses", "priority", "promotion", "reroute"})),
+    "lease": (frozenset({"ttl", "interval"}), frozenset({"promotion", "reroute"})),
+    "sentinel": (frozenset({"down-after"}), frozenset({"interval", "reroute"})),
 }
 
 
@@ -199,7 +206,9 @@ def a_detector(text: str) -> DetectorWords:
     missing = sorted(required - words.keys())
     if missing:
         raise LabelError(f"{missing[0]}= is missing, e.g. {missing[0]}=1s")
-    values = {key: _quantity(key, value) for key, value in words.items()}
+    values = {key: _quantity(key, value) for key, value in words.items() if key not in _RANGES}
+    for key in _RANGES & words.keys():
+        values[f"{key}-least"], values[key] = _range(key, words[key])
     values.setdefault("interval", 1.0)  # Redis pings once a second; all other kinds require it
     return DetectorWords(kind, values)
 
@@ -216,6 +225,15 @@ def _quantity(key: str, value: str) -> float:
     if seconds == 0 and key in ("interval", "ttl", "down-after"):
         raise LabelError(f"{key}= must be longer than 0")
     return seconds
+
+
+def _range(key: str, value: str) -> tuple[float, float]:
+    """``50ms`` or ``0s-150ms``: the least and the most that it can be."""
+    least, dash, most = value.partition("-")
+    ends = _quantity(key, least), _quantity(key, most if dash else least)
+    if ends[1] < ends[0]:
+        raise LabelError(f"{key}= ends before it begins: {quoted(value)}")
+    return ends
 
 
 def a_flag(text: str) -> bool:

@@ -44,6 +44,29 @@ def apart(history, count):
     return replace(history, finals={**history.finals, "node-a": own})
 
 
+def gone(history, node):
+    """The first primary is asked in the end and does not answer; the others have everything."""
+    finals = {place: held for place, held in history.finals.items() if place != node}
+    facts = {place: {"tokens": held.tokens.size} for place, held in finals.items()}
+    why = f"{node} could not be read back: connection refused"
+    notes = {**history.notes, "final_reads": {**facts, node: {"error": why}}}
+    return replace(history, finals=finals, notes=notes)
+
+
+def both(history):
+    """The first primary goes on for 800 ms beside the second, and both have what it took."""
+    requests = history.requests.copy()
+    pinned = next(i for i, s in enumerate(history.streams) if s.pinned == "node-a")
+    since = requests["due_ns"] - history.faults[0].acknowledged_ns
+    chosen = (requests["stream"] == pinned) & (since >= 0) & (since < 1_800_000_000)
+    requests["outcome"][chosen], requests["error"][chosen] = Outcome.OK, 0
+    finals = {}
+    for place, held in history.finals.items():
+        tokens = np.sort(np.append(held.tokens, requests["token"][chosen]))
+        finals[place] = FinalRead(place, tokens, np.ones(tokens.size, dtype=np.uint64))
+    return replace(history, requests=requests, finals=finals)
+
+
 def cases():
     """Name and history of each stored trial."""
     yield "held-and-served", simulate(replace(SMALL, style="stall", streams=TWO, seed=11))[0]
@@ -53,6 +76,8 @@ def cases():
     yield "nothing-happens", quiet
     died = simulate(replace(SMALL, seed=15))[0]
     yield "came-back-apart", apart(simulate(replace(SMALL, seed=16))[0], 3)
+    yield "node-gone", gone(simulate(replace(SMALL, seed=17))[0], "node-a")
+    yield "two-primaries", both(simulate(replace(SMALL, pinned=20.0, seed=17))[0])
     yield "load-died", replace(died, alive_at_end=False, incidents=("the load died: killed",))
 
 

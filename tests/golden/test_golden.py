@@ -23,6 +23,11 @@ THRESHOLDS = {
         Threshold("lost_writes == 0", "lost_writes", "==", 0.0, "count"),
         Threshold("divergent_writes == 0", "divergent_writes", "==", 0.0, "count"),
     ),
+    "two-primaries": (
+        Threshold("dual_primary == 0", "dual_primary", "==", 0.0, "s"),
+        Threshold("fencing_latency < 1s", "fencing_latency", "<", 1.0, "s"),
+        Threshold("lost_writes == 0", "lost_writes", "==", 0.0, "count"),
+    ),
 }
 USUAL = (
     Threshold("failover_time < 5s", "failover_time", "<", 5.0, "s"),
@@ -34,6 +39,8 @@ EXPECTED = {
     "never-back": "FAIL",
     "came-back-apart": "FAIL",
     "nothing-happens": "PASS",
+    "node-gone": "FAIL",
+    "two-primaries": "FAIL",
     "load-died": "INVALID",
 }
 

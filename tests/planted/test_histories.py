@@ -70,7 +70,7 @@ CASE = Case("planted", THRESHOLDS, 1)
 @pytest.fixture(scope="module")
 def clean():
     both = (("write", "write", "kept"), ("read", "read", "kept"))
-    history = simulate(Scenario(streams=both, after_s=4.0, registers=4))[0]
+    history = simulate(Scenario(streams=both, after_s=4.0, registers=4, pinned=50.0))[0]
     begin, end = history.window.baseline_start_ns, history.faults[0].commanded_ns
     told = [heard("heartbeat-seen", at) for at in range(begin, end, 50 * MS)]
     return replace(history, events=(*told, heard("declared-dead", end + 300 * MS, "node-a")))
@@ -166,6 +166,20 @@ def lost_when(history, *, healed):
     late = requests["done_ns"] > fault.heal_commanded_ns
     token = requests["token"][acked & (late if healed else ~late)].max()
     return stored(history, lambda held: held.tokens != token)
+
+
+def goes_on(history, until_s):
+    """The deposed primary acknowledges for so long what its pinned writer asks, and all have it."""
+    pinned = next(i for i, s in enumerate(history.streams) if s.pinned == "node-a")
+    chosen = after_fault(history, pinned, 0.0, until_s)
+    requests = history.requests
+    done = altered(history, chosen, outcome=Outcome.OK, error=0)
+    finals = {
+        place: FinalRead(place, tokens, np.ones(tokens.size, dtype=np.uint64))
+        for place, held in history.finals.items()
+        for tokens in [np.sort(np.append(held.tokens, requests["token"][chosen]))]
+    }
+    return replace(done, finals=finals)
 
 
 def wrong_side(history):
@@ -334,8 +348,14 @@ PLANTS = {
         suspected, {"false_suspicions", "mistake_duration", "query_accuracy"},
     ),
     "the deposed primary goes on": (
+        lambda h: goes_on(h, 2.0), {"dual_primary", "fencing_latency"},
+    ),
+    "the deposed primary goes on until another is in office": (
+        lambda h: goes_on(h, 0.9), {"fencing_latency"},
+    ),
+    "clients are served by the first primary as well, for a while": (
         lambda h: altered(h, after_fault(h, 0, 1.5, 2.0) & (h.requests["token"] % 2 == 0), server=1),
-        {"dual_primary", "fencing_latency"},
+        {"dual_primary"},
     ),
     "no probe sees the outage": (all_is_well, {"gray_time"}),
     "a refused write stored": (

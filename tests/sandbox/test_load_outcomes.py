@@ -114,6 +114,53 @@ def test_an_answer_or_its_absence_is_classified_by_what_it_proves(
         assert ((sent["flags"] & Flag.TIMED_OUT) != 0).all()
 
 
+NAMED = {"X-Chaoskit-Node": "a"}
+WRITE = {"method": "POST", "path": "/log", "body": "{token}"}
+
+
+@pytest.mark.parametrize(
+    ("op", "headers", "write", "outcome"),
+    [
+        ("write", {}, None, Outcome.AMBIGUOUS),  # a proxy, and what became of it nobody knows
+        ("write", NAMED, None, Outcome.FAIL_DEFINITE),  # a node itself
+        ("write", {}, {**WRITE, "definite": [503]}, Outcome.FAIL_DEFINITE),  # declared
+        ("write", NAMED, {**WRITE, "definite": [421]}, Outcome.AMBIGUOUS),  # declared otherwise
+        ("read", {}, None, Outcome.FAIL_DEFINITE),  # nothing could have been executed
+    ],
+)
+def test_a_503_is_definite_where_a_node_says_it_of_itself_or_the_load_does(
+    tmp_path, op, headers, write, outcome
+):
+    options = {"write": write} if write else {}
+    with (
+        Stub(lambda *_: (503, headers), anonymous=True) as stub,
+        Load(tmp_path, [stub], [stream(op, 50)], options=options) as load,
+    ):
+        records = load.run(0.6)
+    sent = records[records["outcome"] != Outcome.NOT_SENT]
+    assert set(sent["outcome"].tolist()) == {outcome}
+    assert load.errors(sent) == {"HTTP 503"}
+    assert sum(by_outcome(records)) == len(records)
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_after_a_503_of_nobody_a_write_is_not_sent_elsewhere_but_later_ones_are(
+    tmp_path, anonymous
+):
+    with (
+        Stub(lambda *_: (503, {}), name="a", anonymous=anonymous) as a,
+        Stub(name="b") as b,
+        Load(tmp_path, [a, b], [stream("write", 50)]) as load,
+    ):
+        records = load.run(0.6)
+    sent = np.sort(records[records["sent_ns"] > 0], order="due_ns")
+    first, rest = sent[0], sent[sent["due_ns"] > sent[0]["done_ns"]]
+    assert first["attempt"] == (1 if anonymous else 2)
+    assert first["outcome"] == (Outcome.AMBIGUOUS if anonymous else Outcome.OK)
+    assert set(rest["outcome"].tolist()) <= {Outcome.OK, Outcome.OK_LATE}
+    assert len(b.tokens) > 20
+
+
 def test_where_nobody_listens_every_request_is_definitely_refused(tmp_path):
     with Stub() as stub:
         place = stub.place

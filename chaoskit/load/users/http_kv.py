@@ -18,14 +18,17 @@ from chaoskit.load.operation import Operation, Verdict
 from chaoskit.load.tokens import tokens_of
 from chaoskit.load.user import CombUser
 
-__all__ = ["DEFINITE", "MOVE_ON", "HttpKv", "Template"]
+__all__ = ["DEFINITE", "DEFINITE_OF_NODES", "MOVE_ON", "HttpKv", "Template"]
 
 _json = json.JSONDecoder().raw_decode
 
 DEFINITE = frozenset(
-    {400, 401, 403, 404, 405, 409, 410, 411, 412, 413, 414, 415, 421, 422, 428, 429, 431, 503}
+    {400, 401, 403, 404, 405, 409, 410, 411, 412, 413, 414, 415, 421, 422, 428, 429, 431}
 )
 """The server said no before it acted. 408, 500, 502, 504 are not here: it may have acted."""
+DEFINITE_OF_NODES = frozenset({503})
+"""Definite of a node that names itself. A proxy says it too, and some do so when the server that
+they had handed a request to went away: then it may have acted."""
 MOVE_ON = frozenset({421, 503})
 """Refusals that leave room to ask another endpoint within the same operation."""
 
@@ -41,6 +44,7 @@ class Template:
     body: str
     ok: frozenset[int]
     definite: frozenset[int] = DEFINITE
+    of_nodes: frozenset[int] = DEFINITE_OF_NODES  # definite if the answer says which node gave it
 
     @classmethod
     def of(cls, name: str, value: object, default: Template) -> Template:
@@ -59,7 +63,14 @@ class Template:
             str(value.get("body", default.body)),
             _statuses(name, value.get("ok"), default.ok),
             _statuses(name, value.get("definite"), default.definite),
+            default.of_nodes if value.get("definite") is None else frozenset(),
         )
+
+    def proves(self, status: int, *, named: bool, write: bool) -> bool:
+        """Whether a refusal proves that nothing was executed; of a read there is nothing to be."""
+        if status in self.of_nodes:
+            return named or not write
+        return status in self.definite
 
 
 def _statuses(name: str, value: object, default: frozenset[int]) -> frozenset[int]:
@@ -141,14 +152,18 @@ class HttpKv(CombUser):
         template = self.templates[operation.op]
         payload = self._payload(endpoint, template, operation)
         answer = self.client.ask(endpoint, payload, operation)
-        operation.server = answer.header(b"x-chaoskit-node").decode("latin-1") or endpoint.node
+        named = answer.header(b"x-chaoskit-node").decode("latin-1")
+        operation.server = named or endpoint.node
         epoch = answer.header(b"x-chaoskit-epoch")
         operation.epoch = int(epoch) if epoch.isdigit() else 0
         if answer.status in template.ok:
             _read_answer(answer, operation)
             return Verdict.ACKNOWLEDGED
         operation.error = f"HTTP {answer.status}"
-        if answer.status not in template.definite:
+        write = operation.op in (Op.APPEND, Op.PUT)
+        if not template.proves(answer.status, named=bool(named), write=write):
+            if answer.status in MOVE_ON:
+                self.door.leave(endpoint)  # the operation is over, later ones begin elsewhere
             return Verdict.UNKNOWN
         operation.hint = answer.header(b"x-chaoskit-primary").decode("latin-1")
         operation.move_on = answer.status in MOVE_ON

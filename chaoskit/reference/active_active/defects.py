@@ -5,7 +5,7 @@ from __future__ import annotations
 from chaoskit.reference.actions import Answer, Do
 from chaoskit.reference.active_active.merge import Merged
 from chaoskit.reference.active_active.node import Node, Peer
-from chaoskit.reference.group_defects import FRONTDOOR
+from chaoskit.reference.group_defects import behind
 from chaoskit.reference.settings import BadSettings
 
 __all__ = ["NODES", "node_type"]
@@ -68,11 +68,11 @@ NODES: dict[str, type[Node]] = {
 
 def node_type(name: str | None) -> type[Node]:
     """The state machine to run. Raises ``BadSettings`` with the list for an unknown name."""
-    if name is None or name.startswith(FRONTDOOR):
+    if name is None or name in (doors := behind("active-active")):
         return Node
     if name not in NODES:
         raise BadSettings(
             f"CHAOSKIT_DEFECT={name!r} is not a planted defect of active-active;"
-            f" there are: {', '.join(NODES)}"
+            f" there are: {', '.join((*NODES, *doors))}"
         )
     return NODES[name]

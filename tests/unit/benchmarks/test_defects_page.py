@@ -32,11 +32,20 @@ def test_clean_trials_say_what_they_can_prove():
     assert "30 valid trials, no false alarm; at most 9.5 %" in defects.page([CAUGHT, sound(30)])
 
 
+def test_clean_trials_of_a_shape_say_how_many_each_experiment_had():
+    other = defects.Row("(sound)", "active-passive", "active-passive-split", (), "", "", 10, True)
+    made = defects.page([CAUGHT, sound(30), other])
+    assert "40 valid trials, no false alarm; at most 7.2 %" in made
+    assert "pooled over 2 experiments of 10 to 30 trials each; an experiment by itself" in made
+    assert "with 10, shows no more than: at most 26 %" in made
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [
         (sound(0, good=False), "**open**: no trial was valid"),
         (sound(5, "client_outage < 2s", good=False), "client_outage < 2s (3 s)"),
+        (sound(5, "INCONCLUSIVE", good=False), "**open**: INCONCLUSIVE"),
     ],
 )
 def test_a_false_alarm_or_no_proof_is_open(row, says):

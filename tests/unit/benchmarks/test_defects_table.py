@@ -12,7 +12,14 @@ defects = benchmark("defects")
 @pytest.mark.parametrize("defect", DEFECTS.values(), ids=lambda d: d.name)
 def test_each_defects_experiment_has_a_threshold_on_what_must_find_it(defect):
     experiment = load_experiment(ROOT / "experiments" / f"{defect.experiment}.yaml")
-    assert set(defect.metrics) & {t.metric for t in experiment.thresholds}
+    metrics = {t.metric for t in experiment.thresholds}
+    if "client_outage" in metrics:
+        metrics.add(defects.SHARDS)
+    assert set(defect.metrics) & metrics
+
+
+def test_no_defect_is_found_by_an_outage_that_says_nothing_of_its_property():
+    assert all("client_outage" not in d.metrics for d in DEFECTS.values())
 
 
 @pytest.mark.parametrize(
@@ -53,12 +60,102 @@ def test_a_defect_that_only_fails_otherwise_stays_open(monkeypatch):
     assert "more than 2" in page
 
 
-def test_a_threshold_that_the_sound_system_misses_is_a_false_alarm(monkeypatch):
-    monkeypatch.setattr(defects, "run", lambda *_: result("flaps == 1"))
-    assert not defects.clean("active-passive-kill", "active-passive", 2).good
-    monkeypatch.setattr(defects, "run", lambda *_: result(verdict="PASS"))
-    row = defects.clean("active-passive-kill", "active-passive", 2)
+def sharded(*never, of=3, verdict="FAIL"):
+    said = result("client_outage < 2s", verdict=verdict)
+    shards = {
+        str(n): {"value_s": 5.9 if n in never else 0.31, "censored": n in never} for n in range(of)
+    }
+    for trial in said["trials"]:
+        trial["metrics"] = {"sharing": {"outage_by_shard": shards}}
+    return said
+
+
+@pytest.mark.parametrize(
+    ("said", "good"),
+    [
+        (sharded(1), True),
+        (sharded(), False),  # a long outage, and everybody is back
+        (sharded(0, 1, 2), False),  # all of it is down: no shard in particular
+    ],
+)
+def test_a_shard_without_owner_is_found_by_the_outage_of_that_shard(monkeypatch, said, good):
+    monkeypatch.setattr(defects, "run", lambda *_: said)
+    row = defects.catch(DEFECTS["shard-without-owner"], cap=1)
+    assert row.good is good
+    if good:
+        assert row.evidence == "7: shard 1 never again, each other one after at most 0.31 s"
+
+
+def test_an_invalid_trial_shows_no_shard_without_owner():
+    assert defects.orphans(sharded(1, verdict="INVALID")) == ""
+
+
+@pytest.fixture
+def sound(monkeypatch):
+    """The row of a sound run that came to this result, and the page's line of it."""
+
+    def made(said):
+        monkeypatch.setattr(defects, "run", lambda *_: said)
+        row = defects.clean("active-passive-kill", "active-passive", 2)
+        page = defects.page([row])
+        return row, next(line for line in page.splitlines() if "`active-passive-kill`" in line)
+
+    return made
+
+
+def test_a_threshold_that_the_sound_system_misses_is_a_false_alarm(sound):
+    row, line = sound(result("flaps == 1"))
+    assert not row.good
+    assert "**open**: flaps == 1 (7)" in line
+
+
+def test_a_sound_run_that_passes_is_clean(sound):
+    row, line = sound(result(verdict="PASS"))
     assert (row.good, row.trials) == (True, 2)
-    assert "| `active-passive-kill` | 2 | none |" in defects.page([row])
-    monkeypatch.setattr(defects, "run", lambda *_: result(verdict="INVALID"))
-    assert not defects.clean("active-passive-kill", "active-passive", 2).good, "nothing was shown"
+    assert line == "| `active-passive-kill` | 2 | none |"
+
+
+def test_a_sound_run_that_could_not_be_told_is_not_clean(sound):
+    said = result(verdict="INCONCLUSIVE")
+    said["expectations"].append(
+        {"expression": "dual_primary == 0", "observed": "0 s to 0.1 s", "verdict": "INCONCLUSIVE"}
+    )
+    row, line = sound(said)
+    assert (row.good, row.trials, row.found) == (False, 2, "dual_primary == 0")
+    assert "**open**: dual_primary == 0 (0 s to 0.1 s)" in line
+
+
+@pytest.mark.parametrize("verdict", ["INVALID", "ERROR", "INTERRUPTED", "ABORTED"])
+def test_a_sound_run_that_says_nothing_is_not_clean(sound, verdict):
+    row, line = sound(result(verdict=verdict))
+    assert not row.good
+    assert "**open**" in line
+
+
+def test_a_sound_run_that_is_invalid_although_some_trials_are_valid_is_not_clean(sound):
+    said = result(verdict="INVALID")
+    said["trials"].append({"invalid_because": []})
+    row, line = sound(said)
+    assert (row.good, row.trials, row.found) == (False, 1, "INVALID")
+    assert "**open**: INVALID |" in line
+
+
+@pytest.mark.parametrize("experiment", defects.ALSO)
+def test_what_else_the_sound_system_must_pass_is_an_experiment_that_no_defect_needs(experiment):
+    assert (ROOT / "experiments" / f"{experiment}.yaml").exists()
+    assert experiment not in {d.experiment for d in DEFECTS.values()}
+    assert defects.ALSO[experiment] in {d.shape for d in DEFECTS.values()}
+
+
+def test_also_asks_for_so_many_sound_trials_of_each_of_them(monkeypatch):
+    asked = {}
+
+    def run(experiment, defect, seed, trials=1):
+        asked[experiment] = trials
+        return result("lost_writes == 0") if defect else result(verdict="PASS")
+
+    monkeypatch.setattr(defects, "run", run)
+    list(defects.rows(["loses-in-flight"], 1, 1, 0, 0))
+    assert asked == {"active-passive-kill": 1}
+    list(defects.rows(["loses-in-flight"], 1, 1, 0, 3))
+    assert asked == {"active-passive-kill": 1, **dict.fromkeys(defects.ALSO, 3)}

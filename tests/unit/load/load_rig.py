@@ -36,11 +36,11 @@ class Stub:
 
     "ok", "close" (read, then end without an answer), "reset", "drop" (never answer), "hang_up"
     (answer, then close without saying so), a number (wait so many seconds, then answer), or a
-    pair of status and headers.
+    pair of status and headers. ``anonymous``: answers do not say who gave them.
     """
 
-    def __init__(self, behave=lambda number, method, path: "ok", name="a"):
-        self.behave, self.name = behave, name
+    def __init__(self, behave=lambda number, method, path: "ok", name="a", *, anonymous=False):
+        self.behave, self.name, self.anonymous = behave, name, anonymous
         self.seen = []  # (monotonic ns, method, path, body)
         self.done = {}  # behaviour → how often
         self.tokens = []
@@ -141,9 +141,9 @@ class Stub:
         status, headers = what if isinstance(what, tuple) else (200, {})
         text = self._body(method, path) if status == 200 else b"{}"
         lines = "".join(f"{k}: {v}\r\n" for k, v in headers.items())
+        who = "" if self.anonymous else f"X-Chaoskit-Node: {self.name}\r\nX-Chaoskit-Epoch: 7\r\n"
         connection.sendall(
-            f"HTTP/1.1 {status} Whatever\r\nX-Chaoskit-Node: {self.name}\r\n"
-            f"X-Chaoskit-Epoch: 7\r\n{lines}Content-Length: {len(text)}\r\n\r\n".encode()
+            f"HTTP/1.1 {status} Whatever\r\n{who}{lines}Content-Length: {len(text)}\r\n\r\n".encode()
             + text
         )
         return what != "hang_up"

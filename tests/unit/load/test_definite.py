@@ -18,7 +18,10 @@ TABLES = """
 import json
 from chaoskit.load.users import http_kv, redis_sentinel
 print(json.dumps({
-    "HTTP": [sorted(map(str, http_kv.DEFINITE)), sorted(map(str, http_kv.MOVE_ON))],
+    "HTTP": [
+        sorted([*map(str, http_kv.DEFINITE), *(f"{s}†" for s in http_kv.DEFINITE_OF_NODES)]),
+        sorted(f"{s}†" if s in http_kv.DEFINITE_OF_NODES else str(s) for s in http_kv.MOVE_ON),
+    ],
     "Redis": [sorted(redis_sentinel.DEFINITE), sorted(redis_sentinel.NOT_MASTER)],
 }))
 """
@@ -60,6 +63,7 @@ def test_the_page_and_the_code_say_the_same():
     ("right", "planted", "protocol"),
     [
         ("| HTTP | 400 ", "| HTTP | 400 500 ", "HTTP"),
+        ("431 503† |", "431 503 |", "HTTP"),
         ("READONLY LOADING MASTERDOWN CLUSTERDOWN", "READONLY LOADING CLUSTERDOWN", "Redis"),
         ("25006 40001 ", "25006 40001 57P01 ", "PostgreSQL"),
         ("| 25006 53300 57P03 |", "| 25006 57P03 |", "PostgreSQL"),

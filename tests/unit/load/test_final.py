@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from chaoskit.errors import BadInput
 from chaoskit.history.history import FRONTDOOR
 from chaoskit.load.config import Endpoint
 from chaoskit.load.final import read_everything
@@ -85,3 +86,26 @@ def test_a_place_that_never_answers_is_an_error_and_the_rest_is_kept(tmp_path):
     facts, tokens = read(system, tmp_path, agree_s=30.0, timeout_s=0.4)
     assert "a could not be read back" in facts["a"]["error"]
     assert set(tokens) == {FRONTDOOR, "b"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "blamed"),
+    [(OSError("refused"), True), (ValueError("no log"), True), (BadInput("cannot read"), False)],
+)
+def test_a_load_that_cannot_read_is_not_the_places_doing(tmp_path, answer, blamed):
+    system = System(frontdoor=[BOTH], a=[answer], b=[BOTH])
+    facts, _ = read(system, tmp_path, timeout_s=0.3)
+    assert "a could not be read back" in facts["a"]["error"]
+    assert ("asked" not in facts["a"], facts["a"].get("asked")) == (
+        blamed,
+        None if blamed else False,
+    )
+
+
+def test_what_came_and_could_not_be_kept_is_not_the_places_doing_either(tmp_path):
+    (tmp_path / "a.npy").mkdir()
+    system = System(frontdoor=[BOTH], a=[BOTH], b=[BOTH])
+    facts = read_everything(system.read_back, NODES, tmp_path, 1.0)
+    assert facts["a"]["asked"] is False
+    assert "could not be written" in facts["a"]["error"]
+    assert facts["b"] == {"tokens": 2, "distinct": 2}

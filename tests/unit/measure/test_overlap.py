@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from chaoskit.history.history import FaultRecord, History, Stream, Window
 from chaoskit.history.records import Flag, Op, Outcome, empty
-from chaoskit.measure.overlap import dual_primary, fencing_latency
+from chaoskit.measure.fencing import fencing_latency
+from chaoskit.measure.overlap import dual_primary
 from chaoskit.measure.view import View
 
 MS = 1_000_000
@@ -25,7 +26,7 @@ def history_of(*writes, pinned=True):
         row["due_ns"] = row["sent_ns"] = sent * MS
         row["done_ns"], row["outcome"] = done * MS, more.get("outcome", Outcome.OK)
         row["epoch"], row["stream"] = more.get("epoch", 0), more.get("stream", 0)
-        row["flags"] = more.get("flags", 0)
+        row["flags"], row["error"] = more.get("flags", 0), more.get("error", 0)
     records["token"] = np.arange(1, len(writes) + 1)
     streams = [Stream("write", "write", 100.0, "kept", MS, 2 * MS)]
     if pinned:
@@ -37,7 +38,7 @@ def history_of(*writes, pinned=True):
     fault = FaultRecord(0, "kill", "primary", ("node-a",), at, at, at, at, None, None, None)
     servers = ("", "node-a", "node-b", "node-c")
     return History(
-        records, tuple(streams), ("",), servers, ("", "client"), (), (fault,),
+        records, tuple(streams), ("", "connection refused"), servers, ("", "client"), (), (fault,),
         Window(0, 0, 10_000 * MS), {}, (),
     )  # fmt: skip
 
@@ -60,7 +61,8 @@ BEFORE = (ack(A, 10, 12), ack(A, 50, 52))
 
 def test_the_bracket_is_the_two_writer_argument():
     dual, fenced = both(
-        *BEFORE, ack(A, 200, 204), ack(B, 150, 153), ack(A, 300, 306), ack(B, 320, 322)
+        *(*BEFORE, ack(A, 200, 204), ack(B, 150, 153), ack(A, 300, 306), ack(B, 320, 322)),
+        no(A, 340, 341, stream=1),
     )
     assert (dual.low_s, dual.high_s) == (pytest.approx(0.147), pytest.approx(0.156))
     assert dual.low_s == pytest.approx((300 - 153) / 1000)
@@ -68,7 +70,7 @@ def test_the_bracket_is_the_two_writer_argument():
     assert "acknowledged by one while another was in office" in dual.note
     assert "first by node-a 0.10 s after the fault" in dual.note or "node-b" in dual.note
     assert (fenced.low_s, fenced.value_s) == (pytest.approx(0.2), pytest.approx(0.206))
-    assert fenced.high_s == pytest.approx(0.226)  # its pinned writer asks every 20 ms
+    assert fenced.high_s == pytest.approx(0.241)  # when it first refused
     assert fenced.note == "node-a was deposed"
 
 
@@ -142,6 +144,128 @@ def test_without_pinned_writers_it_says_what_it_saw():
     assert "only through the front door" in dual_primary(view).note
 
 
+# ---------------------------------------------------------------- how long it went on
+
+
+TAKEN_OVER = (ack(B, 150, 153, epoch=2), ack(B, 900, 903, epoch=2))
+EPOCH_1 = tuple(ack(A, s, d, epoch=1) for _, s, d, _ in BEFORE)
+TIMEOUTS = tuple(
+    (0, t, t + 90, {"outcome": Outcome.AMBIGUOUS, "stream": 1, "flags": int(Flag.TIMED_OUT)})
+    for t in (110, 210, 310)
+)
+
+
+def fenced(*writes, **changes):
+    history = replace(history_of(*writes), **changes)
+    return fencing_latency(View(history))
+
+
+def test_a_node_that_refuses_now_and_then_in_one_epoch_is_not_fenced_by_that():
+    """max c(acks_old) - t0: the last acknowledgement of the epoch counts, not the first 503."""
+    story = [no(A, t, t + 1, stream=1, epoch=1) for t in (120, 140, 160)]
+    story += [ack(A, t, t + 2, stream=1, epoch=1) for t in range(180, 800, 20)]
+    found = fenced(*EPOCH_1, *story, no(A, 800, 801, stream=1, epoch=1), *TAKEN_OVER)
+    assert (found.low_s, found.value_s) == (pytest.approx(0.68), pytest.approx(0.682))
+    assert found.high_s == pytest.approx(0.701)
+    dual = dual_primary(View(history_of(*EPOCH_1, *story, *TAKEN_OVER)))
+    assert dual.low_s == pytest.approx((780 - 153) / 1000)
+
+
+def test_an_epoch_that_several_acknowledge_in_tells_no_two_offices_apart():
+    """A failback in a system whose epoch stays as it is: the refusals between end the first."""
+    served = (ack(B, 150, 153, epoch=1), ack(B, 300, 303, epoch=1))
+    again = (no(A, 120, 121, stream=1, epoch=1), ack(A, 500, 503, epoch=1))
+    found = fenced(*EPOCH_1, *served, *again)
+    assert (found.value_s, found.high_s) == (0.0, pytest.approx(0.021))
+
+
+def test_what_the_heal_stopped_is_bracketed_up_to_its_first_refusal():
+    found = fenced(*BEFORE, *TIMEOUTS, no(A, 700, 701, stream=1), *TAKEN_OVER)
+    assert (found.low_s, found.value_s, found.censored) == (0.0, 0.0, False)
+    assert found.high_s == pytest.approx(0.601)
+
+
+@pytest.mark.parametrize(
+    ("since", "says"),
+    [
+        pytest.param(TIMEOUTS, "answered none of 3 writes", id="only timeouts"),
+        pytest.param((), "nothing was sent to it", id="never asked"),
+    ],
+)
+def test_a_node_that_was_never_seen_to_stop_is_censored(since, says):
+    found = fenced(*BEFORE, *since, *TAKEN_OVER)
+    assert (found.value_s, found.high_s, found.censored) == (0.0, None, True)
+    assert says in found.note
+
+
+def test_a_node_that_acknowledges_until_observation_ends_is_censored_and_so_are_both():
+    window = Window(0, 0, 1000 * MS)
+    alone = [ack(A, t, t + 2, stream=1) for t in range(110, 1000, 20)]
+    writes = (*BEFORE, *alone, *(ack(B, t, t + 2, stream=2) for t in range(500, 1000, 20)))
+    found = fenced(*writes, window=window)
+    assert (found.high_s, found.censored) == (None, True)
+    assert found.value_s == pytest.approx(0.892)
+    dual = dual_primary(View(replace(history_of(*writes), window=window)))
+    assert (dual.high_s, dual.censored) == (None, True)
+    assert dual.low_s == pytest.approx((980 - 502) / 1000)
+    assert "two still acknowledged when observation ended" in dual.note
+    stopped = dual_primary(View(replace(history_of(*writes, no(A, 996, 997)), window=window)))
+    assert not stopped.censored
+    assert stopped.high_s == pytest.approx((982 - 500) / 1000)
+
+
+def test_one_that_takes_over_in_the_last_moments_is_not_two_going_on():
+    window = Window(0, 0, 200 * MS)
+    writes = (*BEFORE, *(ack(A, t, t + 2) for t in (100, 150)), ack(B, 170, 172), ack(B, 190, 192))
+    dual = dual_primary(View(replace(history_of(*writes), window=window)))
+    assert (dual.low_s, dual.high_s, dual.censored) == (0.0, 0.0, False)
+
+
+def test_of_a_node_without_a_pinned_writer_only_what_clients_saw_is_said():
+    unseen = fencing_latency(View(history_of(*BEFORE, *TAKEN_OVER, pinned=False)))
+    assert not unseen.applicable
+    assert "node-a was deposed and has no pinned writer" in unseen.note
+    seen = fencing_latency(View(history_of(*BEFORE, ack(A, 400, 403), *TAKEN_OVER, pinned=False)))
+    assert (seen.low_s, seen.value_s) == (pytest.approx(0.3), pytest.approx(0.303))
+    assert (seen.high_s, seen.censored) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("action", "stream", "high"),
+    [
+        pytest.param("drop", 1, 0.021, id="nobody listens there"),
+        pytest.param("reject", 1, None, id="a fault answers for it"),
+        pytest.param("drop", 0, None, id="behind the front door it may have been anybody"),
+    ],
+)
+def test_a_refused_connection_is_the_word_of_its_host_alone(action, stream, high):
+    gone = no(0, 120, 121, stream=stream, error=1)
+    (fault,) = history_of(*BEFORE).faults
+    faults = (replace(fault, params={"action": action}),)
+    found = fenced(*BEFORE, gone, *TAKEN_OVER, faults=faults)
+    assert found.high_s == (high if high is None else pytest.approx(high))
+
+
+def test_a_refusal_that_was_under_way_when_it_last_acknowledged_ends_nothing():
+    crossing = no(A, 300, 312, stream=1, epoch=1)
+    story = (ack(A, 300, 310, epoch=1), crossing)
+    assert fenced(*EPOCH_1, *story, *TAKEN_OVER).high_s is None
+
+
+def test_of_several_faults_it_counts_from_the_one_that_the_outage_followed():
+    first = replace(history_of(*BEFORE).faults[0], fault="cpu", commanded_ns=20 * MS)
+    second = history_of(*BEFORE).faults[0]
+    at = 400 * MS
+    second = replace(second, step=1, commanded_ns=at, acknowledged_ns=at, verified_ns=at)
+    steady = [ack(A, t, t + 2, due=t) for t in range(50, 400, 10)]
+    out = [no(0, t, t + 1) for t in range(400, 500, 10)]
+    back = [ack(B, t, t + 2) for t in range(500, 700, 10)]
+    story = (*steady, *out, *back, no(A, 420, 421, stream=1))
+    found = fenced(*story, faults=(first, second))
+    assert found.value_s == 0.0
+    assert found.high_s == pytest.approx(0.021)
+
+
 times = st.integers(0, 400)
 write = st.tuples(st.sampled_from((A, B, C)), times, st.integers(1, 30)).map(
     lambda w: ack(w[0], w[1], w[1] + w[2])
@@ -161,8 +285,12 @@ def test_the_bracket_is_ordered_and_shifting_changes_nothing(writes, shift):
         commanded_ns=history.faults[0].commanded_ns + shift * MS,
         acknowledged_ns=history.faults[0].acknowledged_ns + shift * MS,
     )
-    later = replace(history, requests=moved, faults=(fault,))
-    assert dual_primary(View(later)) == found
+    window = Window(0, 0, history.window.observe_end_ns + shift * MS)
+    later = replace(history, requests=moved, faults=(fault,), window=window)
+    again = dual_primary(View(later))
+    for was, now in zip(found.examples, again.examples, strict=True):
+        assert now.sent_ns - was.sent_ns == shift * MS
+    assert again.model_copy(update={"examples": found.examples}) == found
 
 
 @given(st.lists(write, min_size=2, max_size=8))

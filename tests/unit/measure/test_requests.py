@@ -126,7 +126,7 @@ def seen():
 
 def test_every_metric_of_the_list_can_be_read():
     both = (("write", "write", "kept"), ("read", "read", "kept"))
-    history = simulate(Scenario(registers=8, streams=both))[0]
+    history = simulate(Scenario(registers=8, streams=both, pinned=50.0))[0]
     start = history.window.baseline_start_ns
     beats = [NodeEvent("node-b", start + n, "heartbeat-seen", start + n, str(n)) for n in (0, 1)]
     view = View(replace(history, events=tuple(beats)))

@@ -6,7 +6,6 @@ import random
 import pytest
 
 from chaoskit.measure.statistics import (
-    claim,
     exceedance_lower,
     exceedance_upper,
     median,
@@ -104,14 +103,6 @@ def test_a_lower_bound_of_a_percentile_lies_below_it():
     assert quantile_lower(range(1, 60), 0.95) < 57
     assert quantile_lower([1.0], 0.05) is None
     assert quantile_lower(range(1, 6), 0.5) == 1  # 1 - 1/32
-
-
-def test_the_claim_is_a_sentence_with_its_numbers():
-    assert claim(0, 10, "30 s") == (
-        "10 trials, 0 over 30 s: we can only claim that at most 26 % of failovers "
-        "exceed 30 s (95 %)"
-    )
-    assert claim(0, 1, "5 s").startswith("1 trial, 0 over 5 s")
 
 
 def test_nonsense_is_refused():

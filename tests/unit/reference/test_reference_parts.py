@@ -10,7 +10,7 @@ from support import ROOT
 
 from chaoskit.reference.active_active import defects as active_active
 from chaoskit.reference.cluster import defects as cluster
-from chaoskit.reference.defects import DEFECTS, node_type
+from chaoskit.reference.defects import DEFECTS, node_type, timing_of
 from chaoskit.reference.events import Events
 from chaoskit.reference.follower import Detector
 from chaoskit.reference.group_defects import FRONTDOOR
@@ -153,8 +153,27 @@ def test_the_table_of_defects_is_whole_and_each_overrides_something():
             assert issubclass(kind(name), sound)
             assert (kind(name) is sound) == (defect.timing is not None), "one flaw, not two or none"
     assert node_type(None) is Node
+
+
+@pytest.mark.parametrize("kind", {kind for kind, _ in KINDS.values()})
+@pytest.mark.parametrize("name", ["nothing", "frontdoor-anything", "frontdoor-"])
+def test_a_defect_that_nobody_planted_is_refused_in_every_shape(kind, name):
+    with pytest.raises(BadSettings, match=f"'{name}' is not a planted defect .*there are: "):
+        kind(name)
+
+
+def test_a_front_door_of_another_shape_is_refused():
+    for name in filter(lambda n: n.startswith(FRONTDOOR), DEFECTS):
+        others = {kind for kind, _ in KINDS.values()} - {KINDS[DEFECTS[name].shape][0]}
+        assert len(others) == 2
+        for kind in others:
+            with pytest.raises(BadSettings, match="is not a planted defect"):
+                kind(name)
+
+
+def test_times_of_an_unknown_defect_are_refused_as_well():
     with pytest.raises(BadSettings, match="not a planted defect"):
-        node_type("nothing")
+        timing_of("frontdoor-anything", Timing())
 
 
 def test_the_package_needs_nothing_but_the_standard_library_and_itself(tmp_path):

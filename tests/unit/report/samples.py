@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from chaoskit.judge.result import (
     Example,
     ExpectationResult,
-    Interval,
+    OverTrials,
     RunResult,
     TrialResult,
     Verdict,
@@ -111,12 +111,14 @@ def _timelines(trials: tuple[TrialResult, ...], seed: int = 1) -> dict[int, Time
     return found
 
 
-def _over(trials: tuple[TrialResult, ...], key: str) -> Interval:
+def _over(trials: tuple[TrialResult, ...], key: str) -> OverTrials:
     valid = [t for t in trials if not t.invalid_because and t.metrics is not None]
     values = sorted(v for t in valid if (v := getattr(t.metrics, key).value_s) is not None)
     if not values:
-        return Interval(applicable=False)
-    return Interval(value_s=values[len(values) // 2], low_s=values[0], high_s=values[-1])
+        return OverTrials(applicable=False)
+    return OverTrials(
+        value_s=values[len(values) // 2], low_s=values[0], high_s=values[-1], n=len(values)
+    )
 
 
 def _run(trials: tuple[TrialResult, ...], **more: object) -> RunResult:

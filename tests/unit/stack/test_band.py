@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from chaoskit.stack.band import expected_band
+from chaoskit.stack.band import expected_band, graceful
 from chaoskit.stack.model import Service, Stack
 
 
@@ -31,6 +31,11 @@ BANDS = {
     "kind=sentinel down-after=2s": (1.0, 6.0),
     "kind=sentinel down-after=30s": (29.0, 34.0),
     "kind=sentinel down-after=500ms": (0.0, 4.5),
+    "interval=100ms misses=3 timeout=50ms promotion=50ms reroute=20ms": (0.27, 0.42),
+    "interval=100ms misses=3 timeout=50ms promotion=50ms reroute=0s-150ms": (0.25, 0.55),
+    "kind=vrrp interval=1s reroute=100ms-1s": (2.709375, 4.609375),
+    "kind=lease ttl=30s interval=10s promotion=2s reroute=3s-6s": (23.0, 48.0),  # HAProxy, 3 s
+    "kind=sentinel down-after=2s reroute=50ms": (1.05, 6.05),
 }
 
 
@@ -39,6 +44,35 @@ def test_a_band_follows_its_formula(text):
     found = band(text)
     assert (found.low_s, found.high_s) == pytest.approx(BANDS[text])
     assert found.formula
+
+
+def test_what_rerouting_adds_is_shown_in_the_formula():
+    assert band("interval=1s reroute=0s-150ms").formula.endswith("each + reroute 0s to 150ms")
+    assert band("interval=1s reroute=20ms").formula.endswith("each + reroute 20ms")
+    assert "reroute" not in band("interval=1s").formula
+
+
+def test_who_hands_over_need_not_be_detected():
+    crash = band("interval=100ms misses=3 timeout=50ms promotion=50ms")
+    asked = graceful(crash)
+    assert (asked.low_s, asked.high_s) == (0.0, crash.high_s)
+    assert crash.formula in asked.formula
+    assert "handed over" in asked.formula
+
+
+def test_a_simulated_check_by_a_proxy_always_falls_into_its_band_and_fills_it():
+    """The new primary is there at a random phase of the checks; each takes up to its timeout."""
+    rng = random.Random(4)
+    inter, timeout, interval, misses = 0.1, 0.05, 0.1, 3
+    found = band("interval=100ms misses=3 reroute=0s-150ms")
+    seen = []
+    for _ in range(5000):
+        detected = misses * interval - rng.uniform(0, interval)
+        seen.append(detected + rng.uniform(0, inter) + rng.uniform(0, timeout))
+    assert found.low_s <= min(seen)
+    assert max(seen) <= found.high_s
+    assert max(seen) - min(seen) > 0.8 * (found.high_s - found.low_s)
+    assert max(seen) > band("interval=100ms misses=3").high_s, "without it, it would be too slow"
 
 
 def test_the_same_declaration_on_both_nodes_is_one_band():

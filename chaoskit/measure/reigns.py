@@ -1,0 +1,192 @@
+"""Reigns: for how long each server was in office, as its acknowledgements show it.
+
+A *reign* is a run of writes that one server acknowledged. Where answers carry an epoch, it is one
+epoch: a primary that says 503 a few times and acknowledges again in the same epoch was in office
+throughout. Where they carry none, or one that several servers acknowledged in and that therefore
+tells no two of them apart, a refusal of the server's own ends it. That is what makes a failback no
+overlap.
+
+Within a reign the server was surely in office from its first acknowledgement to the last write sent
+to it that it acknowledged; possibly from the first write sent to the last acknowledgement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from chaoskit.clock import NS
+from chaoskit.history.history import FaultRecord, Stream
+from chaoskit.history.records import Flag, Op, Outcome
+from chaoskit.measure.shards import shard_of
+from chaoskit.measure.track import Bools, Ints
+from chaoskit.measure.view import View
+
+__all__ = ["Reigns", "Spans", "pause_ns", "pinned_to", "reigns_of"]
+
+_WRITES = (int(Op.APPEND), int(Op.PUT))
+_ACKED = (int(Outcome.OK), int(Outcome.OK_LATE))
+_NOBODY_LISTENS = "connection refused"
+
+Spans = tuple[Ints, Ints]
+"""Starts and ends of disjoint stretches in order of time, ns."""
+
+
+@dataclass(frozen=True)
+class Reigns:
+    """Acknowledged writes of one server, in order of acknowledgement, and its reigns."""
+
+    rows: Ints  # of the table
+    sent: Ints
+    done: Ints
+    of: Ints  # the reign of each row, from 0
+    denied: Spans  # writes that it did not take, from sent to answered
+
+    @cached_property
+    def sure(self) -> Spans:
+        """From the first acknowledgement of a reign until its last acknowledged write was sent."""
+        starts, ends = self._least(self.done), self._most(self.sent)
+        return _merged(starts[ends > starts], ends[ends > starts])
+
+    @cached_property
+    def possible(self) -> Spans:
+        """From when the first acknowledged write of a reign was sent until the last was done."""
+        return _merged(self._least(self.sent), self._most(self.done))
+
+    @cached_property
+    def begun(self) -> Ints:
+        """When the first acknowledged write of each reign was sent."""
+        return self._least(self.sent)
+
+    def ended_ns(self, reign: int) -> int | None:
+        """When the reign was surely over; None if that was never seen.
+
+        The first of what was sent after its last acknowledgement and was refused, or acknowledged
+        in a later reign. A timeout shows nothing: it may have been acknowledged to somebody else.
+        """
+        mine = self.of == reign
+        last = int(self.done[mine].max())
+        sent, done = self.denied
+        later = np.concatenate((done[sent >= last], self.done[~mine & (self.sent >= last)]))
+        return int(later.min()) if later.size else None
+
+    def _least(self, times: Ints) -> Ints:
+        found: Ints = np.minimum.reduceat(times, self._firsts)
+        return found
+
+    def _most(self, times: Ints) -> Ints:
+        found: Ints = np.maximum.reduceat(times, self._firsts)
+        return found
+
+    @cached_property
+    def _firsts(self) -> Ints:
+        return np.flatnonzero(np.diff(self.of, prepend=-1))
+
+
+def reigns_of(view: View, shard: int = 0) -> dict[int, Reigns]:
+    """Each server that acknowledged a write (of that shard, if one is given), by its number."""
+    table = view.table
+    writes = np.isin(table.column("op"), _WRITES)
+    if shard:
+        writes &= shard_of(table.column("key"), view.shards) == shard
+    outcome, servers = table.column("outcome"), table.column("server")
+    acked = writes & np.isin(outcome, _ACKED) & (servers > 0)
+    no = writes & (outcome == Outcome.FAIL_DEFINITE)
+    no &= (table.column("flags") & int(Flag.TIMED_OUT)) == 0
+    shared = _shared(servers[acked], table.column("epoch")[acked])
+    found = {}
+    for server in np.unique(servers[acked]).tolist():
+        if server < len(view.history.servers):
+            mine = servers == server
+            spoken = no & mine  # what the server itself said
+            silent = no & (servers == 0) & _nobody_listened(view, server)
+            rows = np.flatnonzero(acked & mine)
+            found[server] = _of_server(view, rows, spoken, spoken | silent, shared)
+    return found
+
+
+def _shared(servers: Ints, epochs: Ints) -> Ints:
+    """Epochs in which more than one server acknowledged: they do not tell offices apart."""
+    pairs = epochs.astype(np.int64) << 16 | servers.astype(np.int64)
+    pairs = pairs[np.diff(pairs, prepend=-1) != 0]  # long runs are the same: not all are sorted
+    values, counts = np.unique(np.unique(pairs) >> 16, return_counts=True)
+    found: Ints = values[counts > 1]
+    return found
+
+
+def _of_server(view: View, rows: Ints, spoken: Bools, denied: Bools, shared: Ints) -> Reigns:
+    table = view.table
+    rows = rows[np.argsort(table.column("done_ns")[rows], kind="stable")]
+    sent: Ints = table.column("sent_ns")[rows]
+    done: Ints = table.column("done_ns")[rows]
+    epoch = table.column("epoch")[rows].astype(np.int64)
+    epoch[np.isin(epoch, shared)] = 0
+    no = np.sort(table.column("done_ns")[spoken])
+    refusals = np.searchsorted(no, done)  # refusals before each acknowledgement
+    breaks = np.zeros(rows.size, dtype=bool)
+    breaks[1:] = epoch[1:] != epoch[:-1]
+    breaks[1:] |= (epoch[1:] == 0) & (refusals[1:] != refusals[:-1])
+    of: Ints = np.cumsum(breaks)
+    return Reigns(
+        rows, sent, done, of, (table.column("sent_ns")[denied], table.column("done_ns")[denied])
+    )
+
+
+# ---------------------------------------------------------------- past the front door
+
+
+def pinned_to(view: View, server: int) -> tuple[int, Stream] | None:
+    """The stream that writes to that server itself, and its number; None where there is none."""
+    name = view.history.servers[server]
+    for index, stream in enumerate(view.history.streams):
+        if stream.pinned == name and stream.op == "write":
+            return index, stream
+    return None
+
+
+def pause_ns(view: View, stream: Stream) -> int:
+    """Between two writes of a stream to one place: to one shard, where there are shards."""
+    return int(NS / stream.rate) * max(1, view.shards)
+
+
+def _nobody_listened(view: View, server: int) -> Bools:
+    """Rows of the server's own writer that found no process listening there.
+
+    That is the word of its host, unless a fault that answers for it with resets was in force.
+    """
+    table, pinned = view.table, pinned_to(view, server)
+    if pinned is None or _NOBODY_LISTENS not in view.history.errors:
+        return np.zeros(len(table), dtype=bool)
+    error = view.history.errors.index(_NOBODY_LISTENS)
+    rows: Bools = (table.column("stream") == pinned[0]) & (table.column("error") == error)
+    done = table.column("done_ns")
+    for begin, end in _rejecting(view.history.faults):
+        rows &= (done < begin) | (table.column("sent_ns") > end)
+    return rows
+
+
+def _rejecting(faults: Iterable[FaultRecord]) -> list[tuple[int, int]]:
+    """When faults answered in the place of nodes, ns."""
+    never = 1 << 62
+    return [
+        (f.commanded_ns, never if f.healed_ns is None else f.healed_ns)
+        for f in faults
+        if str(f.params.get("action", "")) == "reject"
+    ]
+
+
+# ---------------------------------------------------------------- stretches
+
+
+def _merged(starts: Ints, ends: Ints) -> Spans:
+    """Stretches of one server that touch, as one."""
+    if not starts.size:
+        return starts, ends
+    order = np.argsort(starts, kind="stable")
+    starts, ends = starts[order], np.maximum.accumulate(ends[order])
+    fresh = np.concatenate(([True], starts[1:] > ends[:-1]))
+    last = np.concatenate((fresh[1:], [True]))
+    return starts[fresh], ends[last]

@@ -1,0 +1,14 @@
+"""Nothing that the tests need can be missing on a build machine without anybody seeing it."""
+
+import re
+import tomllib
+
+from support import ROOT
+
+
+def test_the_build_requires_everything_that_a_test_can_be_skipped_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    markers = project["tool"]["pytest"]["ini_options"]["markers"]
+    required = re.search(r"CHAOSKIT_REQUIRE:-([a-z,]+)", (ROOT / ".ci" / "run").read_text("utf-8"))
+    assert required is not None
+    assert sorted(required[1].split(",")) == sorted(line.split(":")[0] for line in markers)
