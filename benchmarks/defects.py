@@ -6,8 +6,9 @@ Each defect of the reference system runs in its experiment, one trial at a time,
 on the metric that must find it fails, at most ``--cap`` valid trials. The sound system runs the
 same experiments, ``--clean`` valid trials each, more where a shape would have fewer than
 ``--each-shape`` of them together, and ``--also`` so many trials each of those in ``ALSO``. It must
-pass: what is missed, or could not be told, is counted like a defect that was missed. ``--print``
-does not write the page. Exit status: 0 all caught and all clean, 1 not.
+pass: what is missed, or could not be told, is counted like a defect that was missed. Rows of what
+is not run again stay as they are on the page; ``--print`` does not write it. Exit status: 0 all
+that ran was caught and clean, 1 not.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ ALSO = {
     "cluster-5-bridge": "cluster",
 }
 """Experiment that no defect is looked for with → shape: what else the sound system must pass."""
+SHAPE_OF = ALSO | {d.experiment: d.shape for d in reversed(DEFECTS.values())}
+"""Experiment → the shape that its sound trials count for: that of the first defect it finds."""
 
 
 @dataclass(frozen=True)
@@ -172,13 +175,13 @@ def clean(experiment: str, shape: str, trials: int, seed: int = 1) -> Row:
 def clean_trials(chosen: Sequence[Defect], each: int, shape: int) -> dict[tuple[str, str], int]:
     """(experiment, shape) → trials of the sound system: ``each``, and ``shape`` in every shape.
 
-    An experiment that two shapes' defects are found by counts for the first of them.
+    An experiment that defects of two shapes are found by counts for the first of them.
     """
-    found = {d.experiment: d.shape for d in reversed(chosen)}
+    found = {d.experiment: SHAPE_OF[d.experiment] for d in chosen}
     trials = {}
-    for experiment in dict.fromkeys(d.experiment for d in chosen):
-        mates = sum(other == found[experiment] for other in found.values())
-        trials[experiment, found[experiment]] = max(each, -(-shape // mates))
+    for experiment, of in found.items():
+        mates = sum(other == of for other in found.values())
+        trials[experiment, of] = max(each, -(-shape // mates))
     return trials
 
 
@@ -220,6 +223,31 @@ def page(done: Sequence[Row]) -> str:
     lines += ["|---|---|---|", *(_sound(r) for r in done if not r.wanted), ""]
     lines += [_claim(shape, [r for r in done if not r.wanted]) for shape in shapes]
     return HEAD + "\n".join(lines) + "\n\n" + tally(done) + "\n"
+
+
+def stored(page: str) -> list[Row]:
+    """The rows of a page, those of defects first; one of a defect that is no more is left out."""
+    found = []
+    for text in page.splitlines():
+        cells = [cell.strip() for cell in text.strip("|").split(" | ")]
+        name = cells[0].strip("`")
+        if len(cells) == 6 and name in DEFECTS:
+            defect, good = DEFECTS[name], not cells[3].startswith("**open**")
+            trials = int(cells[5].removeprefix("more than "))
+            seen = (cells[3].strip("`"), cells[4], trials, good) if good else ("", "", trials, good)
+            found.append(Row(name, defect.shape, defect.experiment, defect.metrics, *seen))
+        elif len(cells) == 3 and name in SHAPE_OF:
+            alarms = "" if cells[2] == "none" else cells[2].removeprefix("**open**: ")
+            row = Row("(sound)", SHAPE_OF[name], name, (), alarms, "", int(cells[1]), not alarms)
+            found.append(row)
+    return found
+
+
+def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    """Every row once, the newer one where there are two; defects in the order of their table."""
+    rows = {(row.name, row.experiment * (not row.wanted)): row for row in (*old, *new)}
+    order = {name: n for n, name in enumerate(DEFECTS)}
+    return sorted(rows.values(), key=lambda row: order.get(row.name, len(order)))
 
 
 def _defect(row: Row) -> str:
@@ -291,8 +319,9 @@ def main() -> int:
         done.append(row)
         print(line(row), flush=True)
     print(tally(done))
-    if not (given.print or given.names):
-        PAGE.write_text(page(done), encoding="utf-8")
+    if not given.print:
+        old = stored(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else []
+        PAGE.write_text(page(merged(old, done)), encoding="utf-8")
     return 0 if all(row.good for row in done) else 1
 
 

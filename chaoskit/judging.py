@@ -51,12 +51,14 @@ class Outcome:
 
     result: RunResult
     folder: Path | None
+    warning: str = ""  # that this is not the system as it is meant to be
 
     def line(self) -> str:
         """The last line of a run: verdict, name, what was seen, and the report's path."""
         result = self.result
         where = "nothing written" if self.folder is None else self._report(self.folder)
-        return f"{result.verdict} {result.experiment}: {result.sentence} -> {where}"
+        said = " ".join(filter(None, (result.sentence, self.warning)))
+        return f"{result.verdict} {result.experiment}: {said} -> {where}"
 
     @staticmethod
     def _report(folder: Path) -> Path:
@@ -91,6 +93,7 @@ def judge_dir(
     facts = read_run_file(run_dir)
     case = case_of(facts)
     case = replace(case, thresholds=replaced(case.thresholds, thresholds))
+    shown = _facts(facts, run_dir)
     target = _report_folder(out) if out or thresholds else run_dir
     ending = _ending(ended) if ended else stored_ending(run_dir)
     judged: list[JudgedTrial] = []
@@ -101,10 +104,9 @@ def judge_dir(
     result = judge_run(case, judged, ending)
     if target is not None:
         told = {"thresholds": "; ".join(t.text for t in thresholds)} if thresholds else {}
-        shown = _facts(facts, run_dir)
-        shown = replace(shown, overrides={**shown.overrides, **told})
-        write_reports(target, result, timelines, shown)
-    return Outcome(result, target)
+        told_too = replace(shown, overrides={**shown.overrides, **told})
+        write_reports(target, result, timelines, told_too)
+    return Outcome(result, target, shown.warning())
 
 
 def _report_folder(out: Path | None) -> Path | None:

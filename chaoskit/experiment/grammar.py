@@ -195,6 +195,12 @@ class _Parser:
             or (stat == "rate" and "ratio" not in facts.kinds)
         ):
             raise ThresholdError(column, f"{metric} has no statistic {quoted(stat)}")
+        if stat == "mean" and (facts is None or facts.over != "requests"):
+            raise ThresholdError(
+                column,
+                f"a mean over trials hides how they scatter; use {metric}.p50, with its interval "
+                f"from six trials on, or {metric}.max",
+            )
         return stat
 
     def _phase(self, metric: str) -> str:

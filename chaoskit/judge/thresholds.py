@@ -218,7 +218,7 @@ def _exceedance(threshold: Threshold, seen: Sequence[Bounded], allowed: float) -
 def judge_statistic(
     threshold: Threshold, seen: Sequence[Bounded], error: float = 0.05 / 2
 ) -> ExpectationResult:
-    """``.median``, ``.pN``, ``.max``, ``.min``, ``.mean`` over trials.
+    """``.median``, ``.pN``, ``.max``, ``.min`` over trials.
 
     ``error`` on either side of the median's interval; a percentile's may be 5 % at each end, or
     ``error`` where that is less.
@@ -243,7 +243,7 @@ def judge_statistic(
     return _over(threshold, observed, verdict, why)
 
 
-def _ends(  # noqa: PLR0911 - one return for each statistic
+def _ends(
     stat: str, lows: Sequence[float], highs: Sequence[float], error: float
 ) -> tuple[float, float, str] | str | None:
     """Low and high end of a statistic over trials and how they came about; or what is missing."""
@@ -251,8 +251,6 @@ def _ends(  # noqa: PLR0911 - one return for each statistic
     if stat in ("max", "min"):
         pick = max if stat == "max" else min
         return pick(lows), pick(highs), f"({stat} of {n})"
-    if stat == "mean":
-        return math.fsum(lows) / n, math.fsum(highs) / n, f"(mean of {n})"
     if stat in ("median", "p50"):
         sure = 1 - 2 * error
         low, high = median_interval(lows, sure), median_interval(highs, sure)

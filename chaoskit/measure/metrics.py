@@ -23,9 +23,10 @@ from chaoskit.measure.losses import (
 )
 from chaoskit.measure.metastable import metastability, retry_amplification
 from chaoskit.measure.mistakes import false_suspicions
-from chaoskit.measure.model import Count, Interval, Metrics, Sharing
+from chaoskit.measure.model import Count, Interval, Metrics, PartlyOut, Sharing
 from chaoskit.measure.outage import Outage, bad_runs, worst_of
 from chaoskit.measure.overlap import dual_primary
+from chaoskit.measure.partly import partly_out, said
 from chaoskit.measure.phases import phases, time_to_detect
 from chaoskit.measure.redundancy import failback, time_to_redundancy
 from chaoskit.measure.registers import session_violations, stale_reads
@@ -57,7 +58,7 @@ from chaoskit.measure.writes import (
 __all__ = ["measure_trial", "measure_view", "outage_interval", "percentile_s"]
 
 CHANCE = 0.01
-"""An outage that the baseline's own bad requests bring about as often as this is noted as such."""
+"""An outage that the baseline's own bad requests bring about as often as this fails no bound."""
 _QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
 
 
@@ -86,6 +87,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         client_outage=by_stream[view.headline.stream.name],
         client_outage_read=by_stream[reads.stream.name] if reads else None,
         client_outage_by_stream=by_stream,
+        partly_out=partly_out(view, view.worst_piece),
         clients=client_outages(view, view.headline),
         clients_read=client_outages(view, reads) if reads else None,
         failover_time=failover_time(view),
@@ -175,11 +177,18 @@ def _of_piece(view: View, track: Track) -> Interval:
     if longest is None:
         late = _late(view, track) if view.late_runs(track) else None
         return bracketed((), track, late)
-    return bracketed(outages, track, _outage_note(view, track, outages, longest))
+    partly = partly_out(view, track)
+    chance = 0.0 if longest.censored or partly else _chance(view, track, longest.bad)
+    found = bracketed(outages, track, _outage_note(view, track, longest, chance, partly))
+    bites = any(fault.must_bite for fault in view.history.faults)
+    # where nothing bites, what comes by chance is what was asked about
+    return found.model_copy(update={"chance": chance}) if bites and chance >= CHANCE else found
 
 
-def _outage_note(view: View, track: Track, outages: Sequence[Outage], outage: Outage) -> str | None:
-    notes = []
+def _outage_note(
+    view: View, track: Track, outage: Outage, chance: float, partly: PartlyOut | None
+) -> str | None:
+    outages, notes = view.outages_of(track), []
     if outage.censored:
         notes.append("service had not come back when observation ended")
     if outage.held:
@@ -194,13 +203,15 @@ def _outage_note(view: View, track: Track, outages: Sequence[Outage], outage: Ou
         and ended.end_ns - ended.start_ns > outage.end_ns - outage.start_ns
     ):
         notes.append(f"one before it took {as_seconds(ended.end_ns - ended.start_ns):.2f} s")
-    if not outage.censored and (chance := _chance(view, track, outage.bad)) >= CHANCE:
+    if chance >= CHANCE:
         notes.append(
             f"a stretch of {outage.bad} bad requests may be chance: with a share of bad ones as "
             f"before the fault, one would come in {chance:.0%} of trials"
         )
     if outage.start_ns < view.commanded_ns - track.stream.timeout_ns:
         notes.append("it began before the fault")
+    if partly is not None:
+        notes.append(said(partly))
     if view.late_runs(track):
         notes.append(_late(view, track))
     return "; ".join(notes) or None

@@ -25,6 +25,7 @@ __all__ = [
     "Metastability",
     "Metrics",
     "Mistakes",
+    "PartlyOut",
     "RegisterStep",
     "Safety",
     "Share",
@@ -45,6 +46,8 @@ class Interval(Frozen):
     ``censored``: it had not ended when observation ended; ``value_s`` is then a lower bound and
     ``high_s`` is None. ``applicable`` False: the event did not happen (nothing failed over); the
     rest is None. Where only an upper end is known, ``low_s`` is 0 and ``value_s`` is that end.
+    ``chance``: it may be nothing, for bad requests as before the fault bring as much about with
+    this probability; None below 1 %, and where nothing was to bite.
     """
 
     value_s: float | None = None
@@ -53,6 +56,7 @@ class Interval(Frozen):
     censored: bool = False
     applicable: bool = True
     note: str | None = None
+    chance: float | None = None
 
     @property
     def at_most(self) -> bool:
@@ -256,12 +260,32 @@ class Metastability(Frozen):
     note: str | None = None
 
 
+class PartlyOut(Frozen):
+    """A stretch in which some requests went bad and others did not; seconds since the fault."""
+
+    from_s: float
+    to_s: float
+    bad: int
+    asked: int
+
+    @property
+    def span_s(self) -> float:
+        """How long it was."""
+        return self.to_s - self.from_s
+
+    @property
+    def ratio(self) -> float:
+        """The share of requests that were bad."""
+        return self.bad / self.asked
+
+
 class Metrics(Frozen):
     """Everything measured in one trial. ``values`` holds the metrics that have no field."""
 
     client_outage: Interval
     client_outage_read: Interval | None = None
     client_outage_by_stream: Mapping[str, Interval] = {}
+    partly_out: PartlyOut | None = None  # of the headline stream, where it is much longer than that
     clients: ClientOutages | None = None  # of the headline stream
     clients_read: ClientOutages | None = None
     failover_time: Interval

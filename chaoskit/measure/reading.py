@@ -169,7 +169,20 @@ def _duration(name: str, found: Interval | None) -> Reading:
     low = found.value_s if found.low_s is None else found.low_s
     high = math.inf if found.censored or found.high_s is None else found.high_s
     unit: Unit = "ratio" if name in _RATIOS else "s"
-    return Reading(low, found.value_s, high, unit, censored=found.censored, note=found.note)
+    hint = None
+    if found.chance is not None:
+        low, hint = 0.0, _by_chance(found.chance)
+    return Reading(
+        low, found.value_s, high, unit, censored=found.censored, note=found.note, hint=hint
+    )
+
+
+def _by_chance(chance: float) -> str:
+    """Why the low end is 0, and what would tell."""
+    return (
+        f"so few bad requests may be chance, as in {chance:.0%} of trials without a fault; "
+        "a longer baseline, or one with fewer bad requests, would tell"
+    )
 
 
 def _safety(name: str, found: Safety | None) -> Reading:

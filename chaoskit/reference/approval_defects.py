@@ -5,7 +5,8 @@ from __future__ import annotations
 from chaoskit.reference.consent import Decided
 from chaoskit.reference.defect import Defect
 from chaoskit.reference.node import Node
-from chaoskit.reference.pair_defects import NoFencing, Unfenced
+from chaoskit.reference.office import Office
+from chaoskit.reference.pair_defects import Unfenced
 
 __all__ = ["APPROVAL"]
 
@@ -25,8 +26,32 @@ class TakesAnyCandidate(Node):
         return super().decide(now, what, request, self.name)
 
 
-class PromotesTwice(NoFencing):
-    """An approved node takes over without the witness, which may have gone on with the primary."""
+class PromotesTwice(Node):
+    """Two ways to an office that know nothing of each other: both take effect when they race.
+
+    Of two nodes that cannot hear each other the witness lets the primary go on by itself, in a
+    fresh epoch and without its backup. The backup hears of that, and leaves its own failover
+    pending; approved, it takes over by the operator's word and asks the witness for nothing. Each
+    way by itself is sound: without an approval it never takes over, an approval of a dead primary's
+    successor makes one primary, and a primary that is heard again withdraws what is pending.
+    """
+
+    def withdraw(self, now: int) -> None:
+        """Overridden: what was decided without the operator withdraws nothing."""
+        decided_elsewhere = not self.office and not self.follower.complete
+        if not decided_elsewhere or not self.follower.detector.dead(now):
+            super().withdraw(now)
+
+    def decide(self, now: int, what: str, request: str, candidate: str) -> Decided:
+        """Overridden: approved is promoted; the witness is not asked what it has decided."""
+        decided = super().decide(now, what, request, candidate)
+        if what == "approve" and decided.status == 200 and not self.office:
+            self.adopt(self.epoch + 1, self.name)
+            self.members = (self.name,)
+            self.office_type = Unfenced  # of this office; the next one may be a granted one
+            self.promote(now, now)
+            self.office_type = Office
+        return decided
 
 
 class HonoursLateApprovals(Node):
@@ -65,7 +90,7 @@ APPROVAL = (
     Defect(
         "approval-races",
         _SHAPE,
-        "an approved node takes over although the witness has let the primary go on: both are",
+        "an approval and the witness, which keeps the primary, both take effect: two are primary",
         "active-passive-approval-split",
         ("dual_primary",),
         PromotesTwice,

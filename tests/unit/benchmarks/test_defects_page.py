@@ -68,3 +68,39 @@ def test_a_shape_gets_the_trials_it_is_owed_spread_over_its_experiments():
 def test_the_stored_page_speaks_of_every_defect_and_every_experiment():
     assert all(f"| `{name}` |" in PAGE for name in DEFECTS)
     assert all(f"| `{d.experiment}` |" in PAGE for d in DEFECTS.values())
+
+
+def test_a_page_is_read_back_as_it_was_written():
+    alarm = defects.Row(
+        "(sound)", "cluster", "cluster-3-kill", (), "dual_primary == 0", "", 3, False
+    )
+    rows = [CAUGHT, MISSED, sound(30), alarm]
+    made = defects.page(rows)
+    assert defects.page(defects.stored(made)) == made
+    assert defects.page(defects.stored(PAGE)) == PAGE
+
+
+def test_each_stored_finding_is_one_that_names_what_is_wrong():
+    for row in (r for r in defects.stored(PAGE) if r.wanted and r.good):
+        named = {"client_outage" if m == defects.SHARDS else m for m in row.wanted}
+        assert {defects.metric_of(one) for one in row.found.split("; ")} <= named
+
+
+def test_what_was_not_run_again_stays_and_what_was_takes_its_place():
+    old = [CAUGHT, MISSED, sound(30), sound(0, good=False)]
+    late = defects.Row(
+        "flaps",
+        "active-passive",
+        "active-passive-kill",
+        ("flapping",),
+        "flapping == 0",
+        "6",
+        1,
+        True,
+    )
+    made = defects.merged(old, [late])
+    assert [(r.name, r.good) for r in made] == [
+        ("no-fencing", True),
+        ("flaps", True),
+        ("(sound)", False),
+    ]

@@ -79,6 +79,12 @@ BAD = {
     "failover_time.p100 < 5s": (14, "unknown statistic"),
     "failover_time.maxx < 5s": (14, "did you mean 'max'"),
     "failover_time. < 5s": (14, "unknown statistic"),
+    "failover_time.mean < 5s": (
+        14,
+        "a mean over trials hides how they scatter; use failover_time.p50",
+    ),
+    "dropped_requests.mean < 5%": (17, "a mean over trials"),
+    "error_rate.mean@fault < 5%": (11, "a mean over trials"),
     "failover_time.count < 5": (14, "no statistic 'count'"),
     "failover_time@fault < 5s": (13, "takes no @phase"),
     "failover_time < 2 x baseline": (16, "no baseline"),
@@ -136,6 +142,8 @@ def thresholds(draw):
     kind = draw(st.sampled_from(sorted(facts.kinds)))
     name = metric
     stat = draw(st.sampled_from(["p50", "p99", "p99.99", "max", "mean", "min"]))
+    if stat == "mean" and facts.over != "requests":
+        stat = "p50"
     if facts.over == "requests" or (facts.over == "trials" and draw(st.booleans())):
         name += f".{stat}"
     phase = None

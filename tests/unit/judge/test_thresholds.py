@@ -111,7 +111,7 @@ def test_no_valid_trial_decides_nothing():
         ("p90", 29, P, None),
         ("p99", 298, U, "needs 299"),
         ("max", 1, P, None),
-        ("mean", 3, P, None),
+        ("mean", 30, U, "no statistic"),
         ("min", 3, P, None),
         ("nonsense", 3, U, "no statistic"),
     ],

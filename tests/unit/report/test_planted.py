@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from support import ROOT
 
+from chaoskit.judging import Outcome
 from chaoskit.report import render_html, render_junit, render_markdown
 from chaoskit.runfile import planted
 from chaoskit.stack.compose import load_stack
@@ -34,6 +35,14 @@ def test_every_report_says_that_a_flaw_was_planted():
 
 def test_the_system_as_it_is_meant_to_be_has_no_such_note():
     assert not any("planted" in text for text in shown(samples.facts()))
+
+
+def test_the_last_line_of_the_run_says_so_too():
+    result = samples.passing().result
+    said = Outcome(result, None, samples.facts(planted=FLAW).warning()).line()
+    assert SAYS in said
+    assert said.startswith(f"PASS {result.experiment}: {result.sentence} ")
+    assert "planted" not in Outcome(result, None, samples.facts().warning()).line()
 
 
 def test_what_a_stack_names_as_its_flaw_is_no_markup():
