@@ -73,6 +73,8 @@ def _outage(measured: Sequence[Metrics]) -> str:
     failover = over["failover_time"]
     if failover.applicable and not failover.censored:
         text += f", the first good write came {over_trials(failover, n)} after the fault"
+        if (waited := over.get("time_to_approval")) is not None:
+            text += f", {over_trials(waited, n)} of it until an operator approved"
     return text
 
 

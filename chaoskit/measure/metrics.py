@@ -8,6 +8,7 @@ import numpy as np
 
 from chaoskit.clock import NS
 from chaoskit.history.history import History
+from chaoskit.measure.approval import failover_time_without_approval, time_to_approval
 from chaoskit.measure.budget import budget_burned, would_page
 from chaoskit.measure.divergence import divergent_writes
 from chaoskit.measure.failover import failover_time, recovery_kind
@@ -91,6 +92,8 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         clients_read=client_outages(view, reads) if reads else None,
         failover_time=failover_time(view),
         time_to_detect=time_to_detect(view),
+        time_to_approval=time_to_approval(view),
+        failover_time_without_approval=failover_time_without_approval(view),
         bad_time=bad_time(view),
         goodput_gap=goodput_gap(view),
         max_stall=max_stall(view),

@@ -290,6 +290,8 @@ class Metrics(Frozen):
     clients_read: ClientOutages | None = None
     failover_time: Interval
     time_to_detect: Interval | None = None
+    time_to_approval: Interval | None = None
+    failover_time_without_approval: Interval | None = None
     bad_time: Interval
     goodput_gap: Interval
     max_stall: Interval
