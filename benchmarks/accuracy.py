@@ -22,8 +22,9 @@ from chaoskit.history.history import History
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, Truth, simulate
 from chaoskit.measure.metrics import outage_interval
-from chaoskit.measure.model import Interval
+from chaoskit.measure.model import Interval, PartlyOut
 from chaoskit.measure.outage import bad_runs
+from chaoskit.measure.partly import partly_out
 from chaoskit.measure.requests import bad_time, goodput_gap
 from chaoskit.measure.view import View
 
@@ -32,6 +33,7 @@ STYLES = ("refuse", "503", "stall", "drop")
 RATES = (10.0, 50.0, 200.0, 1000.0)
 LAGS = (0.0, 0.0005, 0.004)
 SPREAD = {"stall": 1 / math.sqrt(12)}  # of the rest 1/sqrt(6), in intervals
+TELLING = 5  # runs of bad requests, from which on they are said to be a stretch
 PLACE = {"stall": -0.5}  # of the rest 0
 
 
@@ -48,6 +50,7 @@ class Run:
     naive: float
     bad: Interval
     runs: int  # of bad requests
+    partly: PartlyOut | None  # the stretch that is said to have been partly out
 
     @property
     def felt(self) -> bool:
@@ -130,6 +133,7 @@ def measured(scenario: Scenario, history: History, truth: Truth) -> Run:
         naive=naive_s(history),
         bad=bad_time(view),
         runs=bad_runs(view.headline, view.observed[0]),
+        partly=partly_out(view, view.headline),
     )
 
 
@@ -222,28 +226,32 @@ def predicted_spread(name: str) -> float | None:
     return every / math.sqrt(6) if every <= 3 else None
 
 
-def within(run: Run, slots: int) -> bool:
-    """Whether the bracket holds the truth, give or take so many intervals at either end."""
-    room = 2 * slots * run.interval
-    low, high = run.outage.low_s or 0.0, run.outage.high_s
-    return low - room <= run.truth <= (math.inf if high is None else high + room)
+def told(runs: list[Run]) -> list[bool]:
+    """Whether it is said that service was partly out, of runs with enough to tell it by."""
+    return [run.partly is not None for run in runs if run.runs >= TELLING]
+
+
+def stretch_error(runs: list[Run]) -> str:
+    """How far the stretch that is said is from the truth at worst, in intervals."""
+    off = [abs(r.partly.span_s - r.truth) / r.interval for r in runs if r.partly is not None]
+    return f"{max(off):.2f}" if off else "-"
 
 
 def odd_row(name: str, rate: float, runs: list[Run], due: float) -> str:
     """Outages that are not whole; ``due``: bad time expected, as a share of the truth."""
-    every = 1 if name == "flapping" else int(name.removeprefix("1 of "))
     predicted = predicted_spread(name)
     return row(
         name,
         f"{rate:g}/s",
         share([contains(r.outage, r.truth) for r in runs]),
-        share([within(r, every - 1) for r in runs]) if predicted else "-",
         f"{np.mean([r.error / r.interval for r in runs]):+.2f}",
         f"{np.std([r.error / r.interval for r in runs]):.2f}" if predicted else "-",
         f"{'<= ' if name == 'flapping' else ''}{predicted:.2f}" if predicted else "-",
         f"{np.max([abs(r.error) / r.interval for r in runs]):.2f}",
         f"{np.max([abs((r.bad.value_s or 0.0) - due * r.truth) / r.interval for r in runs]):.2f}",
         f"{np.median([r.runs for r in runs]):g}",
+        share(told(runs)) if told(runs) else "-",
+        stretch_error(runs),
     )
 
 
@@ -253,7 +261,11 @@ def odd_runs(kind: str, rate: float, runs: int, seed: int) -> list[Run]:
     if kind == "flapping":
         return [flapping(s) for s in asked]
     every = int(kind.removeprefix("1 of "))
-    return [partial(replace(s, outage_s=max(s.outage_s, 2 * every / rate)), every) for s in asked]
+    before = max(1.0, 300 / rate)  # a trial's baseline has 300 requests at least
+    longer = [
+        replace(s, outage_s=max(s.outage_s, 2 * every / rate), baseline_s=before) for s in asked
+    ]
+    return [partial(s, every) for s in longer]
 
 
 ODD = {"1 of 2": 1 / 2, "1 of 3": 1 / 3, "1 of 5": 1 / 5, "flapping": 3.0}
@@ -264,9 +276,9 @@ REAL = (
     "| naive: worst ms"
 )
 ODD_HEAD = (
-    "what fails | rate | bracket holds the truth | with k - 1 intervals at either end "
-    "| mean error | sd | predicted sd | worst error "
-    "| worst error of bad_time | runs of bad requests"
+    "what fails | rate | bracket holds the truth | mean error | sd | predicted sd | worst error "
+    "| worst error of bad_time | runs of bad requests | said to be partly out "
+    "| worst error of that stretch"
 )
 
 
@@ -285,7 +297,7 @@ def page(runs: int, seed: int) -> str:
     ]
     return TEXT.format(
         runs=runs, seed=seed, comb=table(COMB, comb), real=table(REAL, real),
-        odd=table(ODD_HEAD, odd), all=runs * len(cells),
+        odd=table(ODD_HEAD, odd), all=runs * len(cells), telling=TELLING,
     )  # fmt: skip
 
 
@@ -325,17 +337,23 @@ that was under way is answered just after the first failure it sees no outage at
 
 ## Outages that are not whole
 
-No lag, `refuse`. "1 of k": every k-th request fails, as when one of k servers is out. Fewer than
-three good requests in a row do not end an outage, so up to 1 of 3 it is measured as one outage, as
+No lag, `refuse`. "1 of k": every k-th request fails, as when one of k servers is out. An answer and
+three good requests after it end an outage, so up to 1 of 3 it is measured as one outage, as
 long as clients met failures. Either end is then known to k intervals and not to one, so the error
-is spread by k/(r*sqrt 6), and what clients felt may begin later and end sooner than the fault: the
-bracket is about what they felt, and holds the fault's own length with k - 1 intervals more at
-either end.
-From 1 of 4 on it is many outages of one request each, and `client_outage` no longer says how long
-it went on; `bad_time`, `error_rate` and the number of bad runs do. "flapping": out, back, out, back
-and out again for a fifth of the time each; the truth is the last of them (all are as long, and the
-longest estimate of three is reported, which is a little high and spread less than one alone),
-`bad_time` is held to all three together. Errors are in intervals.
+is spread by k/(r*sqrt 6), and what clients felt may begin later and end sooner than the fault. The
+bracket is wider at either end by as many intervals as good requests stand in a row between bad
+ones, k - 1, and holds the fault's own length.
+From 1 of 5 on it is many outages of one request each, and neither `client_outage` nor its bracket
+says how long it went on (1 of 4 is the one or the other, depending on how soon answers come). Then
+the report says that service was partly out, for how long, and with which share of bad requests, if
+there were {telling} such outages or more, close together, and more bad requests than the baseline
+explains. Counted are the trials with {telling} runs of bad requests or more; the stretch goes from
+the first bad request to an interval after the last. `bad_time`, `error_rate` and the number of bad
+runs say how much it was.
+
+"flapping": out, back, out, back and out again for a fifth of the time each; the truth is the last
+of them (all are as long, and the longest estimate of three is reported, which is a little high and
+spread less than one alone), `bad_time` is held to all three together. Errors are in intervals.
 
 {odd}
 """

@@ -187,6 +187,8 @@ class Act:
     t_ns: int
     node: str
     detail: str
+    low_ns: int | None = None  # it happened between these two; None: at ``t_ns``
+    high_ns: int | None = None
 
 
 @dataclass
@@ -211,6 +213,9 @@ class Hold:
     acts: list[Act] = field(default_factory=list)  # what an operator did so far
     asked_ns: int | None = None  # a person was asked then and has not answered: the trial waits
     thought_ns: int = 0  # how long persons took so far
+    unmet: str = ""
+    """Set by the fault while it heals: what it waited for and did not get, and the knob, as a
+    clause. It makes the trial invalid, unless the step is optional."""
     tend: Callable[[], bool] | None = None
     """What the fault goes on doing while it is on; called every few milliseconds, returns soon.
     True: it ended or started a target just now."""
@@ -247,6 +252,8 @@ class FaultModel(BaseModel):
     strikes: ClassVar[Literal["node", "link"]] = "node"  # what its target names
     labels: ClassVar[frozenset[str]] = frozenset()
     """Labels of which each must stand on some service of the stack."""
+    waits: ClassVar[bool] = False
+    """Whether it waits for something that the system may not do: its step may be optional."""
 
     def drawn(self, rng: random.Random) -> Self:  # noqa: ARG002 - for those that have something
         """The same with everything decided that the run's seed decides."""

@@ -273,6 +273,8 @@ class Injector:
             run.context.__exit__(None, None, None)
         self._tell(run)
         self._adopt(run.nodes)
+        if run.hold.unmet and not run.step.optional:
+            self._incident(f"{_called(run.step)} came to nothing: {run.hold.unmet}")
         if run.hold.verified_ns is None and run.problem is None:
             run.problem = f"{run.step.fault.kind} did not hold for its window: {run.hold.detail}"
 

@@ -72,6 +72,8 @@ class Desk:
             int(message.get("t_ns") or now_ns()),
             str(message.get("node", "")),
             detail,
+            low_ns=message.get("since_ns"),
+            high_ns=message.get("done_ns"),
         )
 
 
@@ -127,16 +129,38 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 class Person:
-    """Asks on the terminal and does not wait: the trial goes on while somebody thinks."""
+    """Asks on the terminal and does not wait: the trial goes on while somebody thinks.
+
+    One question at a time: what becomes pending meanwhile is asked when that one is closed.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._fd = (stream or sys.stdin).fileno()
         self._typed = b""
         self._gone = False
+        self._waiting: list[Mapping[str, Any]] = []
         self.asked: str | None = None  # the id that an answer would be for
 
-    def question(self, message: Mapping[str, Any]) -> str:
-        """Everything that is known, and what to type."""
+    def pending(self, message: Mapping[str, Any]) -> None:
+        """One more failover to ask about."""
+        self._waiting.append(message)
+
+    def withdrawn(self, request_id: str) -> bool:
+        """Nothing is to be decided on it any more; True if that closes the open question."""
+        self._waiting = [one for one in self._waiting if str(one["id"]) != request_id]
+        if self.asked != request_id:
+            return False
+        self.asked = None
+        return True
+
+    def question(self) -> tuple[Mapping[str, Any], str] | None:
+        """The next failover and what to show of it; None while a question is open, or without one.
+
+        Everything that is known, and what to type.
+        """
+        if self.asked is not None or not self._waiting or self._gone:
+            return None
+        message = self._waiting.pop(0)
         self.asked = str(message["id"])
         self._take_in()
         self._typed = b""  # what was typed before the question is no answer to it
@@ -149,7 +173,7 @@ class Person:
             *([", ".join(facts)] if facts else []),
             "approve this failover? type y or n and Enter",
         ]
-        return "\n".join(lines)
+        return message, "\n".join(lines)
 
     def answer(self) -> bool | None:
         """What was typed since; None if nothing that is an answer."""

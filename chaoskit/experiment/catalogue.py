@@ -117,6 +117,10 @@ METRICS: Mapping[str, MetricFacts] = {
     "mistake_duration": _facts("s", "the longest time until such a mistake was corrected"),
     "query_accuracy": _facts("ratio", "the share of time in which failure detectors were right"),
     "time_to_detect": _facts("s", "from the fault until the control plane declares it"),
+    "time_to_approval": _facts("s", "how long the failover waited until an operator approved it"),
+    "failover_time_without_approval": _facts(
+        "s", "failover_time less the wait for an operator's approval"
+    ),
     "latency": _facts(
         "s", "of answered requests, from when they were due", "requests", phased=True
     ),

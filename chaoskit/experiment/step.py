@@ -87,7 +87,8 @@ class Step(BaseModel):
     optional: bool = Field(
         False,
         title="Optional",
-        description="Whether the trial counts also if what the step waits for never happens.",
+        description="Whether the trial counts also if what the step waits for never happens: its "
+        "'when', or a failover that is pending where the fault is 'approve'.",
         examples=[True],
     )
     for_s: PositiveSeconds | None = Field(
@@ -133,8 +134,13 @@ class Step(BaseModel):
             raise _complain("'at' is missing: when, from the end of warm-up; or 'when'")
         if self.at_s is not None and self.when is not None:
             raise _complain("give either 'at' or 'when'")
-        if self.when is None and (self.after_s or self.within_s or self.optional):
-            raise _complain("'after', 'within' and 'optional' belong to a step with 'when'")
+        if self.when is None and (self.after_s or self.within_s):
+            raise _complain("'after' and 'within' belong to a step with 'when'")
+        if self.optional and self.when is None and not self._may_wait():
+            raise _complain(
+                "'optional' belongs to a step that waits: one with 'when', or one whose fault "
+                "waits for the system (approve)"
+            )
         if self.repeat is not None:
             longest = max((step.for_s or float("inf")) for step in self.alternatives())
             if longest >= self.repeat.every_s:
@@ -143,6 +149,11 @@ class Step(BaseModel):
                     "is healed before it comes again"
                 )
         return self
+
+    def _may_wait(self) -> bool:
+        """Whether a fault of it waits; one that could not be read is complained of elsewhere."""
+        faults = [one.fault for one in self.alternatives()]
+        return any(fault.waits or type(fault) is FaultModel for fault in faults)
 
     @property
     def line(self) -> int:

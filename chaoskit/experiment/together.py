@@ -58,7 +58,7 @@ def _about_a_step(position: int, steps: Sequence[Step]) -> str | None:
         return f"step {number} has no 'for', so it is healed only when everything is over"
     if trigger.event == "bitten" and not all(one.fault.needs for one in other.alternatives()):
         return f"step {number} breaks nothing, so it is never seen to bite"
-    if other.optional and not step.optional:
+    if other.optional and other.when is not None and not step.optional:
         return f"step {number} is optional and may never happen: then this one is optional, too"
     return None
 

@@ -3,7 +3,8 @@
 It breaks nothing. From its start to its end it watches the places that ``chaoskit.operator`` names;
 when a failover is pending there it decides, a reaction time after it was seen. What was seen and
 done becomes marks of the trial. A request that is withdrawn meanwhile is decided on all the same:
-that is how late approvals come about.
+that is how late approvals come about. A trial in which the operator decided on nothing is invalid,
+unless the step says ``optional: true``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Approve(FaultModel):
         "an operator on duty decides on failovers that the system raises; nothing is undone"
     )
     labels: ClassVar[frozenset[str]] = frozenset({OPERATOR})
+    waits: ClassVar[bool] = True
 
     decide: Literal["approve", "reject", "wrong", "ask"] = Field(
         "approve",
@@ -63,12 +65,13 @@ class Approve(FaultModel):
             watch.until_ready()
             hold.tend = watch.tend
             yield hold
-            watch.tend()
+            watch.listen()
             hold.detail = watch.summary(self._intent())
+            hold.unmet = watch.unmet()
         finally:
             hold.heal_commanded_ns = now_ns()
             desk.child.close()
-            watch.answered()
+            watch.answered()  # nobody is asked any more
             hold.healed_ns = now_ns()
 
     def _intent(self) -> str:
@@ -86,6 +89,7 @@ class Approve(FaultModel):
         }
 
 
+NEVER = "nothing was ever pending"
 _READY_WITHIN_S = 5.0
 
 
@@ -104,7 +108,13 @@ class _Watch:
             self._take(message)
 
     def tend(self) -> bool:
-        """Take in what was seen and done; ask and answer. Starts and ends no target."""
+        """Listen, ask and answer. Starts and ends no target."""
+        if self.listen() and self._person is not None:
+            self._ask(self._person)
+        return False
+
+    def listen(self) -> bool:
+        """Take in what was seen and done; False if the operator's process has died."""
         try:
             for message in self._desk.read():
                 self._take(message)
@@ -113,24 +123,32 @@ class _Watch:
             self._hold.tend = None
             self.answered()
             return False
-        if self._person is not None and self._hold.asked_ns:
-            asked, answer = self._person.asked, self._person.answer()
-            if self._person.asked is None:
-                self.answered()
-            if answer is not None:
-                word = "approve" if answer else "reject"
-                self._desk.child.send({"do": "decide", "id": asked, "decision": word})
-        return False
+        return True
+
+    def _ask(self, person: Person) -> None:
+        """Take the answer to the question that is open; ask the next one if there is none."""
+        asked, answer = person.asked, person.answer()
+        if answer is not None:
+            word = "approve" if answer else "reject"
+            self._desk.child.send({"do": "decide", "id": asked, "decision": word})
+        if person.asked is None:
+            self.answered()
+        if (next_one := person.question()) is not None:
+            message, text = next_one
+            self._hold.acts.append(Act("operator-asked", now_ns(), str(message["node"]), text))
+            self._hold.asked_ns = now_ns()
 
     def _take(self, message: dict[str, Any]) -> None:
+        person = self._person
+        if message.get("event") == "operator-withdrawn" and person is not None:
+            if person.withdrawn(str(message["id"])):
+                message["detail"] += "; no answer is needed any more"
+        elif message.get("event") == "operator-saw" and person is not None:
+            person.pending(message)
         act = self._desk.act(message)
         self._hold.acts.append(act)
         if act.event == "operator-ready":
             self._hold.verified_ns = now_ns()
-        elif act.event == "operator-saw" and self._person is not None:
-            text = self._person.question(message)
-            self._hold.acts.append(Act("operator-asked", now_ns(), act.node, text))
-            self._hold.asked_ns = self._hold.asked_ns or now_ns()
         elif "status" in message:
             self._decided.append(
                 f"{act.detail}, {message['after_ns'] / 1e6:.0f} ms after it was seen"
@@ -146,5 +164,23 @@ class _Watch:
         """One phrase for the report."""
         if self._decided:
             return f"{intent}; " + "; ".join(self._decided)
-        saw = any(act.event == "operator-saw" for act in self._hold.acts)
-        return f"{intent}; " + ("no decision was sent" if saw else "nothing was ever pending")
+        return f"{intent}; " + ("no decision was sent" if self._saw() else NEVER)
+
+    def unmet(self) -> str:
+        """Why the operator decided on nothing, and what would help; empty if they did."""
+        if self._decided:
+            return ""
+        if not self._saw():
+            return (
+                f"{NEVER} while the operator was on duty; let the step begin before the fault "
+                "('at') and last long enough ('for'), look at the label chaoskit.operator, or say "
+                "'optional: true' if nobody need be asked"
+            )
+        sooner = "answer sooner" if self._person is not None else "shorten its 'reaction'"
+        return (
+            f"a failover was pending and no decision was sent; {sooner}, let the step and the "
+            "fault last longer ('for'), or say 'optional: true' if nobody need decide"
+        )
+
+    def _saw(self) -> bool:
+        return any(act.event == "operator-saw" for act in self._hold.acts)

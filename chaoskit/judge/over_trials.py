@@ -24,6 +24,8 @@ _SUMMARISED: Mapping[str, Callable[[Metrics], Interval | None]] = {
     "client_outage_intersection": lambda m: _several(m, "intersection"),
     "failover_time": lambda m: m.failover_time,
     "time_to_detect": lambda m: m.time_to_detect,
+    "time_to_approval": lambda m: _asked(m, m.time_to_approval),
+    "failover_time_without_approval": lambda m: _asked(m, m.failover_time_without_approval),
     "bad_time": lambda m: m.bad_time,
     "goodput_gap": lambda m: m.goodput_gap,
     "max_stall": lambda m: m.max_stall,
@@ -42,6 +44,12 @@ def _several(metrics: Metrics, name: str) -> Interval | None:
     if clients is not None and clients.clients > 1:
         found = getattr(clients, name)
     return found
+
+
+def _asked(metrics: Metrics, found: Interval | None) -> Interval | None:
+    """What is said only where an operator was asked and approved: else it tells nothing."""
+    waited = metrics.time_to_approval
+    return found if waited is not None and waited.applicable else None
 
 
 def summary(measured: Sequence[Metrics]) -> Mapping[str, OverTrials]:

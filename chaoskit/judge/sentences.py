@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from chaoskit.clock import NS
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.judge.over_trials import summary
+from chaoskit.judge.partly import partly, partly_unjudged
 from chaoskit.judge.result import ExpectationResult, Metrics, TrialResult, Verdict
 from chaoskit.judge.wording import joined, over_trials, plural, seconds
 from chaoskit.measure.roles import polls
@@ -26,8 +27,9 @@ def sentence(
     """The one sentence under the verdict: the measured numbers, then why, if it did not pass."""
     if not measured:
         return _nothing_valid(wanted, trials)
-    parts = [_outage(measured), _rejected(measured), _dropped(measured), _lost(measured)]
-    text = f"{_trials(len(measured))}: {', '.join(p for p in parts if p)}."
+    felt = [_outage(measured), partly(measured), _rejected(measured), _dropped(measured)]
+    parts = [part for part in (*felt, _lost(measured)) if part]
+    text = f"{_trials(len(measured))}: {', '.join(parts)}."
     if len(measured) < wanted and verdict is not Verdict.FAIL:
         reason = next((t.invalid_because[0] for t in trials if t.invalid_because), "")
         count = f"Only {len(measured)} of {plural(wanted, 'trial')} asked for were valid"
@@ -71,6 +73,8 @@ def _outage(measured: Sequence[Metrics]) -> str:
     failover = over["failover_time"]
     if failover.applicable and not failover.censored:
         text += f", the first good write came {over_trials(failover, n)} after the fault"
+        if (waited := over.get("time_to_approval")) is not None:
+            text += f", {over_trials(waited, n)} of it until an operator approved"
     return text
 
 
@@ -148,6 +152,7 @@ def not_checked(
         some = any(m.lost_writes.count for m in measured)
         lost = "acknowledged writes were lost, and " if some else ""
         said.append(f"{lost}no threshold on lost_writes: losses are counted, not judged")
+    said += partly_unjudged(judged, measured)
     said += _apart(judged, measured)
     said += _not_read_back(measured)
     if measured and all(m.time_to_detect is None for m in measured):

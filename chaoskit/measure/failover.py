@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from chaoskit.history.history import FaultRecord
+from chaoskit.measure.acts import acts
 from chaoskit.measure.cause import cause, several_bite, writer_changed, writers_before
 from chaoskit.measure.model import Interval
 from chaoskit.measure.roles import Promotion, promotion
@@ -19,6 +20,7 @@ __all__ = [
     "promoted",
     "proven_ns",
     "recovery_kind",
+    "rejected",
 ]
 
 NOTHING_FAILED_OVER = "nothing failed over: no outage, and the same node went on writing"
@@ -109,7 +111,7 @@ def recovery_kind(view: View) -> str:
     """
     outage = view.outage
     if outage is not None and outage.censored:
-        return "rejected" if _rejected(view) else "failed"
+        return "rejected" if rejected(view) else "failed"
     if writer_changed(view):
         return "failover"
     fault = cause(view)
@@ -120,18 +122,14 @@ def recovery_kind(view: View) -> str:
     # Where answers do not say who gave them, the roles do.
     if not view.writers_after and promotion(view.history, fault.commanded_ns, view.observed[1]):
         return "failover"
-    return "rejected" if _rejected(view) else "in-place restart"
+    return "rejected" if rejected(view) else "in-place restart"
 
 
-def _rejected(view: View) -> bool:
-    """Whether an operator refused a failover, and was heard."""
-    acts = view.history.notes.get("operator")
-    return any(
-        isinstance(act, dict)
-        and act.get("event") == "operator-reject"
-        and ": accepted" in str(act.get("detail"))
-        for act in (acts if isinstance(acts, list) else ())
-    )
+def rejected(view: View) -> bool:
+    """Whether the last word that an operator said, and that was heard, refused a failover."""
+    said = acts(view.history, "operator-approve", "operator-wrong", "operator-reject")
+    heard = [act.event for act in said if act.accepted]
+    return heard[-1:] == ["operator-reject"]
 
 
 def proven_ns(fault: FaultRecord) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from chaoskit.clock import NS
 from chaoskit.history.history import History
+from chaoskit.measure.approval import failover_time_without_approval, time_to_approval
 from chaoskit.measure.budget import budget_burned, would_page
 from chaoskit.measure.divergence import divergent_writes
 from chaoskit.measure.failover import failover_time, recovery_kind
@@ -22,9 +23,10 @@ from chaoskit.measure.losses import (
 )
 from chaoskit.measure.metastable import metastability, retry_amplification
 from chaoskit.measure.mistakes import false_suspicions
-from chaoskit.measure.model import Count, Interval, Metrics, Sharing
+from chaoskit.measure.model import Count, Interval, Metrics, PartlyOut, Sharing
 from chaoskit.measure.outage import Outage, bad_runs, worst_of
 from chaoskit.measure.overlap import dual_primary
+from chaoskit.measure.partly import partly_out, said
 from chaoskit.measure.phases import phases, time_to_detect
 from chaoskit.measure.redundancy import failback, time_to_redundancy
 from chaoskit.measure.registers import session_violations, stale_reads
@@ -85,10 +87,13 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         client_outage=by_stream[view.headline.stream.name],
         client_outage_read=by_stream[reads.stream.name] if reads else None,
         client_outage_by_stream=by_stream,
+        partly_out=partly_out(view, view.worst_piece),
         clients=client_outages(view, view.headline),
         clients_read=client_outages(view, reads) if reads else None,
         failover_time=failover_time(view),
         time_to_detect=time_to_detect(view),
+        time_to_approval=time_to_approval(view),
+        failover_time_without_approval=failover_time_without_approval(view),
         bad_time=bad_time(view),
         goodput_gap=goodput_gap(view),
         max_stall=max_stall(view),
@@ -172,17 +177,18 @@ def _of_piece(view: View, track: Track) -> Interval:
     if longest is None:
         late = _late(view, track) if view.late_runs(track) else None
         return bracketed((), track, late)
-    chance = 0.0 if longest.censored else _chance(view, track, longest.bad)
-    found = bracketed(outages, track, _outage_note(view, track, outages, longest, chance))
+    partly = partly_out(view, track)
+    chance = 0.0 if longest.censored or partly else _chance(view, track, longest.bad)
+    found = bracketed(outages, track, _outage_note(view, track, longest, chance, partly))
     bites = any(fault.must_bite for fault in view.history.faults)
     # where nothing bites, what comes by chance is what was asked about
     return found.model_copy(update={"chance": chance}) if bites and chance >= CHANCE else found
 
 
 def _outage_note(
-    view: View, track: Track, outages: Sequence[Outage], outage: Outage, chance: float
+    view: View, track: Track, outage: Outage, chance: float, partly: PartlyOut | None
 ) -> str | None:
-    notes = []
+    outages, notes = view.outages_of(track), []
     if outage.censored:
         notes.append("service had not come back when observation ended")
     if outage.held:
@@ -204,6 +210,8 @@ def _outage_note(
         )
     if outage.start_ns < view.commanded_ns - track.stream.timeout_ns:
         notes.append("it began before the fault")
+    if partly is not None:
+        notes.append(said(partly))
     if view.late_runs(track):
         notes.append(_late(view, track))
     return "; ".join(notes) or None

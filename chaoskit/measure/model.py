@@ -25,6 +25,7 @@ __all__ = [
     "Metastability",
     "Metrics",
     "Mistakes",
+    "PartlyOut",
     "RegisterStep",
     "Safety",
     "Share",
@@ -259,16 +260,38 @@ class Metastability(Frozen):
     note: str | None = None
 
 
+class PartlyOut(Frozen):
+    """A stretch in which some requests went bad and others did not; seconds since the fault."""
+
+    from_s: float
+    to_s: float
+    bad: int
+    asked: int
+
+    @property
+    def span_s(self) -> float:
+        """How long it was."""
+        return self.to_s - self.from_s
+
+    @property
+    def ratio(self) -> float:
+        """The share of requests that were bad."""
+        return self.bad / self.asked
+
+
 class Metrics(Frozen):
     """Everything measured in one trial. ``values`` holds the metrics that have no field."""
 
     client_outage: Interval
     client_outage_read: Interval | None = None
     client_outage_by_stream: Mapping[str, Interval] = {}
+    partly_out: PartlyOut | None = None  # of the headline stream, where it is much longer than that
     clients: ClientOutages | None = None  # of the headline stream
     clients_read: ClientOutages | None = None
     failover_time: Interval
     time_to_detect: Interval | None = None
+    time_to_approval: Interval | None = None
+    failover_time_without_approval: Interval | None = None
     bad_time: Interval
     goodput_gap: Interval
     max_stall: Interval

@@ -5,6 +5,10 @@ request, on time or late, from which on the next three requests due are all good
 were held and served at recovery therefore end the outage at recovery, not a deadline too early.
 Shorter calm than three good requests does not separate two outages. E - S is within one interval
 of the truth, give or take the generator's lag; the bracket contains it.
+
+Where good requests stand between bad ones, as when one of two servers is out, only some requests
+meet the outage: it may have begun, and may end, as long before the first and after the last one
+that met it as good ones stand in a row inside. The bracket is wider by that at either end.
 """
 
 from __future__ import annotations
@@ -79,6 +83,12 @@ class _Search:
         self.good_done: Ints = track.done[by_done]
         self.good_sent: Ints = np.maximum.accumulate(track.sent[by_done])
         self.bad: Ints = np.flatnonzero(track.bad)
+        # between a bad request and the next one, if good ones were due there
+        apart, between = (
+            np.diff(track.due[self.bad]),
+            np.diff(np.cumsum(track.good, dtype=np.int32)[self.bad]),
+        )
+        self.apart: Ints = np.where(between > 0, apart, 0)
 
     def last_good_sent(self, first: int) -> int:
         """When the last good request was sent that was over before the first bad one began."""
@@ -116,8 +126,8 @@ def _ended(search: _Search, bad: Ints, k: int, after: int) -> Outage:
     # Whoever was due after S and got an answer was served after the outage began, so after it
     # ended. An answer to somebody due before S proves that only of the good request after it.
     back = end if search.end_due[k] >= start else max(end, int(track.done[after]))
-    sure = _sure(track, bad, lag)
-    may = (search.last_good_sent(first), back + lag)
+    sure, grain = _sure(track, bad, lag), _grain(search, bad)
+    may = (search.last_good_sent(first) - grain, back + lag + grain)
     low, high = sure[1] - sure[0], may[1] - may[0]
     resumed = int(track.due[min(last + 1, len(track) - 1)])
     return Outage(
@@ -150,8 +160,15 @@ def _censored(search: _Search, bad: Ints, observed_until_ns: int) -> Outage:
         held=False,
         lag_ns=lag,
         sure=sure,
-        may=(search.last_good_sent(first), end),
+        may=(search.last_good_sent(first) - _grain(search, bad), end),
     )
+
+
+def _grain(search: _Search, bad: Ints) -> int:
+    """The longest time between two bad requests in which good ones were due, less an interval."""
+    first = int(np.searchsorted(search.bad, bad[0]))
+    apart = search.apart[first : first + bad.size - 1]
+    return max(0, int(apart.max()) - search.track.interval_ns) if apart.size else 0
 
 
 def _sure(track: Track, bad: Ints, lag: int) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """What ``failover_time`` is made of: the stretches between what was observed of the failover.
 
 A stage ends at a moment: *mask* when the first client felt it, *detect* when the control plane
-declared the target dead, *approval* when an operator approved (where one was asked), *elect* when
+declared the target dead, *approval* when an operator approved (where one was asked; told by a
+node, else as the experiment's own operator did it), *elect* when
 the new primary was chosen, *promote* when it served, *reroute* when a client's write went through.
 A stage whose end nobody observed is part of the one after it and named with it
 (``elect+promote``). The parts sum to ``failover_time`` exactly.
@@ -10,25 +11,17 @@ A stage whose end nobody observed is part of the one after it and named with it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from chaoskit.history.history import FaultRecord, NodeEvent
+from chaoskit.measure.approval import approvals, requests
 from chaoskit.measure.cause import cause
 from chaoskit.measure.failover import first_good_ns, promoted, proven_ns
 from chaoskit.measure.model import Interval
+from chaoskit.measure.moment import Moment
 from chaoskit.measure.told import first_told, last_told
 from chaoskit.measure.view import View, as_seconds
 
-__all__ = ["Moment", "phases", "split", "time_to_detect"]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When something happened, ns: not earlier than ``at - before``, not later than ``+ after``."""
-
-    at: int
-    before: int = 0
-    after: int = 0
+__all__ = ["phases", "split", "time_to_detect"]
 
 
 def phases(view: View) -> Mapping[str, Interval]:
@@ -95,9 +88,9 @@ def _stages(view: View, fault: FaultRecord, end: int) -> list[tuple[str, Moment 
         stages.append(("mask", Moment(view.outage.start_ns, interval, interval)))
     declared = _declared(view, fault, end)
     stages.append(("detect", None if declared is None else Moment(declared.t_ns)))
-    if first_told(history, "failover-pending", since, end) is not None:
-        approved = last_told(history, "failover-approved", since, end)
-        stages.append(("approval", None if approved is None else Moment(approved.t_ns)))
+    if requests(view, end):
+        approved = approvals(view, end)
+        stages.append(("approval", approved[-1] if approved else None))
     chosen = last_told(history, "chosen", since, end)
     stages.append(("elect", None if chosen is None else Moment(chosen.t_ns)))
     stages.append(("promote", _served(view, fault, end)))

@@ -21,6 +21,8 @@ _INTERVALS = (
     "client_outage_read",
     "failover_time",
     "time_to_detect",
+    "time_to_approval",
+    "failover_time_without_approval",
     "bad_time",
     "goodput_gap",
     "max_stall",

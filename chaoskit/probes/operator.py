@@ -4,9 +4,10 @@
 library only. Either ``{"watch": [{"node", "url"}], "every_s", "reaction_s", "decision",
 "names"}``: every place is asked again and again, and ``decision`` ("approve", "reject", "wrong":
 approve, but another of ``names``) is sent ``reaction_s`` after a failover was first seen pending;
-without a decision it waits for ``{"do": "decide", "id", "decision"}``. Or ``{"switchover": url,
-"node", "candidate", "leader"}``: one request. What is seen and done is said, one line each, with
-CLOCK_MONOTONIC; how a system is asked stands in ``docs/stacks.md``.
+without a decision it waits for ``{"do": "decide", "id", "decision"}``. A request that nobody had
+decided on, and that is gone where it was first seen, is said to be withdrawn. Or ``{"switchover":
+url, "node", "candidate", "leader"}``: one request. What is seen and done is said, one line
+each, with CLOCK_MONOTONIC; how a system is asked stands in ``docs/stacks.md``.
 """
 
 from __future__ import annotations
@@ -63,9 +64,10 @@ class _Pending:
     id: str
     candidate: str
     seen_ns: int
+    since_ns: int  # the last look at that place that did not show it began then
 
 
-def _pending(place: _Place, text: str) -> tuple[_Pending, dict[str, Any]] | None:
+def _pending(place: _Place, text: str, since_ns: int) -> tuple[_Pending, dict[str, Any]] | None:
     """What an answer says to be pending; None if nothing. Raises ``ValueError``."""
     made = json.loads(text)
     if not isinstance(made, dict):
@@ -76,7 +78,7 @@ def _pending(place: _Place, text: str) -> tuple[_Pending, dict[str, Any]] | None
     if not isinstance(found, dict) or not found.get("id"):
         raise ValueError("'pending' has no id")
     now = time.monotonic_ns()
-    return _Pending(place, str(found["id"]), str(found.get("candidate", "")), now), made
+    return _Pending(place, str(found["id"]), str(found.get("candidate", "")), now, since_ns), made
 
 
 class _Desk:
@@ -89,6 +91,7 @@ class _Desk:
         self._decision = config.get("decision")
         self._names: Sequence[str] = [str(n) for n in config.get("names", [])]
         self._seen: dict[str, _Pending] = {}
+        self._open: dict[str, bool] = {}  # id of what is pending now → whether it was decided on
         self._orders: queue.Queue[tuple[str, str]] = queue.Queue()
         self._lock = threading.Lock()
         self._looked = False
@@ -108,10 +111,13 @@ class _Desk:
 
     def _watch(self, place: _Place) -> None:
         complained = False
+        empty_ns = time.monotonic_ns()
         while True:
+            asked_ns = time.monotonic_ns()
             try:
                 status, text = request("GET", place.url, None, _TIMEOUT_S)
-                found = _pending(place, text) if 200 <= status < 300 else None
+                answered = 200 <= status < 300
+                found = _pending(place, text, empty_ns) if answered else None
             except OSError:
                 pass  # it is dead, cut off or stands still: that is what the experiment is about
             except ValueError as error:
@@ -120,6 +126,9 @@ class _Desk:
                     self._say("operator-puzzled", place.node, f"{place.url}: {error}")
             else:
                 self._saw(place, found)
+                if answered:
+                    self._close(place, found[0].id if found else "")
+                    empty_ns = empty_ns if found else asked_ns
             time.sleep(self._every_s)
 
     def _saw(self, place: _Place, found: tuple[_Pending, dict[str, Any]] | None) -> None:
@@ -127,15 +136,17 @@ class _Desk:
             if not self._looked:
                 self._looked = True
                 self._say("operator-ready", place.node, "sees what is pending")
-            if found is None or found[0].id in self._seen:
+            if found is None or self._known(place, found[0].id):
                 return
             pending, made = found
             self._seen[pending.id] = pending
+            self._open[pending.id] = False
         shown = made["pending"]
         say(
             {
                 "event": "operator-saw",
                 "t_ns": pending.seen_ns,
+                "since_ns": pending.since_ns,
                 "node": place.node,
                 "id": pending.id,
                 "candidate": pending.candidate,
@@ -151,8 +162,33 @@ class _Desk:
             timer.daemon = True
             timer.start()
 
+    def _known(self, place: _Place, request_id: str) -> bool:
+        """Whether it was seen before; one that was gone at its place is raised anew there."""
+        seen = self._seen.get(request_id)
+        return seen is not None and (request_id in self._open or seen.place != place)
+
+    def _close(self, place: _Place, shown: str) -> None:
+        """What was first seen at ``place`` and is not shown there any more is over."""
+        with self._lock:
+            gone = [i for i in self._open if i != shown and self._seen[i].place == place]
+            undecided = [i for i in gone if not self._open.pop(i)]
+        for request_id in undecided:
+            say(
+                {
+                    "event": "operator-withdrawn",
+                    "t_ns": time.monotonic_ns(),
+                    "node": place.node,
+                    "id": request_id,
+                    "detail": f"failover {request_id} is not pending any more, and nobody had "
+                    "decided on it",
+                }
+            )
+
     def _decide(self, request_id: str, decision: str) -> None:
         pending = self._seen[request_id]
+        with self._lock:
+            if request_id in self._open:
+                self._open[request_id] = True
         candidate = pending.candidate
         if decision == "wrong":
             candidate = next((n for n in self._names if n != pending.candidate), "nobody")

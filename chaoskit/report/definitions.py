@@ -44,6 +44,18 @@ DEFINITIONS = (
         " then another node was seen to be primary, which comes after.",
     ),
     Definition(
+        "time_to_approval",
+        "time to approval",
+        "How long the failover stood pending until an operator approved it: a person's time, or"
+        " that of the experiment's operator.",
+    ),
+    Definition(
+        "failover_time_without_approval",
+        "failover time without approval",
+        "Failover time less the time to approval: the machine's part. The whole of it where nobody"
+        " was asked.",
+    ),
+    Definition(
         "dropped_requests",
         "dropped requests",
         "Requests due from the fault commanded to recovery that were not good, as a count, as a"

@@ -9,10 +9,15 @@ from tests.planted.test_histories import THRESHOLDS
 
 TESTS = Path(__file__).parents[1]
 PHASES = "unit/measure/test_phases.py"
+APPROVAL = "unit/measure/test_approval.py"
 STEADY = "unit/measure/test_steady.py"
 ELSEWHERE = {
     "failback_outage": (PHASES, "test_an_outage_on_the_way_back_is_measured_as_any_other"),
     "failback_time": (PHASES, "test_the_way_back_is_timed_from_the_heal_and_its_kind_told"),
+    "time_to_approval": (APPROVAL, "test_who_waits_longer_for_an_operator_is_measured_so"),
+    "failover_time_without_approval": (
+        APPROVAL, "test_a_machine_that_is_slow_after_the_approval_is_told_from_a_slow_person",
+    ),
     "time_to_redundancy": (PHASES, "test_redundancy_is_back_when_the_last_node_is_whole_for_good"),
     "latency_overshoot": (STEADY, "test_overshoot_is_what_the_worst_second_has_above_the_baseline"),
     "lost_goodput": (STEADY, "test_lost_goodput_counts_what_each_second_is_short_of"),

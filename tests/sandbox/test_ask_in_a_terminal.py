@@ -14,7 +14,7 @@ from support import COMMAND, ROOT, newest_run
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(120)]
 EXPERIMENT = ROOT / "experiments" / "active-passive-approval-kill.yaml"
 QUESTION = "approve this failover? type y or n and Enter"
-THINKS_S = 1.5
+THINKS_S = 4.0  # longer than anything that the experiment allows the machine
 PLAIN = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -72,9 +72,13 @@ def test_a_person_is_shown_when_why_and_who_and_the_run_waits_for_the_answer(tmp
         assert terminal.until(lambda: terminal.program.poll() is not None, 60), terminal.shown()
     finally:
         terminal.close()
+    assert terminal.program.returncode == 0, terminal.shown()
     result = json.loads((newest_run(tmp_path) / "result.json").read_text("utf-8"))
+    assert result["verdict"] == "PASS", "who thinks for long has broken nothing"
     metrics = result["trials"][0]["metrics"]
     assert metrics["promotions"]["count"] == 1
     assert metrics["failover_time"]["value_s"] > THINKS_S, "nobody took over before the answer"
     assert metrics["lost_writes"]["count"] == 0
     assert metrics["phases"]["approval"]["value_s"] > THINKS_S - 0.5
+    assert metrics["time_to_approval"]["value_s"] > THINKS_S - 0.5
+    assert metrics["failover_time_without_approval"]["high_s"] < 1.7

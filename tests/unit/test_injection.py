@@ -286,6 +286,37 @@ def test_what_a_fault_goes_on_doing_is_done_while_it_is_on_and_is_nobody_elses()
     assert r.incidents == []
 
 
+class Patient(Noop):
+    """A fault that waits for the system, which does nothing or does it."""
+
+    waits = True
+    why: str = ""
+
+    @contextmanager
+    def inject(self, lab, targets):
+        hold = Hold(now_ns(), now_ns(), now_ns())
+        yield hold
+        hold.heal_commanded_ns = hold.healed_ns = now_ns()
+        hold.unmet = self.why
+
+
+@pytest.mark.parametrize(
+    ("why", "optional", "incidents"),
+    [
+        ("nothing came; look there", False, 1),
+        ("nothing came; look there", True, 0),
+        ("", False, 0),
+    ],
+)
+def test_a_fault_that_waited_in_vain_is_an_incident_unless_it_is_optional(why, optional, incidents):
+    r = rig_of({"fault": Patient(why=why), "optional": optional})
+    r.injector.inject(0)
+    r.injector.heal_all()
+    assert len(r.incidents) == incidents
+    for sentence in r.incidents:
+        assert "came to nothing: nothing came; look there" in sentence
+
+
 class Clumsy(Noop):
     """What somebody plugged in, with a mistake of its own in one of three places."""
 

@@ -1,6 +1,5 @@
 """Operators: reaction times, the child that acts, the person who is asked, and what is refused."""
 
-import io
 import json
 import os
 import random
@@ -11,19 +10,13 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from click.testing import CliRunner
 from pydantic import ValidationError
 from support import ROOT
 
-from chaoskit.cli import cli
 from chaoskit.clock import now_ns, wait_until
-from chaoskit.contracts import Hold, Node, Targets
-from chaoskit.errors import BadInput, Refused
-from chaoskit.experiment.loader import load_experiment
+from chaoskit.contracts import Node, Targets
 from chaoskit.faults.approve import Approve
 from chaoskit.faults.switchover import Switchover
-from chaoskit.injection import Injector
-from chaoskit.operator import Person, ask_a_person, check_terminal
 from chaoskit.probes.operator import request
 
 EXPERIMENT = ROOT / "experiments" / "active-passive-approval-kill.yaml"
@@ -97,7 +90,7 @@ class Asking(BaseHTTPRequestHandler):
     """Something else than our reference system that speaks what docs/stacks.md says."""
 
     def do_GET(self):
-        self._say(200, {"pending": self.server.pending, "known": {"lag": "0 B"}})
+        self._say(self.server.status, {"pending": self.server.pending, "known": {"lag": "0 B"}})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -149,7 +142,7 @@ class LocalLab:
 @contextmanager
 def system(pending=None, answer=(200, {"accepted": "done"})):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Asking)
-    server.pending, server.asked, server.answer = pending, [], answer
+    server.pending, server.asked, server.answer, server.status = pending, [], answer, 200
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server, LocalLab(server.server_address[1])
@@ -204,10 +197,22 @@ def test_a_refusal_is_told_in_the_systems_own_words_and_nothing_pending_too():
         with approve(reaction=0).inject(lab, NOBODY) as hold:
             tended(hold, lambda: len(hold.acts) == 3)
         assert "refused (409): the primary is back" in hold.detail
+        assert hold.unmet == "", "a refusal is an answer"
         server.pending = None
         with approve().inject(lab, NOBODY) as hold:
             pass
         assert hold.detail.endswith("nothing was ever pending")
+        assert "nothing was ever pending while the operator was on duty" in hold.unmet
+        assert "'optional: true'" in hold.unmet
+
+
+def test_an_operator_who_went_before_deciding_did_not_ask_the_experiments_question():
+    with system(PENDING) as (server, lab), approve(reaction="60s").inject(lab, NOBODY) as hold:
+        tended(hold, lambda: len(hold.acts) == 2)
+        assert hold.unmet == "", "not over yet"
+    assert not server.asked
+    assert "no decision was sent; shorten its 'reaction'" in hold.unmet
+    assert hold.detail.endswith("no decision was sent")
 
 
 def test_a_system_that_nobody_can_ask_is_not_verified(monkeypatch):
@@ -247,14 +252,75 @@ def test_a_person_is_asked_with_what_is_known_and_the_trial_waits_for_the_answer
     assert server.asked[0][0] == "/failover/reject"
 
 
-def test_a_terminal_that_is_closed_ends_the_waiting():
+@contextmanager
+def person(monkeypatch):
+    """A terminal on which nothing is typed yet; its other end."""
     read, write = os.pipe()
-    os.close(write)
-    with os.fdopen(read) as stream:
-        person = Person(stream)
-        person.asked = "f-1"
-        assert person.answer() is None
-        assert person.asked is None
+    with os.fdopen(read) as stream, os.fdopen(write, "wb", 0) as keys:
+        monkeypatch.setattr("sys.stdin", stream)
+        yield keys
+
+
+def told(hold, event):
+    return [act.detail for act in hold.acts if act.event == f"operator-{event}"]
+
+
+def test_a_question_is_closed_when_the_system_withdraws_its_request(monkeypatch):
+    with person(monkeypatch) as keys, system(PENDING) as (server, lab):
+        with approve(decide="ask").inject(lab, NOBODY) as hold:
+            tended(hold, lambda: hold.asked_ns)
+            server.pending = None
+            tended(hold, lambda: hold.asked_ns is None)
+            (said,) = told(hold, "withdrawn")
+            assert "f-1 is not pending any more" in said
+            assert "no answer is needed" in said
+            thought = hold.thought_ns
+            keys.write(b"y\n")  # too late: it is an answer to nothing
+            wait_until(lambda: hold.tend() and False, within_s=0.2)
+            assert (hold.thought_ns, server.asked) == (thought, [])
+            server.pending = {**PENDING, "id": "f-2"}
+            tended(hold, lambda: hold.asked_ns)
+            keys.write(b"n\n")
+            tended(hold, lambda: server.asked)
+        assert [body["id"] for _, body, _ in server.asked] == ["f-2"]
+        assert len(told(hold, "asked")) == 2
+
+
+def test_a_place_that_answers_with_an_error_has_withdrawn_nothing(monkeypatch):
+    with person(monkeypatch) as keys, system(PENDING) as (server, lab):
+        with approve(decide="ask").inject(lab, NOBODY) as hold:
+            tended(hold, lambda: hold.asked_ns)
+            server.status = 503
+            wait_until(lambda: hold.tend() and False, within_s=0.3)
+            assert hold.asked_ns, "it may stand there all the same"
+            server.status = 200
+            keys.write(b"y\n")
+            tended(hold, lambda: server.asked)
+        assert told(hold, "withdrawn") == []
+
+
+def test_the_same_id_is_decided_on_again_once_it_was_gone():
+    with system(PENDING) as (server, lab), approve(reaction=0).inject(lab, NOBODY) as hold:
+        tended(hold, lambda: len(told(hold, "approve")) == 1)
+        server.pending = None
+        wait_until(lambda: hold.tend() and False, within_s=0.2)
+        server.pending = PENDING
+        tended(hold, lambda: len(told(hold, "approve")) == 2)
+        wait_until(lambda: hold.tend() and False, within_s=0.2)
+        assert len(server.asked) == 2
+        assert told(hold, "withdrawn") == [], "what was decided on is not withdrawn"
+
+
+def test_what_was_seen_lies_between_two_looks_and_what_was_done_before_its_answer():
+    with system() as (server, lab), approve(reaction=0).inject(lab, NOBODY) as hold:
+        begin = now_ns()
+        server.pending = PENDING
+        after = now_ns()
+        tended(hold, lambda: len(hold.acts) == 3)
+    _, saw, did = hold.acts
+    assert saw.low_ns <= after
+    assert begin <= saw.t_ns
+    assert did.t_ns <= server.asked[0][2] <= did.high_ns
 
 
 @pytest.mark.parametrize(
@@ -295,93 +361,3 @@ def test_what_is_not_http_is_an_oserror():
         threading.Thread(target=answer, daemon=True).start()
         with pytest.raises(OSError, match="not HTTP"):
             request("GET", f"http://127.0.0.1:{server.getsockname()[1]}/", None, 5.0)
-
-
-# ---------------------------------------------------------------- experiments and the command
-
-
-def test_a_stack_without_the_label_is_refused_at_its_place(tmp_path):
-    stack = ROOT / "compose" / "redis-sentinel" / "compose.yaml"
-    text = EXPERIMENT.read_text().replace(
-        "../compose/active-passive-approval/compose.yaml", str(stack)
-    )
-    path = tmp_path / EXPERIMENT.name
-    path.write_text(text)
-    with pytest.raises(BadInput, match=r":14:\d+: approve needs the label chaoskit.operator"):
-        load_experiment(path)
-
-
-def test_asking_replaces_every_operator_of_the_file_and_wants_one():
-    asked = ask_a_person(load_experiment(EXPERIMENT))
-    assert [getattr(s.fault, "decide", None) for s in asked.steps] == ["ask", None]
-    kill = load_experiment(ROOT / "experiments" / "active-passive-kill.yaml")
-    with pytest.raises(BadInput, match="no step waits for an operator"):
-        ask_a_person(kill)
-
-
-class Screen(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def closed():
-    screen = io.StringIO()
-    screen.close()
-    return screen
-
-
-@pytest.mark.parametrize(
-    ("answers", "questions", "quiet", "said"),
-    [
-        (io.StringIO(), Screen(), False, "standard input is none"),
-        (closed(), Screen(), False, "standard input is none"),
-        (Screen(), io.StringIO(), False, "standard error is none"),
-        (Screen(), Screen(), True, "--quiet hides it"),
-    ],
-)
-def test_nobody_is_asked_who_could_not_answer_or_would_not_see_the_question(
-    answers, questions, quiet, said
-):
-    with pytest.raises(Refused, match=said):
-        check_terminal(answers, questions, quiet=quiet)
-
-
-def test_somebody_at_a_terminal_can_be_asked():
-    check_terminal(Screen(), Screen(), quiet=False)
-
-
-ASK = ["run", str(EXPERIMENT), "--operator", "ask"]
-
-
-@pytest.mark.parametrize(
-    ("words", "quiet_too"), [([], False), (["--lab", "sandbox"], False), (["-q"], True)]
-)
-def test_a_run_that_would_ask_in_vain_is_refused_before_anything_is_started(
-    monkeypatch, tmp_path, words, quiet_too
-):
-    monkeypatch.setattr("chaoskit.campaign.run_experiment", pytest.fail)
-    ran = CliRunner().invoke(cli, [*ASK, *words, "--out", str(tmp_path)])
-    assert ran.exit_code == 2
-    assert ("--quiet hides it" if quiet_too else "needs a terminal") in ran.output
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_file_that_asks_by_itself_is_refused_as_well(monkeypatch, tmp_path):
-    monkeypatch.setattr("chaoskit.campaign.run_experiment", pytest.fail)
-    text = EXPERIMENT.read_text().replace("reaction: 800ms", "decide: ask")
-    path = tmp_path / EXPERIMENT.name
-    path.write_text(text.replace("../compose", str(ROOT / "compose")))
-    ran = CliRunner().invoke(cli, ["run", str(path), "--out", str(tmp_path / "out")])
-    assert ran.exit_code == 2
-    assert "needs a terminal" in ran.output
-    assert not (tmp_path / "out").exists()
-
-
-def test_the_injector_counts_how_long_persons_think():
-    injector = Injector.__new__(Injector)
-
-    class Run:
-        hold = Hold(0, 0, 0, asked_ns=now_ns() - 10**9, thought_ns=5 * 10**8)
-
-    injector._running = [Run(), Run()]
-    assert 3 * 10**9 <= injector.thinking_ns() < 8 * 10**9

@@ -34,6 +34,17 @@ def test_quiet_says_nothing():
     assert out.getvalue() == ""
 
 
+def test_a_question_stands_out_and_its_end_is_told():
+    out = io.StringIO()
+    say = Progress(out)
+    say("operator", {"event": "operator-asked", "node": "b", "detail": "a -> b\ntype y or n"})
+    gone = "failover f-1 is not pending any more"
+    say("operator", {"event": "operator-withdrawn", "node": "b", "detail": gone})
+    text = out.getvalue()
+    assert "? a failover is pending\n      a -> b\n      type y or n\n" in text
+    assert "operator-withdrawn b: failover f-1 is not pending any more" in text
+
+
 def test_words_of_the_system_under_test_cannot_steer_the_terminal():
     out = io.StringIO()
     say = Progress(out)

@@ -50,14 +50,29 @@ def test_the_goodput_gap_is_bracketed_in_runs_that_are_not_on_the_page(style):
             assert accuracy.contains(run.gap, run.truth) or not run.felt, run
 
 
-def test_partial_and_flapping_outages_on_the_page_are_spread_as_predicted():
+def test_partial_and_flapping_outages_on_the_page_are_in_their_brackets_and_spread_as_predicted():
+    kinds = set()
     for row in rows(accuracy.ODD_HEAD):
+        kinds.add(row[0])
+        if row[0] == "1 of 5":
+            continue
+        assert row[2] == f"{RUNS} of {RUNS}", row
         if row[0] == "flapping":
-            assert row[2] == f"{RUNS} of {RUNS}", row
-            assert float(row[5]) <= 1.1 / 6**0.5, row
-        elif row[0] in ("1 of 2", "1 of 3"):
-            assert row[3] == f"{RUNS} of {RUNS}", row
-            assert float(row[5]) / float(row[6]) == pytest.approx(1, abs=0.2), row
+            assert float(row[4]) <= 1.1 / 6**0.5, row
+        else:
+            assert float(row[4]) / float(row[5]) == pytest.approx(1, abs=0.2), row
+    assert kinds == set(accuracy.ODD)
+
+
+def test_a_partial_outage_on_the_page_that_no_bracket_holds_is_said_to_be_one():
+    for row in rows(accuracy.ODD_HEAD):
+        said, of = map(int, row[9].split(" of ")) if row[9] != "-" else (0, 0)
+        if row[0] == "1 of 5":
+            assert row[2] == f"0 of {RUNS}", row
+            assert said == of > RUNS / 5, row
+            assert float(row[10]) <= 2 * 5, row
+        else:
+            assert said == 0, row
 
 
 def test_errors_on_the_page_are_spread_as_predicted_and_under_an_interval():
@@ -84,9 +99,18 @@ def test_an_outage_that_nobody_felt_was_shorter_than_the_grain():
 @pytest.mark.parametrize(("kind", "every"), [("1 of 2", 2), ("1 of 3", 3)])
 def test_partial_outages_are_measured_to_so_many_intervals_at_either_end(kind, every):
     for run in accuracy.odd_runs(kind, 200.0, 40, 3):
+        assert accuracy.contains(run.outage, run.truth)
         assert abs(run.error) <= 2 * every * run.interval
         assert run.bad.low_s <= run.truth / every + run.interval
         assert run.bad.high_s >= run.truth / every - run.interval
+
+
+def test_of_one_in_five_the_stretch_is_said_to_so_many_intervals_at_either_end():
+    told = [run for run in accuracy.odd_runs("1 of 5", 200.0, 40, 3) if run.partly]
+    assert len(told) > 30
+    for run in told:
+        assert abs(run.partly.span_s - run.truth) <= 2 * 5 * run.interval
+        assert not accuracy.contains(run.outage, run.truth)
 
 
 def test_of_a_flapping_outage_every_run_is_counted_and_the_longest_is_in_its_bracket():

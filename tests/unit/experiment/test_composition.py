@@ -1,13 +1,16 @@
 """Steps that wait, repeat or leave it to the seed; matrices; each with what is refused."""
 
 import random
+import re
 
 import pytest
+from support import ROOT
 
 from chaoskit.errors import BadInput
 from chaoskit.experiment.loader import load_cells
 from chaoskit.experiment.step import Step, ends_s, unfolded
 from chaoskit.experiment.trigger import parse_trigger
+from chaoskit.faults.approve import Approve
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop
 
@@ -125,6 +128,22 @@ def test_what_waits_for_an_optional_step_is_optional(files, good_text):
     )
     assert "is optional" in sentence
     files.load(with_steps(good_text, *steps, "{when: step 2 healed, optional: true, fault: noop}"))
+
+
+def test_an_operator_with_a_time_of_his_own_may_have_nothing_to_do(files, good_text):
+    step(fault=Approve(), target=(), at="2s", optional=True)
+    step(choose=[step(fault=Approve(), at="2s")], at="2s", optional=True)
+    with pytest.raises(ValueError, match="a step that waits"):
+        step(at="2s", optional=True)
+    (sentence,) = refused(files, with_steps(good_text, "{at: 3s, fault: kil, optional: true}"))
+    assert "kil" in sentence, "what could not be read is not complained of twice"
+
+
+def test_what_waits_for_an_operator_who_comes_in_any_case_need_not_be_optional(files, good_text):
+    operator = "{at: 2s, for: 1s, fault: approve, optional: true}"
+    stack = ROOT / "compose" / "active-passive-approval" / "compose.yaml"
+    text = re.sub("(?m)^stack: .*$", f"stack: {stack}", good_text)
+    files.load(with_steps(text, operator, "{when: step 1 healed, fault: noop}", KILL))
 
 
 def test_the_latest_end_counts_the_patience_of_every_step_before():
