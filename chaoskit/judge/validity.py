@@ -18,6 +18,7 @@ from chaoskit.measure.outage import Outage
 from chaoskit.measure.roles import PRIMARY, polls
 from chaoskit.measure.steady import STEADY_S
 from chaoskit.measure.takeovers import calm_takeovers
+from chaoskit.measure.told import ended_before
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import View
 from chaoskit.measure.writes import asked_in_vain, missing_reads
@@ -292,9 +293,10 @@ def findings(view: View) -> tuple[tuple[str, str], ...]:
     change = _false_failover(view)
     if change is not None:
         found.append((CALM, change))
-    if fallen := view.history.notes.get("ended_before"):
-        who = joined([str(name) for name in fallen] if isinstance(fallen, list) else [str(fallen)])
-        found.append((STANDS, f"{who} had ended by itself before the first step; look at logs/"))
+    if fallen := ended_before(view.history):
+        found.append(
+            (STANDS, f"{joined(fallen)} had ended by itself before the first step; look at logs/")
+        )
     if silent := asked_in_vain(view):
         found.append((READABLE, "; ".join(silent.values())))
     return tuple(found)

@@ -8,7 +8,7 @@ is not the first of all.
 from __future__ import annotations
 
 from chaoskit.history.history import FaultRecord
-from chaoskit.measure.requests import latency
+from chaoskit.measure.requests import latency_at
 from chaoskit.measure.view import View
 
 __all__ = ["cause", "several_bite", "writer_changed", "writers_before"]
@@ -24,7 +24,8 @@ def cause(view: View) -> FaultRecord | None:
     outage = view.outage
     if view.fault is None or outage is None or not several_bite(view):
         return view.fault
-    until = outage.start_ns + view.headline.interval_ns + _usual_ns(view)
+    usual = latency_at(view.headline, view.spans["baseline"], 0.99) or 0
+    until = outage.start_ns + view.headline.interval_ns + usual
     before = [f for f in view.history.faults if f.must_bite and f.commanded_ns <= until]
     return max(before, key=lambda f: f.commanded_ns, default=view.fault)
 
@@ -48,9 +49,3 @@ def writers_before(view: View) -> frozenset[str]:
 def writer_changed(view: View) -> bool:
     """Somebody acknowledges after that fault who did not before it."""
     return view.fault is not None and bool(view.writers_after - writers_before(view))
-
-
-def _usual_ns(view: View) -> int:
-    """The 99th percentile of the answers before any fault, nearest rank; 0 without any."""
-    found = latency(view.headline, view.spans["baseline"])
-    return int(found[-(-99 * found.size // 100) - 1]) if found.size else 0

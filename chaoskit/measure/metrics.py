@@ -36,7 +36,7 @@ from chaoskit.measure.requests import (
     error_share,
     goodput_gap,
     impact,
-    latency,
+    latency_at,
     max_stall,
 )
 from chaoskit.measure.settling import backlog_drain, settle_time
@@ -238,11 +238,8 @@ def _late(view: View, track: Track) -> str:
 
 def percentile_s(view: View, phase: str, q: float) -> float | None:
     """A percentile of the headline's latency in a phase, nearest rank; None without answers."""
-    found = latency(view.headline, view.spans[phase])
-    if not found.size:
-        return None
-    rank = max(1, -int(-q * found.size // 1))
-    return int(found[min(rank, found.size) - 1]) / NS
+    found = latency_at(view.headline, view.spans[phase], q)
+    return None if found is None else found / NS
 
 
 def _values(view: View) -> Mapping[str, float | None]:

@@ -9,14 +9,14 @@ time in which an answer of the detector is right.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chaoskit.clock import NS
 from chaoskit.measure.heartbeats import peer_of
 from chaoskit.measure.model import Interval, Mistakes
 from chaoskit.measure.takeovers import calm
-from chaoskit.measure.told import told
+from chaoskit.measure.told import ended_before, told
 from chaoskit.measure.view import View
 
 __all__ = ["false_suspicions"]
@@ -83,7 +83,7 @@ def _mistakes(
         about = not peer or one.detail in ("", peer)
         if one.node != node or not about or not span[0] < one.t_ns <= span[1]:
             continue
-        if one.detail in _fallen(view) or (found and one.t_ns < found[-1].to_ns):
+        if one.detail in ended_before(view.history) or (found and one.t_ns < found[-1].to_ns):
             continue  # it was right, or says once more what is not corrected yet
         after = bisect_right(ends, one.t_ns)
         right = after < len(ends) and ends[after] <= span[1]
@@ -91,23 +91,14 @@ def _mistakes(
     return found
 
 
-def _fallen(view: View) -> Collection[str]:
-    """Nodes that ended by themselves."""
-    found = view.history.notes.get("ended_before") or ()
-    return [str(name) for name in found] if isinstance(found, list) else [str(found)]
-
-
 def _longest(found: Iterable[_Mistake]) -> Interval:
-    """0 where there was no mistake."""
-    one = max(found, key=lambda m: (m.to_ns - m.from_ns, not m.corrected), default=None)
-    if one is None:
-        return _exactly(0.0)
-    length = (one.to_ns - one.from_ns) / NS
-    note = None if one.corrected else "it had not been corrected when the fault came, or the end"
-    high = length if one.corrected else None
-    return Interval(
-        value_s=length, low_s=length, high_s=high, censored=not one.corrected, note=note
-    )
+    """0 where there was no mistake; one that nobody corrected is at least as long as all others."""
+    lengths = [((m.to_ns - m.from_ns) / NS, m.corrected) for m in found]
+    longest = max((length for length, _ in lengths), default=0.0)
+    if all(corrected for _, corrected in lengths):
+        return _exactly(longest)
+    note = "one had not been corrected when the fault came, or the end"
+    return Interval(value_s=longest, low_s=longest, censored=True, note=note)
 
 
 def _exactly(value: float) -> Interval:

@@ -14,7 +14,16 @@ from chaoskit.measure.outage import bad_runs
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import Span, View, as_seconds
 
-__all__ = ["bad_time", "dropped", "error_share", "goodput_gap", "impact", "latency", "max_stall"]
+__all__ = [
+    "bad_time",
+    "dropped",
+    "error_share",
+    "goodput_gap",
+    "impact",
+    "latency",
+    "latency_at",
+    "max_stall",
+]
 
 BAD = (Outcome.OK_LATE, Outcome.FAIL_DEFINITE, Outcome.AMBIGUOUS, Outcome.NOT_SENT)
 
@@ -90,6 +99,13 @@ def latency(track: Track, span: Span) -> np.ndarray[Any, np.dtype[np.int64]]:
     low, high = track.due_between(*span)
     answered = track.answered[low:high]
     return np.sort((track.done[low:high] - track.due[low:high])[answered])
+
+
+def latency_at(track: Track, span: Span, q: float) -> int | None:
+    """A percentile of those, ns, by nearest rank; None without answers."""
+    found = latency(track, span)
+    rank = max(1, -int(-q * found.size // 1))
+    return int(found[min(rank, found.size) - 1]) if found.size else None
 
 
 def max_stall(view: View) -> Interval:

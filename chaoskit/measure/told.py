@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from chaoskit.history.history import History, NodeEvent
 
-__all__ = ["first_told", "last_told", "told"]
+__all__ = ["ended_before", "first_told", "last_told", "told"]
 
 
 def told(history: History, event: str) -> Sequence[NodeEvent]:
@@ -41,3 +41,11 @@ def last_told(history: History, event: str, from_ns: int, until_ns: int) -> Node
     """The last such event in (from, until]."""
     found = [one for one in told(history, event) if from_ns < one.t_ns <= until_ns]
     return found[-1] if found else None
+
+
+def ended_before(history: History) -> Sequence[str]:
+    """Nodes that had ended by themselves before the first step, as the harness saw."""
+    noted = history.notes.get("ended_before")
+    if not noted:
+        return ()
+    return [str(name) for name in noted] if isinstance(noted, list) else [str(noted)]

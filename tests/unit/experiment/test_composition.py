@@ -143,7 +143,8 @@ def test_what_waits_for_an_operator_who_comes_in_any_case_need_not_be_optional(f
     operator = "{at: 2s, for: 1s, fault: approve, optional: true}"
     stack = ROOT / "compose" / "active-passive-approval" / "compose.yaml"
     text = re.sub("(?m)^stack: .*$", f"stack: {stack}", good_text)
-    files.load(with_steps(text, operator, "{when: step 1 healed, fault: noop}", KILL))
+    loaded = files.load(with_steps(text, operator, "{when: step 1 healed, fault: noop}", KILL))
+    assert [step.optional for step in loaded.steps] == [True, False, False]
 
 
 def test_the_latest_end_counts_the_patience_of_every_step_before():

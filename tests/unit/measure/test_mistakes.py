@@ -80,6 +80,16 @@ def test_one_that_nothing_corrects_lasts_to_the_end_and_is_censored(soak):
     assert found.query_accuracy.value_s == pytest.approx(1 - left / (left + 2.2))
 
 
+def test_a_longer_one_before_does_not_close_one_that_nothing_corrects(soak):
+    """4.4 s until the node is heard again, then 0.5 s that were not over in the end."""
+    end = (soak.window.observe_end_ns - soak.window.baseline_start_ns) // MS
+    beats = {"until_ms": end - 700, "says": [dead(200), dead(end - 500)]}
+    found = false_suspicions(View(listening(soak, (0, 4600), **beats)))
+    assert found.count == 2
+    assert (found.longest.censored, found.longest.high_s) == (True, None)
+    assert found.longest.value_s == pytest.approx(4.4)
+
+
 def test_what_is_declared_under_a_fault_is_no_mistake():
     killed = simulate(Scenario(outage_s=0.8, baseline_s=3.0))[0]
     fault = (killed.faults[0].commanded_ns - killed.window.baseline_start_ns) // MS
