@@ -29,9 +29,10 @@ _PINNED_SHARE = 0.1
 
 
 def streams(experiment: Experiment, stack: Stack) -> list[dict[str, object]]:
-    """The combs: one per operation and way to connect, and one per node for pinned writers.
+    """The combs: one per operation and way to connect, and of each node pinned ones.
 
-    A stream with rate 0 is left out.
+    A pinned writer shows who acknowledges; where one node at a time is meant to serve and clients
+    read, a pinned reader shows who still answers. A stream with rate 0 is left out.
     """
     load = experiment.load
     rates = {"write": load.rate, "read": load.read_rate()}
@@ -45,14 +46,23 @@ def streams(experiment: Experiment, stack: Stack) -> list[dict[str, object]]:
     rate = pinned_rate(experiment)
     for service in stack.services.values() if rate > 0 else ():
         if holds_data(service) and endpoint(service):
-            name = f"pinned:{service.name}"
-            one = _stream(experiment, name, "write", rate, "kept")
-            found.append({**one, "pinned": service.name})
+            for prefix, op in _pinned_ops(experiment, stack):
+                one = _stream(experiment, f"{prefix}:{service.name}", op, rate, "kept")
+                found.append({**one, "pinned": service.name})
     return found
 
 
+def _pinned_ops(experiment: Experiment, stack: Stack) -> tuple[tuple[str, str], ...]:
+    """Prefix of the name, and operation, of each node's pinned streams."""
+    asked = any(t.metric == "stale_leader_reads" for t in experiment.thresholds)
+    one_serves = not (is_spread(stack) or shards(stack))
+    if one_serves and (asked or experiment.load.read_rate() > 0):
+        return ("pinned", "write"), ("pinned-read", "read")
+    return (("pinned", "write"),)
+
+
 def pinned_rate(experiment: Experiment) -> float:
-    """Writes a second to each data node itself, as the experiment says or as it needs."""
+    """Writes, and reads, a second to each data node itself, as the experiment says or needs."""
     load = experiment.load
     if load.pinned is not None:
         return load.pinned

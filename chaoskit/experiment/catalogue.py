@@ -88,6 +88,9 @@ METRICS: Mapping[str, MetricFacts] = {
         "count", "writes that not every data node has, and equally often", "nothing"
     ),
     "stale_reads": _facts("count", "reads of a value that had been replaced", "nothing"),
+    "stale_leader_reads": _facts(
+        "count", "stale reads of a node that still says it is primary, asked itself", "nothing"
+    ),
     "session_violations": _facts(
         "count", "reads older than what their client had read or written", "nothing"
     ),
@@ -138,6 +141,7 @@ SAFETY = frozenset(
         "unexpected_writes",
         "resurrected_writes",
         "stale_reads",
+        "stale_leader_reads",
         "session_violations",
         "linearizability_violations",
     }
@@ -149,8 +153,16 @@ PROVEN = SAFETY | {"dual_primary", "split_brain_loss", "post_heal_loss"}
 """What a missed bound on is proven by: FAIL even in a trial that is invalid otherwise."""
 
 
-PINNED = frozenset({"dual_primary", "fencing_latency", "split_brain_loss", "post_heal_loss"})
-"""What a deposed primary does where no client is sent any more: it shows to pinned writers only."""
+PINNED = frozenset(
+    {
+        "dual_primary",
+        "fencing_latency",
+        "split_brain_loss",
+        "post_heal_loss",
+        "stale_leader_reads",
+    }
+)
+"""What a deposed primary does where no client is sent any more: it shows to pinned streams only."""
 
 
 ZERO = PROVEN | {"divergent_writes"}

@@ -117,10 +117,11 @@ class LoadSpec(_Frozen):
     )
     pinned: Annotated[RatePerSecond, AfterValidator(_read_rate)] | None = Field(
         None,
-        title="Pinned writers",
-        description="Writes due a second to each data node itself, past the front door, to see two "
-        "that both acknowledge; if not said, a tenth of the rate (at least 20/s) where a threshold "
-        "is on dual_primary, fencing_latency, split_brain_loss or post_heal_loss, else 0: none.",
+        title="Pinned streams",
+        description="Writes, and where one node serves reads, due a second to each data node "
+        "itself, past the front door, to see two that both answer; if not said, a tenth of the "
+        "rate (at least 20/s) where a threshold is on dual_primary, fencing_latency, "
+        "split_brain_loss, post_heal_loss or stale_leader_reads, else 0: none.",
         examples=["20/s", 0],
     )
     new_connections: Ratio = Field(

@@ -42,9 +42,11 @@ def registers(history: History) -> list[Entry]:
     """Writes and reads of registers, in the order of their times.
 
     A read without an answer has failed: it changed nothing. What was not sent never happened.
+    Reads past the front door are no client's, and left out: a node may answer such by design.
     """
     records = history.requests
     chosen = np.isin(records["op"], (int(Op.PUT), int(Op.GET))) & (records["key"] != 0)
+    chosen &= ~np.isin(records["stream"], history.pinned)
     return _entries(history, records[chosen & (records["outcome"] != Outcome.NOT_SENT)])
 
 

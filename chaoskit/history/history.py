@@ -39,13 +39,13 @@ FRONTDOOR = "frontdoor"
 class Stream:
     """One comb of requests: evenly spaced, open loop, one operation, one way to connect."""
 
-    name: str  # "write", "read", "write/new", "read/new", "pinned:<node>"
+    name: str  # "write", "read", "write/new", "read/new", "pinned:<node>", "pinned-read:<node>"
     op: str  # "write" or "read"
     rate: float  # requests a second
     connections: str  # "kept" or "new"
     deadline_ns: int  # later than this, counted from due, is not good
     timeout_ns: int  # the client gives up, counted from sent
-    pinned: str = ""  # the one node it writes to, past the front door; empty: a client like others
+    pinned: str = ""  # the one node it asks, past the front door; empty: a client like others
 
 
 @dataclass(frozen=True)
@@ -137,3 +137,8 @@ class History:
     tick_lag_ns: int = 0  # the harness's own heartbeat: how late it was at worst in the window
     alive_at_end: bool = True  # the load child was still running when it was told to stop
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def pinned(self) -> tuple[int, ...]:
+        """Numbers of the streams that ask one node, past the front door."""
+        return tuple(i for i, stream in enumerate(self.streams) if stream.pinned)

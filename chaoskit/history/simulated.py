@@ -56,7 +56,7 @@ class Scenario:
     fails_over: bool = True  # node-b takes over; else node-a comes back by itself
     bites: bool = True  # False: the fault is a noop
     poll_s: float = 0.05
-    pinned: float = 0.0  # writes a second to each node itself; node-a steps down when it is out
+    pinned: float = 0.0  # a second, writes to each node itself (and reads, if there are registers)
     registers: int = 0  # so many are put (every fifth write) and read, linearizably
     seed: int = 1
 
@@ -97,7 +97,8 @@ def simulate(scenario: Scenario) -> tuple[History, Truth]:
     )
     parts = [_requests(scenario, comb, truth, (start, end), rng) for comb in enumerate(streams)]
     if scenario.pinned:
-        streams += tuple(_pinned_stream(scenario, node) for node in _SERVERS[1:])
+        ops = ("write", "read") if scenario.registers else ("write",)
+        streams += tuple(_pinned_stream(scenario, n, op) for op in ops for n in _SERVERS[1:])
         combs = list(enumerate(streams))[len(scenario.streams) :]
         parts += [_pinned(scenario, comb, truth, (start, end)) for comb in combs]
     records = np.concatenate([records for records, _, _ in parts])
@@ -181,16 +182,17 @@ def _requests(
     return records, records["token"][in_log].astype(np.uint64), effect
 
 
-def _pinned_stream(scenario: Scenario, node: str) -> Stream:
+def _pinned_stream(scenario: Scenario, node: str, op: str) -> Stream:
     timeout, deadline = int(scenario.timeout_s * NS), int(scenario.deadline_s * NS)
     rate = scenario.pinned
-    return Stream(f"pinned:{node}", "write", rate, "kept", deadline, timeout, pinned=node)
+    name = f"pinned:{node}" if op == "write" else f"pinned-read:{node}"
+    return Stream(name, op, rate, "kept", deadline, timeout, pinned=node)
 
 
 def _pinned(
     scenario: Scenario, comb: tuple[int, Stream], truth: Truth, span: tuple[int, int]
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.uint64]], _Times]:
-    """Records of a writer past the front door: its node says 503 while it is not in office."""
+    """Records of who asks past the front door: its node says 503 while it is not in office."""
     index, stream = comb
     size = int((span[1] - span[0]) / NS * stream.rate)
     records = empty(size)
@@ -206,6 +208,9 @@ def _pinned(
     records["error"] = np.where(office, 0, _ERRORS.index("503"))
     records["server"], records["stream"] = _SERVERS.index(stream.pinned), index
     records["client"], records["attempt"], records["op"] = 1, 1, int(Op.APPEND)
+    if stream.op == "read":
+        records["op"], records["key"] = int(Op.GET), np.arange(size) % scenario.registers + 1
+        return records, np.zeros(0, dtype=np.uint64), due + half
     records["token"] = np.arange(size, dtype=np.uint64) + np.uint64((index + 1) << 32)
     return records, records["token"][office].astype(np.uint64), np.zeros(size, dtype=np.int64)
 

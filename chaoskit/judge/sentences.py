@@ -230,6 +230,12 @@ def _two_primaries(judged: Collection[str], measured: Sequence[Metrics]) -> list
 def _not_read(judged: Collection[str], measured: Sequence[Metrics]) -> list[str]:
     """What reads of registers could have shown and were not asked."""
     said: list[str] = []
+    claimed = any(m.stale_leader_reads and m.stale_leader_reads.count for m in measured)
+    if claimed and "stale_leader_reads" not in judged:
+        said.append(
+            "a node that claimed to be primary answered stale reads past the front door, and no "
+            "threshold speaks of them"
+        )
     for name in ("stale_reads", "session_violations", "linearizability_violations"):
         found = [s for m in measured if (s := getattr(m, name)) is not None]
         words = name.replace("_", " ")

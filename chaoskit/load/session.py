@@ -227,7 +227,7 @@ class LoadSession:
                 self.herald.good(due_ns, done_ns)
         else:
             comb.bad += 1
-            if not stream.pinned:  # a pinned writer is refused by every node but one
+            if not stream.pinned:  # every node but one refuses what is pinned
                 self.herald.bad(due_ns, done_ns)
         self._lags.append(sent_ns - due_ns)
         self.recorder.add(

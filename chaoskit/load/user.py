@@ -102,7 +102,7 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
         self.prepare()
 
     def _pinned(self) -> Endpoint | None:
-        """The one node that this user's stream writes to; None: it is a client like others."""
+        """The one node that this user's stream asks; None: it is a client like others."""
         nodes = {endpoint.node: endpoint for endpoint in self.shared.config.nodes}
         return nodes[self.stream.pinned] if self.stream.pinned else None
 
@@ -146,9 +146,9 @@ class CombUser(User):  # type: ignore[misc] # Locust ships no types that survive
         """
         fresh = self.stream.connections == "new"
         token = self._token_base | (slot + 1)
-        if self.pinned is not None:  # what is looked for is who acknowledges, not registers
+        if self.pinned is not None and self.stream.op == "write":  # who acknowledges
             return Operation(Op.APPEND, slot, token, self._part(slot), fresh)
-        turn = self._turn(slot)
+        turn = slot if self.pinned is not None else self._turn(slot)  # pinned: of one client
         if self.stream.op == "read":
             return Operation(Op.GET, slot, 0, turn % self.registers + 1, fresh)
         puts = int((turn + 1) * self.put_share + 1e-9)

@@ -116,6 +116,8 @@ class _Registers:
         acked = np.isin(outcome, _ACKED)
         put = (op == Op.PUT) & (records["key"] != 0) & (records["token"] != 0)
         get = (op == Op.GET) & (records["key"] != 0) & acked
+        if pinned := view.history.pinned:
+            get &= ~np.isin(records["stream"], pinned)
         if not (put & acked).any():
             return "no write to a register was acknowledged"
         if not get.any():

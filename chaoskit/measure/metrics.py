@@ -14,6 +14,7 @@ from chaoskit.measure.divergence import divergent_writes
 from chaoskit.measure.failover import failover_time, recovery_kind
 from chaoskit.measure.fencing import fencing_latency
 from chaoskit.measure.heartbeats import heartbeats
+from chaoskit.measure.leader_reads import stale_leader_reads
 from chaoskit.measure.linearizability import linearizability
 from chaoskit.measure.losses import (
     doubtful_writes,
@@ -109,6 +110,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         resurrected_writes=resurrected_writes(view),
         divergent_writes=divergent_writes(view),
         stale_reads=stale_reads(view),
+        stale_leader_reads=stale_leader_reads(view),
         session_violations=session_violations(view),
         linearizability_violations=orders,
         impossible=impossible,

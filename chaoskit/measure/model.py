@@ -307,6 +307,7 @@ class Metrics(Frozen):
     resurrected_writes: Safety | None = None
     divergent_writes: Safety | None = None
     stale_reads: Safety | None = None
+    stale_leader_reads: Safety | None = None  # past the front door, of a node that claims office
     session_violations: Safety | None = None
     linearizability_violations: Safety | None = None  # registers, not operations
     impossible: tuple[Impossible, ...] = ()  # the first registers among them

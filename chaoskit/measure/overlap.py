@@ -56,7 +56,7 @@ def _dual(view: View, found: dict[int, Reigns]) -> DualPrimary | None:
     high = _together([r.possible for r in found.values()])
     low = max(low, int(dual > 0))  # one write in the midst of another's reign: an instant at least
     going_on = _going_on(view, found)
-    asked = any(s.pinned for s in view.history.streams)
+    asked = bool(view.history.pinned)
     return DualPrimary(
         value_s=as_seconds(low),
         low_s=as_seconds(low),
@@ -129,7 +129,7 @@ def _name(view: View, server: int) -> str:
 
 def _note(view: View, found: dict[int, Reigns], proof: Places, *, going_on: bool) -> str | None:
     said = []
-    if not any(s.pinned for s in view.history.streams):
+    if not view.history.pinned:
         said.append("only through the front door: there are no pinned writers")
     if going_on:
         said.append("two still acknowledged when observation ended")
@@ -140,7 +140,7 @@ def _note(view: View, found: dict[int, Reigns], proof: Places, *, going_on: bool
     tokens = view.table.column("token")[rows]
     tokens = tokens[view.table.column("op")[rows] == Op.APPEND]
     stays = int(np.isin(tokens, view.held).sum()) if view.history.finals else None
-    front = int(np.count_nonzero(~_pinned_rows(view)[rows]))
+    front = int(np.count_nonzero(~view.pinned_rows[rows]))
     first = int(servers[0])
     said.append(
         f"{servers.size} writes acknowledged by one while another was in office, first by "
@@ -190,10 +190,3 @@ def _between(view: View, found: dict[int, Reigns], server: int, at: int) -> str:
 
 def _after(view: View, at_ns: Ints | int) -> float:
     return as_seconds(at_ns - view.origin_ns)
-
-
-def _pinned_rows(view: View) -> Bools:
-    """Which rows of the table belong to pinned streams."""
-    pinned = [i for i, s in enumerate(view.history.streams) if s.pinned]
-    rows: Bools = np.isin(view.table.column("stream"), pinned)
-    return rows

@@ -3,7 +3,9 @@
 A stage ends at a moment: *mask* when the first client felt it, *detect* when the control plane
 declared the target dead, *approval* when an operator approved (where one was asked; told by a
 node, else as the experiment's own operator did it), *elect* when
-the new primary was chosen, *promote* when it served, *reroute* when a client's write went through.
+the new primary was chosen, *promote* when it took a write (of its pinned writer, where there is
+one; else when it said that it serves, or was seen to), *reroute* when a client's write went
+through.
 A stage whose end nobody observed is part of the one after it and named with it
 (``elect+promote``). The parts sum to ``failover_time`` exactly.
 """
@@ -18,6 +20,7 @@ from chaoskit.measure.cause import cause
 from chaoskit.measure.failover import first_good_ns, promoted, proven_ns
 from chaoskit.measure.model import Interval
 from chaoskit.measure.moment import Moment
+from chaoskit.measure.pinned import first_accepted
 from chaoskit.measure.told import first_told, last_told
 from chaoskit.measure.view import View, as_seconds
 
@@ -93,17 +96,27 @@ def _stages(view: View, fault: FaultRecord, end: int) -> list[tuple[str, Moment 
         stages.append(("approval", approved[-1] if approved else None))
     chosen = last_told(history, "chosen", since, end)
     stages.append(("elect", None if chosen is None else Moment(chosen.t_ns)))
-    stages.append(("promote", _served(view, fault, end)))
+    known = [m.at for name, m in stages if m is not None and name != "mask"]
+    stages.append(("promote", _served(view, fault, end, known)))
     stages.append(("reroute", Moment(end)))
     return stages
 
 
-def _served(view: View, fault: FaultRecord, end: int) -> Moment | None:
-    """When the new primary took up its role: as it told, else as the polls saw."""
+def _served(view: View, fault: FaultRecord, end: int, known: Sequence[int]) -> Moment | None:
+    """When the new primary took writes: as its pinned writer saw, as it told, as polls saw.
+
+    ``known``: when it was detected, approved and chosen, as far as that is known. None of it came
+    after its effect.
+    """
     said = last_told(view.history, "promoted", fault.commanded_ns, end)
+    change = promoted(view, fault, end + 2 * view.history.poll_every_ns)
+    node = said.node if said else change.node if change else ""
+    causes = (*known, said.t_ns) if said else known
+    accepted = first_accepted(view, node, (fault.commanded_ns, end), causes)
+    if accepted is not None:
+        return accepted
     if said is not None:
         return Moment(said.t_ns)
-    change = promoted(view, fault, end + 2 * view.history.poll_every_ns)
     if change is None:
         return None
     half = (change.seen_ns - change.after_ns) // 2 + 1

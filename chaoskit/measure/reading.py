@@ -54,6 +54,7 @@ _SAFETIES = (
     "resurrected_writes",
     "divergent_writes",
     "stale_reads",
+    "stale_leader_reads",
     "session_violations",
     "linearizability_violations",
 )

@@ -19,7 +19,16 @@ from chaoskit.measure.model import Example, Safety
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
 
-__all__ = ["session_violations", "stale_reads"]
+__all__ = [
+    "Ops",
+    "Registers",
+    "oldest",
+    "registers_of",
+    "safety_of",
+    "session_violations",
+    "settled_ns",
+    "stale_reads",
+]
 
 _SHOWN = 10
 _NEVER = 1 << 62  # later than everything
@@ -32,20 +41,20 @@ def stale_reads(view: View) -> Safety:
 
     The age is the time from that acknowledgement to the read's sending; the note has the greatest.
     """
-    found = _registers(view)
+    found = registers_of(view)
     if isinstance(found, str):
         return Safety(count=None, checked=False, note=found)
     puts, reads = found.puts, found.reads
-    since = _settled_ns(puts.key, puts, reads.key, reads)
+    since = settled_ns(puts.key, puts, reads.key, reads)
     wrong = np.flatnonzero(since < reads.sent)
     age = reads.sent[wrong] - since[wrong]
     says = {
         int(k): f"register {int(reads.key[k])}: another value had been acknowledged "
         f"{int(reads.sent[k] - since[k]) / NS:.3f} s before the read was sent"
-        for k in _oldest(reads, wrong, age)
+        for k in oldest(reads, wrong, age)
     }
     note = f"up to {int(age.max()) / NS:.3f} s old" if wrong.size else ""
-    return _safety(view, found, int(wrong.size), says, note)
+    return safety_of(view, found, int(wrong.size), says, note)
 
 
 def session_violations(view: View) -> Safety:
@@ -54,14 +63,14 @@ def session_violations(view: View) -> Safety:
     Monotonic reads: within one stream of a client, no value older than one already read. Read your
     writes: no value older than what the client itself had put and was told is there.
     """
-    found = _registers(view)
+    found = registers_of(view)
     if isinstance(found, str):
         return Safety(count=None, checked=False, note=found)
     puts, reads = found.puts, found.reads
     own, mine = found.by_client(puts), found.by_client(reads)
-    forgot = _settled_ns(own, puts, mine, reads) < reads.sent
+    forgot = settled_ns(own, puts, mine, reads) < reads.sent
     session = mine * 256 + reads.stream
-    back = _settled_ns(session, reads, session, reads) < reads.sent  # a value read is settled
+    back = settled_ns(session, reads, session, reads) < reads.sent  # a value read is settled
     says = {}
     for k in _first(reads, np.flatnonzero(forgot | back)):
         broken = [
@@ -77,14 +86,14 @@ def session_violations(view: View) -> Safety:
     count = int(np.count_nonzero(forgot | back))
     if count:
         note = f"{int(forgot.sum())} against own writes, {int(back.sum())} against earlier reads"
-    return _safety(view, found, count, says, note)
+    return safety_of(view, found, count, says, note)
 
 
 # ---------------------------------------------------------------- what the records say
 
 
 @dataclass(frozen=True)
-class _Ops:
+class Ops:
     """Columns of some operations. The value they are about was written from ``begun`` on."""
 
     key: Ints
@@ -96,9 +105,9 @@ class _Ops:
     ended: Ints  # not after this
     row: Ints  # of the history's requests
 
-    def chosen(self, which: Bools) -> _Ops:
+    def chosen(self, which: Bools) -> Ops:
         """Those of them."""
-        return _Ops(
+        return Ops(
             *(
                 column[which]
                 for column in (
@@ -110,25 +119,33 @@ class _Ops:
 
 
 @dataclass(frozen=True)
-class _Registers:
-    puts: _Ops  # acknowledged
-    reads: _Ops  # answered, of values that are known
+class Registers:
+    """Operations on registers, as far as something can be said of them."""
+
+    puts: Ops  # acknowledged
+    reads: Ops  # answered, of values that are known
     keys: int
     strange: int  # answered reads of values that nobody is known to have put there
 
-    def by_client(self, ops: _Ops) -> Ints:
+    def by_client(self, ops: Ops) -> Ints:
         """One number for client and register."""
         return ops.client * self.keys + ops.key
 
 
-def _registers(view: View) -> _Registers | str:
-    """PUTs and GETs of the whole trial, warm-up included; or why nothing can be said."""
+def registers_of(view: View, *, pinned: bool = False) -> Registers | str:
+    """PUTs and GETs of the whole trial, warm-up included; or why nothing can be said.
+
+    The reads are the clients', or those that were asked of one node past the front door.
+    """
     requests = view.history.requests
     op, outcome, key = requests["op"], requests["outcome"], requests["key"]
     sent = (outcome != Outcome.NOT_SENT) & (key != 0)
     acked = np.isin(outcome, _ACKED)
     put_rows = np.flatnonzero((op == Op.PUT) & sent & (requests["token"] != 0))
-    get_rows = np.flatnonzero((op == Op.GET) & sent & acked)
+    get = (op == Op.GET) & sent & acked
+    if pinned or view.history.pinned:
+        get &= np.isin(requests["stream"], view.history.pinned) == pinned
+    get_rows = np.flatnonzero(get)
     if not (acked[put_rows]).any():
         return "no write to a register was acknowledged"
     if not get_rows.size:
@@ -150,7 +167,7 @@ def _registers(view: View) -> _Registers | str:
     judged = known | (seen == 0)  # 0: nothing was there
     if not judged.any():
         return "no value that was read is one that this trial had put there"
-    return _Registers(
+    return Registers(
         puts=puts.chosen(acked[put_rows]),
         reads=gets.chosen(judged),
         keys=int(key.max()) + 1,
@@ -158,19 +175,19 @@ def _registers(view: View) -> _Registers | str:
     )
 
 
-def _columns(requests: np.ndarray[Any, Any], rows: Ints) -> _Ops:
+def _columns(requests: np.ndarray[Any, Any], rows: Ints) -> Ops:
     key, client, stream, sent, done = (
         requests[name][rows].astype(np.int64)
         for name in ("key", "client", "stream", "sent_ns", "done_ns")
     )
     begun, ended = np.full(rows.size, _ALWAYS), np.full(rows.size, _ALWAYS)
-    return _Ops(key, client, stream, sent, done, begun, ended, rows)
+    return Ops(key, client, stream, sent, done, begun, ended, rows)
 
 
 # ---------------------------------------------------------------- the one rule
 
 
-def _settled_ns(groups: Ints, evidence: _Ops, asked: Ints, reads: _Ops) -> Ints:
+def settled_ns(groups: Ints, evidence: Ops, asked: Ints, reads: Ops) -> Ints:
     """For each read the earliest moment at which a later value of its group was settled.
 
     Later: writing it began after the value that was read had certainly taken effect. ``_NEVER``
@@ -197,19 +214,20 @@ def _settled_ns(groups: Ints, evidence: _Ops, asked: Ints, reads: _Ops) -> Ints:
 # ---------------------------------------------------------------- how it is shown
 
 
-def _first(reads: _Ops, wrong: Ints) -> list[int]:
+def _first(reads: Ops, wrong: Ints) -> list[int]:
     """The first few offenders by when they were answered."""
     order = np.lexsort((reads.sent[wrong], reads.done[wrong]))[:_SHOWN]
     return [int(k) for k in wrong[order]]
 
 
-def _oldest(reads: _Ops, wrong: Ints, age: Ints) -> list[int]:
+def oldest(reads: Ops, wrong: Ints, age: Ints) -> list[int]:
     """The worst few offenders, the oldest value first; of equals the one answered first."""
     order = np.lexsort((reads.sent[wrong], reads.done[wrong], -age))[:_SHOWN]
     return [int(k) for k in wrong[order]]
 
 
-def _safety(view: View, found: _Registers, count: int, says: dict[int, str], note: str) -> Safety:
+def safety_of(view: View, found: Registers, count: int, says: dict[int, str], note: str) -> Safety:
+    """So many offenders, with the worded examples of those in ``says``, by place in the reads."""
     notes = [note] if note else []
     if found.strange:
         notes.append(

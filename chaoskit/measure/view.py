@@ -21,7 +21,7 @@ from chaoskit.measure.outage import Outage, find_outages, worst_of
 from chaoskit.measure.shards import by_shard, whole_fact
 from chaoskit.measure.shed import Shed, shed_of
 from chaoskit.measure.table import Column, Table, each_once, sorted_once
-from chaoskit.measure.track import Track
+from chaoskit.measure.track import Bools, Track
 
 __all__ = ["PHASES", "Span", "View", "as_seconds", "bracketed"]
 
@@ -80,13 +80,19 @@ class View:
 
     @cached_property
     def served(self) -> Mapping[str, Track]:
-        """The streams that are clients: all but the pinned writers."""
+        """The streams that are clients: all but the pinned ones."""
         return {name: t for name, t in self.tracks.items() if not t.stream.pinned}
 
     @cached_property
     def table(self) -> Table:
         """Every request of the trial, warm-up included, by column."""
         return Table(self.history.requests, len(self.history.streams))
+
+    @cached_property
+    def pinned_rows(self) -> Bools:
+        """Which rows of the table were asked of one node, past the front door."""
+        rows: Bools = np.isin(self.table.column("stream"), self.history.pinned)
+        return rows
 
     @cached_property
     def headline(self) -> Track:
@@ -99,7 +105,7 @@ class View:
 
     def kept_reads(self) -> Track | None:
         """The read comb on kept connections, where it is not the headline itself."""
-        for track in self.tracks.values():
+        for track in self.served.values():
             if track.stream.op == "read" and track.stream.connections == "kept":
                 return None if track is self.headline else track
         return None

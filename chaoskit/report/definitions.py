@@ -142,6 +142,13 @@ DEFINITIONS = (
         " acknowledged before the read was sent.",
     ),
     Definition(
+        "stale_leader_reads",
+        "stale reads of a claimed primary",
+        "Stale reads that a node answered, asked itself past the front door, while it said before"
+        " and after that it is primary: a deposed primary that does not know it. Clients' figures"
+        " do not hold them.",
+    ),
+    Definition(
         "session_violations",
         "session violations",
         "Reads older than what the same client had already read in that stream, or had itself"

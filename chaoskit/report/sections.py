@@ -145,6 +145,7 @@ def build_safety(result: RunResult, detail: Detail) -> tuple[SafetyRow, ...]:
             ("resurrected_writes", "resurrected writes"),
             ("divergent_writes", "divergent writes"),
             ("stale_reads", "stale reads"),
+            ("stale_leader_reads", "stale reads of a claimed primary"),
             ("session_violations", "session violations"),
             ("linearizability_violations", "linearizability violations"),
             ("dual_primary", "writes to two primaries"),

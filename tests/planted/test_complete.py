@@ -18,6 +18,10 @@ ELSEWHERE = {
     "failover_time_without_approval": (
         APPROVAL, "test_a_machine_that_is_slow_after_the_approval_is_told_from_a_slow_person",
     ),
+    "stale_leader_reads": (
+        "unit/measure/test_leader_reads.py",
+        "test_a_deposed_primary_that_answers_from_the_past_and_claims_office_is_counted",
+    ),
     "time_to_redundancy": (PHASES, "test_redundancy_is_back_when_the_last_node_is_whole_for_good"),
     "latency_overshoot": (STEADY, "test_overshoot_is_what_the_worst_second_has_above_the_baseline"),
     "lost_goodput": (STEADY, "test_lost_goodput_counts_what_each_second_is_short_of"),

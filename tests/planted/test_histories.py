@@ -221,9 +221,8 @@ def come_and_gone(history):
     key, put = requests["key"][read], np.flatnonzero(requests["token"] == tokens[0])[0]
     sent = requests["sent_ns"][put]
     history = altered(history, put, done_ns=sent + 90 * MS)
-    reads = np.flatnonzero(
-        (requests["op"] == Op.GET) & (requests["key"] == key) & (requests["sent_ns"] > sent)
-    )
+    ours = (requests["stream"] == 1) & (requests["key"] == key)
+    reads = np.flatnonzero(ours & (requests["sent_ns"] > sent))
     reads = reads[np.argsort(requests["sent_ns"][reads])]
     history = replace(history, clients=(*history.clients, "other"))
     return altered(history, reads[1], seen=tokens[1], client=2)

@@ -1,0 +1,80 @@
+"""Reads that a node answered from the past while it still said that it is primary.
+
+Every data node is asked itself, past the front door. A replica may be behind by design, so a read
+counts only if the node claimed the office in its last answer about its role before the read was
+sent and in its first one after the read was answered: a deposed primary that does not know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from chaoskit.clock import NS
+from chaoskit.history.history import Observation
+from chaoskit.measure.model import Safety
+from chaoskit.measure.registers import oldest, registers_of, safety_of, settled_ns
+from chaoskit.measure.roles import PRIMARY, polls
+from chaoskit.measure.track import Bools, Ints
+from chaoskit.measure.view import View
+
+__all__ = ["stale_leader_reads"]
+
+
+def stale_leader_reads(view: View) -> Safety:
+    """Reads past the front door of a value that had been replaced, of a node that claims office.
+
+    Stale as ``stale_reads`` has it. Not checked where no reader is pinned to the nodes, they are
+    not asked for their role, or several are meant to serve at once.
+    """
+    asked = {i: view.history.streams[i].pinned for i in view.history.pinned}
+    asked = {i: node for i, node in asked.items() if view.history.streams[i].op == "read"}
+    if why := _unchecked(view, asked):
+        return Safety(count=None, checked=False, note=why)
+    found = registers_of(view, pinned=True)
+    if isinstance(found, str):
+        return Safety(count=None, checked=False, note=found)
+    puts, reads = found.puts, found.reads
+    since = settled_ns(puts.key, puts, reads.key, reads)
+    stale = since < reads.sent
+    claimed = np.zeros(stale.size, dtype=bool)
+    roles = polls(view.history)
+    for index, node in asked.items():
+        mine = reads.stream == index
+        claimed[mine] = _claimed(roles.get(node, ()), reads.sent[mine], reads.done[mine])
+    wrong = np.flatnonzero(stale & claimed)
+    age = reads.sent[wrong] - since[wrong]
+    says = {
+        int(k): f"register {int(reads.key[k])}: {asked[int(reads.stream[k])]} said that it is "
+        f"primary, and another value had been acknowledged "
+        f"{int(reads.sent[k] - since[k]) / NS:.3f} s before the read was sent"
+        for k in oldest(reads, wrong, age)
+    }
+    note = f"up to {int(age.max()) / NS:.3f} s old" if wrong.size else ""
+    return safety_of(view, found, int(wrong.size), says, note)
+
+
+def _unchecked(view: View, asked: dict[int, str]) -> str:
+    """Why nothing can be said; empty if it can."""
+    if view.several_serve:
+        return "several nodes are meant to serve at once"
+    if not asked:
+        return "no reader is pinned to the nodes"
+    if not any(poll.value == PRIMARY for of in polls(view.history).values() for poll in of):
+        return "no node said that it is primary"
+    return ""
+
+
+def _claimed(seen: Sequence[Observation], sent: Ints, done: Ints) -> Bools:
+    """Whether a node said primary in the last answer before a read and the first one after it."""
+    told = [poll for poll in seen if poll.value is not None]
+    if not told:
+        return np.zeros(sent.size, dtype=bool)
+    primary = np.array([poll.value == PRIMARY for poll in told])
+    begun, ended = np.array([p.sent_ns for p in told]), np.array([p.done_ns for p in told])
+    before = np.searchsorted(np.maximum.accumulate(ended), sent, side="right") - 1
+    after = np.searchsorted(begun, done, side="left")
+    held: Bools = (before >= 0) & (after < len(told))
+    held &= primary[np.maximum(before, 0)] & primary[np.minimum(after, len(told) - 1)]
+    return held
