@@ -15,13 +15,13 @@ __all__ = ["cause", "several_bite", "writer_changed", "writers_before"]
 
 
 def cause(view: View) -> FaultRecord | None:
-    """The last fault that bites and was commanded before the headline's longest outage began.
+    """The last fault that bites and was commanded before the outage that was answered began.
 
     The first bad request may have been under way when the fault came: as much earlier as an answer
     usually takes (99th percentile of the baseline) and an interval. The first fault of all where
     nothing was out, or the outage is older than every one.
     """
-    outage = view.outage
+    outage = view.failover_outage
     if view.fault is None or outage is None or not several_bite(view):
         return view.fault
     usual = latency_at(view.headline, view.spans["baseline"], 0.99) or 0

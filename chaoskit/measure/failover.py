@@ -39,7 +39,7 @@ def first_good_ns(view: View) -> int | None:
     Without an outage, the first one that a new writer acknowledged. None where there is none, or
     nothing failed over. A fault that is not supposed to bite fails nothing over.
     """
-    fault, outage, track = cause(view), view.outage, view.worst_piece
+    fault, outage, track = cause(view), view.failover_outage, view.worst_piece
     if fault is None or not any(f.must_bite for f in view.history.faults):
         return None
     if (outage is not None and outage.censored) or _all_serve(view):
@@ -57,9 +57,10 @@ def first_good_ns(view: View) -> int | None:
 def failover_time(view: View) -> Interval:
     """First good write - fault acknowledged; low from verified, high from commanded, with lag.
 
-    Of several faults it is the one that the longest outage followed, as the note says.
+    Of several faults it is the one that the longest outage followed, as the note says. An outage
+    that only began when the fault was being healed is no part of it (``View.failover_outage``).
     """
-    fault, outage = cause(view), view.outage
+    fault, outage = cause(view), view.failover_outage
     biting = fault is not None and any(f.must_bite for f in view.history.faults)
     if fault is None or not biting:
         return Interval(applicable=False, note="no fault that bites was injected")
@@ -77,7 +78,8 @@ def failover_time(view: View) -> Interval:
         return Interval(applicable=False, note=note)
     lag = outage.lag_ns if outage else 0
     found = _since(fault, end, end, end, lag)
-    return found.model_copy(update={"note": _since_which(view, fault)})
+    note = _joined(_since_which(view, fault), _healing(view))
+    return found.model_copy(update={"note": note or None})
 
 
 def _since_which(view: View, fault: FaultRecord) -> str | None:
@@ -87,6 +89,15 @@ def _since_which(view: View, fault: FaultRecord) -> str | None:
     what = " of ".join(part for part in (fault.fault, " and ".join(fault.nodes)) if part)
     at = as_seconds(fault.acknowledged_ns - view.origin_ns)
     return f"since the {what} at +{at:.2f} s, which the longest outage followed"
+
+
+def _healing(view: View) -> str | None:
+    """That a longer outage came with the heal."""
+    if view.outage is None or view.outage is view.failover_outage:
+        return None
+    longest = as_seconds(view.outage.end_ns - view.outage.start_ns)
+    at = as_seconds(view.outage.start_ns - view.origin_ns)
+    return f"the longest outage, {longest:.2f} s from +{at:.2f} s on, came with the heal"
 
 
 def _joined(*notes: str | None) -> str:
@@ -109,7 +120,7 @@ def recovery_kind(view: View) -> str:
     or not the same node came back afterwards), ``none`` (nothing was out) or ``failed``.
     ``absorbed``: several nodes served, one that did no longer does, and the others have its share.
     """
-    outage = view.outage
+    outage = view.failover_outage
     if outage is not None and outage.censored:
         return "rejected" if rejected(view) else "failed"
     if writer_changed(view):

@@ -86,9 +86,9 @@ def _stages(view: View, fault: FaultRecord, end: int) -> list[tuple[str, Moment 
     """Every stage that there was, in the order of cause and effect, with its end if known."""
     history, since = view.history, fault.commanded_ns
     stages: list[tuple[str, Moment | None]] = []
-    if view.outage is not None:
+    if view.failover_outage is not None:
         interval = view.worst_piece.interval_ns
-        stages.append(("mask", Moment(view.outage.start_ns, interval, interval)))
+        stages.append(("mask", Moment(view.failover_outage.start_ns, interval, interval)))
     declared = _declared(view, fault, end)
     stages.append(("detect", None if declared is None else Moment(declared.t_ns)))
     if requests(view, end):

@@ -151,8 +151,8 @@ class View:
 
     @cached_property
     def worst_piece(self) -> Track:
-        """The headline's requests, of the shard that was out longest where there are shards."""
-        outage = self.outage
+        """The headline's requests, of the shard whose failover took longest, if there are any."""
+        outage = self.failover_outage
         for piece in self.pieces(self.headline).values() if outage and self.shards else ():
             if outage in find_outages(piece, self.observed[1]):
                 return piece
@@ -206,6 +206,30 @@ class View:
     def outage(self) -> Outage | None:
         """The longest outage of the headline stream; None if nothing was out."""
         return self.longest(self.headline)
+
+    @cached_property
+    def failover_outage(self) -> Outage | None:
+        """The outage that a failover answered: the longest that began under a fault.
+
+        One that began when the fault was already being taken away is the heal's own: a node that
+        comes back takes a copy, a container's start the machine's breath. The longest of all where
+        none began under a fault, and where that has not ended.
+        """
+        longest = self.outage
+        if longest is None or longest.censored or not self._of_heal(longest):
+            return longest
+        under = [o for o in self.outages(self.headline) if not self._of_heal(o)]
+        return worst_of(under) or longest
+
+    def _of_heal(self, outage: Outage) -> bool:
+        """Whether the last fault that bites and came before it was being healed by then."""
+        before = [
+            f for f in self.history.faults if f.must_bite and f.commanded_ns <= outage.start_ns
+        ]
+        if not before:
+            return False
+        healing = max(before, key=lambda f: f.commanded_ns).heal_commanded_ns
+        return healing is not None and healing <= outage.start_ns
 
     @cached_property
     def recovered_ns(self) -> int:
@@ -311,7 +335,7 @@ class View:
     @cached_property
     def writers_after(self) -> frozenset[str]:
         """Who acknowledged first after the outage (after the fault, if nothing was out)."""
-        outage = self.outage
+        outage = self.failover_outage
         if outage is None:
             return self.writers((self.origin_ns, self.observed[1]))
         return self.writers((outage.end_ns, _FAR), first=20)

@@ -199,3 +199,48 @@ def test_a_write_that_the_new_primary_took_proves_its_promotion_before_a_poll_do
     assert found.time_to_detect.value_s <= found.failover_time.high_s
     assert found.time_to_detect.low_s <= 0.95 <= found.time_to_detect.high_s
     assert found.time_to_detect.high_s < 1.01
+
+
+# ---------------------------------------------------------------- an outage that the heal brings
+
+
+def out_again(history, start_s, end_s):
+    """Every request due so long after the fault is refused."""
+    requests, zero = history.requests.copy(), history.faults[0].acknowledged_ns
+    due = requests["due_ns"] - zero
+    chosen = (due >= start_s * 1_000_000_000) & (due < end_s * 1_000_000_000)
+    requests["outcome"][chosen], requests["server"][chosen] = Outcome.FAIL_DEFINITE, 0
+    return replace(history, requests=requests)
+
+
+def test_an_outage_that_the_heal_brings_is_the_clients_and_no_part_of_the_failover():
+    history, _ = simulate(Scenario(outage_s=0.5, after_s=6.0))  # healed 1.5 s after the fault
+    once = measure_trial(history)
+    twice = measure_trial(out_again(history, 1.6, 3.0))
+    assert once.failover_time.value_s == pytest.approx(0.5, abs=0.02)
+    assert twice.failover_time.value_s == once.failover_time.value_s
+    assert twice.client_outage.value_s == pytest.approx(1.4, abs=0.02)
+    assert "came with the heal" in twice.failover_time.note
+    assert once.failover_time.note is None
+    assert list(twice.phases) == list(once.phases)
+    assert twice.recovery == "failover"
+
+
+def test_one_that_began_under_the_fault_is_part_of_it():
+    history, _ = simulate(Scenario(outage_s=0.5, after_s=6.0))
+    found = measure_trial(out_again(history, 1.0, 3.0))  # half a second before the heal
+    assert found.failover_time.value_s == pytest.approx(3.0, abs=0.02)
+
+
+def test_one_that_never_ends_leaves_the_trial_without_a_recovery():
+    history, _ = simulate(Scenario(outage_s=0.5, after_s=6.0))
+    found = measure_trial(out_again(history, 1.6, 60.0))
+    assert found.failover_time.censored
+    assert found.recovery == "failed"
+
+
+def test_where_nothing_was_out_under_the_fault_the_one_at_the_heal_is_answered():
+    history, _ = simulate(Scenario(outage_s=0.0, after_s=6.0))
+    found = measure_trial(out_again(history, 1.6, 3.0))
+    assert found.failover_time.value_s == pytest.approx(3.0, abs=0.02)
+    assert found.recovery == "in-place restart"
