@@ -34,8 +34,8 @@ DEFINITIONS = (
         "failover time",
         "From the fault acknowledged to the first good write through the front door after the"
         " outage. Its low end counts from verified, its high end from commanded. Of several"
-        " faults it is the last that had come when the longest outage began. A longer outage that only"
-        " began when the fault was being healed is no part of it.",
+        " faults it is the last that had come when the longest outage began. A longer outage that"
+        " only began when the fault was being healed is no part of it.",
     ),
     Definition(
         "time_to_detect",
