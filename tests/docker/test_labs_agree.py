@@ -6,7 +6,7 @@ from support import benchmark
 from chaoskit.measure.shift import Observed, shift
 
 agreement = benchmark("labs_agree")
-TRIES = 2  # a busy machine may leave too few valid trials
+TRIES = 2  # a busy machine may leave too few valid trials, or such as scatter too much to tell
 
 
 @pytest.mark.docker
@@ -16,8 +16,8 @@ def test_the_pair_fails_over_as_fast_in_docker_as_in_the_sandbox(experiment):
     file = experiment(run_for="6s", thresholds="[client_outage < 3s, lost_writes == 0]")
     for seed in range(TRIES):
         found = agreement.agree(file, 10, seed)
-        if found.verdicts == ("PASS", "PASS"):
-            break
+        if found.verdicts == ("PASS", "PASS") and (found.good or found.differs):
+            break  # told, either way
     assert found.verdicts == ("PASS", "PASS")
     assert min(map(len, found.values)) >= 10
     assert found.good, found.row()
