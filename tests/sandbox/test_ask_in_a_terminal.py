@@ -1,5 +1,6 @@
 """``run --operator ask`` as somebody at a terminal has it: asked with what is known, and waited for."""
 
+import contextlib
 import json
 import os
 import pty
@@ -40,7 +41,9 @@ class Terminal:
             if select.select([self.fd], [], [], 0.1)[0]:
                 try:
                     data = os.read(self.fd, 65536)
-                except OSError:  # the program has closed its side
+                except OSError:  # the program has closed its side, and is about to have ended
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        self.program.wait(max(0.0, end - time.monotonic()))
                     break
                 self._shown += data
         return done()
