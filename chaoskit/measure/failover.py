@@ -57,8 +57,8 @@ def first_good_ns(view: View) -> int | None:
 def failover_time(view: View) -> Interval:
     """First good write - fault acknowledged; low from verified, high from commanded, with lag.
 
-    Of several faults it is the one that the longest outage followed, as the note says. An outage
-    that only began when the fault was being healed is no part of it (``View.failover_outage``).
+    Of several faults it is the one that the outage followed, as the note says. An outage that only
+    began when the fault was being healed is no part of it (``View.failover_outage``).
     """
     fault, outage = cause(view), view.failover_outage
     biting = fault is not None and any(f.must_bite for f in view.history.faults)
@@ -88,7 +88,7 @@ def _since_which(view: View, fault: FaultRecord) -> str | None:
         return None
     what = " of ".join(part for part in (fault.fault, " and ".join(fault.nodes)) if part)
     at = as_seconds(fault.acknowledged_ns - view.origin_ns)
-    return f"since the {what} at +{at:.2f} s, which the longest outage followed"
+    return f"since the {what} at +{at:.2f} s, which the failover's outage followed"
 
 
 def _healing(view: View) -> str | None:

@@ -25,7 +25,7 @@ def fencing_latency(view: View) -> Interval | None:
 
     Not applicable where nobody else acknowledged after the fault, or where nobody asked the node
     itself and no client saw it go on either. None where no server is named. Of several faults it
-    counts from the one that the longest outage followed.
+    counts from the one that the failover's outage followed.
     """
     if view.several_serve:
         return Interval(applicable=False, note="several nodes are in office at once")

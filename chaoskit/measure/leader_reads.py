@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chaoskit.clock import NS
 from chaoskit.history.history import Observation
 from chaoskit.measure.model import Safety
-from chaoskit.measure.registers import oldest, registers_of, safety_of, settled_ns
+from chaoskit.measure.registers import registers_of, stale_among
 from chaoskit.measure.roles import PRIMARY, polls
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
@@ -35,24 +34,13 @@ def stale_leader_reads(view: View) -> Safety:
     found = registers_of(view, pinned=True)
     if isinstance(found, str):
         return Safety(count=None, checked=False, note=found)
-    puts, reads = found.puts, found.reads
-    since = settled_ns(puts.key, puts, reads.key, reads)
-    stale = since < reads.sent
-    claimed = np.zeros(stale.size, dtype=bool)
+    reads = found.reads
+    claimed = np.zeros(reads.sent.size, dtype=bool)
     roles = polls(view.history)
     for index, node in asked.items():
         mine = reads.stream == index
         claimed[mine] = _claimed(roles.get(node, ()), reads.sent[mine], reads.done[mine])
-    wrong = np.flatnonzero(stale & claimed)
-    age = reads.sent[wrong] - since[wrong]
-    says = {
-        int(k): f"register {int(reads.key[k])}: {asked[int(reads.stream[k])]} said that it is "
-        f"primary, and another value had been acknowledged "
-        f"{int(reads.sent[k] - since[k]) / NS:.3f} s before the read was sent"
-        for k in oldest(reads, wrong, age)
-    }
-    note = f"up to {int(age.max()) / NS:.3f} s old" if wrong.size else ""
-    return safety_of(view, found, int(wrong.size), says, note)
+    return stale_among(view, found, claimed)
 
 
 def _unchecked(view: View, asked: dict[int, str]) -> str:

@@ -19,16 +19,7 @@ from chaoskit.measure.model import Example, Safety
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
 
-__all__ = [
-    "Ops",
-    "Registers",
-    "oldest",
-    "registers_of",
-    "safety_of",
-    "session_violations",
-    "settled_ns",
-    "stale_reads",
-]
+__all__ = ["registers_of", "session_violations", "stale_among", "stale_reads"]
 
 _SHOWN = 10
 _NEVER = 1 << 62  # later than everything
@@ -44,17 +35,22 @@ def stale_reads(view: View) -> Safety:
     found = registers_of(view)
     if isinstance(found, str):
         return Safety(count=None, checked=False, note=found)
+    return stale_among(view, found, np.ones(found.reads.sent.size, dtype=bool))
+
+
+def stale_among(view: View, found: Registers, counted: Bools) -> Safety:
+    """The stale ones of those reads that are ``counted``."""
     puts, reads = found.puts, found.reads
-    since = settled_ns(puts.key, puts, reads.key, reads)
-    wrong = np.flatnonzero(since < reads.sent)
+    since = _settled_ns(puts.key, puts, reads.key, reads)
+    wrong = np.flatnonzero(counted & (since < reads.sent))
     age = reads.sent[wrong] - since[wrong]
     says = {
         int(k): f"register {int(reads.key[k])}: another value had been acknowledged "
         f"{int(reads.sent[k] - since[k]) / NS:.3f} s before the read was sent"
-        for k in oldest(reads, wrong, age)
+        for k in _oldest(reads, wrong, age)
     }
     note = f"up to {int(age.max()) / NS:.3f} s old" if wrong.size else ""
-    return safety_of(view, found, int(wrong.size), says, note)
+    return _safety(view, found, int(wrong.size), says, note)
 
 
 def session_violations(view: View) -> Safety:
@@ -68,9 +64,9 @@ def session_violations(view: View) -> Safety:
         return Safety(count=None, checked=False, note=found)
     puts, reads = found.puts, found.reads
     own, mine = found.by_client(puts), found.by_client(reads)
-    forgot = settled_ns(own, puts, mine, reads) < reads.sent
+    forgot = _settled_ns(own, puts, mine, reads) < reads.sent
     session = mine * 256 + reads.stream
-    back = settled_ns(session, reads, session, reads) < reads.sent  # a value read is settled
+    back = _settled_ns(session, reads, session, reads) < reads.sent  # a value read is settled
     says = {}
     for k in _first(reads, np.flatnonzero(forgot | back)):
         broken = [
@@ -86,14 +82,14 @@ def session_violations(view: View) -> Safety:
     count = int(np.count_nonzero(forgot | back))
     if count:
         note = f"{int(forgot.sum())} against own writes, {int(back.sum())} against earlier reads"
-    return safety_of(view, found, count, says, note)
+    return _safety(view, found, count, says, note)
 
 
 # ---------------------------------------------------------------- what the records say
 
 
 @dataclass(frozen=True)
-class Ops:
+class _Ops:
     """Columns of some operations. The value they are about was written from ``begun`` on."""
 
     key: Ints
@@ -105,9 +101,9 @@ class Ops:
     ended: Ints  # not after this
     row: Ints  # of the history's requests
 
-    def chosen(self, which: Bools) -> Ops:
+    def chosen(self, which: Bools) -> _Ops:
         """Those of them."""
-        return Ops(
+        return _Ops(
             *(
                 column[which]
                 for column in (
@@ -122,12 +118,12 @@ class Ops:
 class Registers:
     """Operations on registers, as far as something can be said of them."""
 
-    puts: Ops  # acknowledged
-    reads: Ops  # answered, of values that are known
+    puts: _Ops  # acknowledged
+    reads: _Ops  # answered, of values that are known
     keys: int
     strange: int  # answered reads of values that nobody is known to have put there
 
-    def by_client(self, ops: Ops) -> Ints:
+    def by_client(self, ops: _Ops) -> Ints:
         """One number for client and register."""
         return ops.client * self.keys + ops.key
 
@@ -175,19 +171,19 @@ def registers_of(view: View, *, pinned: bool = False) -> Registers | str:
     )
 
 
-def _columns(requests: np.ndarray[Any, Any], rows: Ints) -> Ops:
+def _columns(requests: np.ndarray[Any, Any], rows: Ints) -> _Ops:
     key, client, stream, sent, done = (
         requests[name][rows].astype(np.int64)
         for name in ("key", "client", "stream", "sent_ns", "done_ns")
     )
     begun, ended = np.full(rows.size, _ALWAYS), np.full(rows.size, _ALWAYS)
-    return Ops(key, client, stream, sent, done, begun, ended, rows)
+    return _Ops(key, client, stream, sent, done, begun, ended, rows)
 
 
 # ---------------------------------------------------------------- the one rule
 
 
-def settled_ns(groups: Ints, evidence: Ops, asked: Ints, reads: Ops) -> Ints:
+def _settled_ns(groups: Ints, evidence: _Ops, asked: Ints, reads: _Ops) -> Ints:
     """For each read the earliest moment at which a later value of its group was settled.
 
     Later: writing it began after the value that was read had certainly taken effect. ``_NEVER``
@@ -214,20 +210,19 @@ def settled_ns(groups: Ints, evidence: Ops, asked: Ints, reads: Ops) -> Ints:
 # ---------------------------------------------------------------- how it is shown
 
 
-def _first(reads: Ops, wrong: Ints) -> list[int]:
+def _first(reads: _Ops, wrong: Ints) -> list[int]:
     """The first few offenders by when they were answered."""
     order = np.lexsort((reads.sent[wrong], reads.done[wrong]))[:_SHOWN]
     return [int(k) for k in wrong[order]]
 
 
-def oldest(reads: Ops, wrong: Ints, age: Ints) -> list[int]:
+def _oldest(reads: _Ops, wrong: Ints, age: Ints) -> list[int]:
     """The worst few offenders, the oldest value first; of equals the one answered first."""
     order = np.lexsort((reads.sent[wrong], reads.done[wrong], -age))[:_SHOWN]
     return [int(k) for k in wrong[order]]
 
 
-def safety_of(view: View, found: Registers, count: int, says: dict[int, str], note: str) -> Safety:
-    """So many offenders, with the worded examples of those in ``says``, by place in the reads."""
+def _safety(view: View, found: Registers, count: int, says: dict[int, str], note: str) -> Safety:
     notes = [note] if note else []
     if found.strange:
         notes.append(

@@ -68,7 +68,7 @@ def test_a_request_that_was_under_way_when_the_fault_came_is_the_faults(killed):
 def test_the_note_says_which_of_several(killed):
     assert measure_trial(killed).failover_time.note is None
     note = measure_trial(beside(killed, -3000)).failover_time.note
-    assert note == "since the kill of node-a at +3.00 s, which the longest outage followed"
+    assert note == "since the kill of node-a at +3.00 s, which the failover's outage followed"
     assert measure_trial(beside(killed, -3000, bites=False)).failover_time.note is None
 
 

@@ -74,7 +74,7 @@ def test_a_deposed_primary_that_answers_from_the_past_and_claims_office_is_count
     seen = found(claims)
     assert 0 < seen.count <= reads == 25
     assert {one.server for one in seen.examples} == {"node-a"}
-    assert "node-a said that it is primary" in seen.examples[0].detail
+    assert "another value had been acknowledged" in seen.examples[0].detail
     assert verdict(claims) is Verdict.FAIL
 
 
