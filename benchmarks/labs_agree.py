@@ -1,6 +1,6 @@
 """Do the sandbox and the Docker lab measure the same? Makes docs/labs-agree.md.
 
-    python benchmarks/labs_agree.py [EXPERIMENT ...] [--trials 10] [--seed 1] [--print]
+    python benchmarks/labs_agree.py [EXPERIMENT ...] [--trials 10] [--seed 1] [--print] [--keep DIR]
 
 Runs each experiment in both labs, with the same seed and so the same phases. They agree where both
 come to the same verdict and the Hodges-Lehmann shift of ``failover_time``, with its exact 95 %
@@ -96,9 +96,10 @@ class Agreement:
         return f"| `{self.experiment}` | {said} | {times} | {allowed} | {good} |"
 
 
-def run(file: Path, lab: str, trials: int, seed: int) -> dict[str, Any]:
-    """One run; result.json."""
-    with tempfile.TemporaryDirectory() as out:
+def run(file: Path, lab: str, trials: int, seed: int, keep: Path | None) -> dict[str, Any]:
+    """One run; result.json. Its files stay under ``keep``, or go."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = str(keep / lab) if keep else scratch
         words = ["run", str(file), "--lab", lab, "--trials", str(trials), "--seed", str(seed)]
         words += ["--json", "-q", "--out", out]
         done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=False)
@@ -120,12 +121,12 @@ def observed(result: dict[str, Any]) -> list[Observed]:
     ]
 
 
-def agree(file: Path, trials: int, seed: int) -> Agreement:
+def agree(file: Path, trials: int, seed: int, keep: Path | None = None) -> Agreement:
     """Run an experiment in both labs and compare."""
     from chaoskit.experiment.loader import load_experiment
 
     period_s = longest_period_s(load_stack(load_experiment(file).stack))
-    results = [run(file, lab, trials, seed) for lab in ("sandbox", "docker")]
+    results = [run(file, lab, trials, seed, keep) for lab in ("sandbox", "docker")]
     base, new = (observed(result) for result in results)
     found = shift(base, new) if base and new else None
     return Agreement(
@@ -162,10 +163,12 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--print", action="store_true", dest="only_print")
+    parser.add_argument("--keep", type=Path, help="directory for the runs; without it they go")
     asked = parser.parse_args()
     rows: list[Agreement] = []
     for name in asked.names:
-        rows.append(agree(ROOT / "experiments" / f"{name}.yaml", asked.trials, asked.seed))
+        file = ROOT / "experiments" / f"{name}.yaml"
+        rows.append(agree(file, asked.trials, asked.seed, asked.keep))
         print(rows[-1].row(), flush=True)
         if not asked.only_print:  # each row is whole, and whoever stops it now keeps it
             PAGE.write_text(page(rows, asked.trials), encoding="utf-8")
