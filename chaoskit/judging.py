@@ -260,6 +260,7 @@ def case_of(facts: RunFile) -> Case:
         seed=facts.seed,
         lab=facts.lab,
         band=band,
+        planted=facts.planted,
     )
 
 

@@ -146,3 +146,4 @@ class RunResult(Frozen):
         None  # expected band: {"low_s", "high_s", "formula", "verdict"}
     )
     not_checked: tuple[str, ...] = ()
+    planted: Mapping[str, str] = {}  # service → the flaw that its environment plants in it

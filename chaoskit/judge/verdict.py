@@ -85,6 +85,7 @@ class Case:
     seed: int = 0
     lab: str = ""
     band: Band | None = None
+    planted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -277,6 +278,7 @@ def judge_run(case: Case, trials: Sequence[JudgedTrial], ending: Ending | None =
         ),
         band=band,
         not_checked=not_checked(case.thresholds, results, measured),
+        planted=case.planted,
     )
 
 

@@ -39,7 +39,7 @@ class Membership:
             bind=env.text("CHAOSKIT_BIND", "0.0.0.0"),  # noqa: S104 - a service of a lab
             port=env.port("CHAOSKIT_PORT"),
             timing=env.timing(),
-            defect=environment.get("CHAOSKIT_DEFECT") or None,
+            defect=env.defect(),
         )
         members = _members(env)
         if settings.node not in members:

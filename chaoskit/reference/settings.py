@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from chaoskit.reference.group_defects import FRONTDOOR
+
 __all__ = [
     "FAILBACKS",
     "BadSettings",
@@ -133,7 +135,7 @@ class Settings:
             preferred=env.flag("CHAOSKIT_PREFERRED"),
             timing=env.timing(),
             rules=env.rules(),
-            defect=environment.get("CHAOSKIT_DEFECT") or None,
+            defect=env.defect(),
             data=environment.get("CHAOSKIT_DATA") or None,
             disk_patience_ns=env.duration("CHAOSKIT_DISK_PATIENCE", "300ms"),
         )
@@ -147,7 +149,7 @@ class Settings:
             bind=env.text("CHAOSKIT_BIND", "0.0.0.0"),  # noqa: S104 - as above
             port=env.port("CHAOSKIT_PORT"),
             timing=env.timing(),
-            defect=environment.get("CHAOSKIT_DEFECT") or None,
+            defect=env.defect(),
             state_file=environment.get("CHAOSKIT_STATE") or None,
         )
 
@@ -212,6 +214,16 @@ class Reader:
         if value not in words:
             raise BadSettings(f"{key}={value!r} must be one of {', '.join(words)}")
         return value
+
+    def defect(self) -> str | None:
+        """The planted flaw; whether a node knows it, says who picks the state machine."""
+        name = self._env.get("CHAOSKIT_DEFECT") or None
+        if name and name.startswith(FRONTDOOR) and not self._env.get("CHAOSKIT_FRONTDOOR"):
+            raise BadSettings(
+                f"CHAOSKIT_DEFECT={name!r} is a flaw of a front door, and this stack has none"
+                " (CHAOSKIT_FRONTDOOR is not set); it would find nothing wrong"
+            )
+        return name
 
     def rules(self) -> Rules:
         """What operators decide."""

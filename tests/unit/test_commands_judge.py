@@ -301,3 +301,13 @@ def test_a_folder_without_a_run_cannot_be_compared(runs, tmp_path):
     ran = call("compare", runs["base"], tmp_path)
     assert ran.exit_code == 2
     assert "is not a stored run" in ran.output
+
+
+# ---------------------------------------------------------------- a planted flaw
+
+
+def test_the_result_says_that_a_flaw_was_planted_and_where(runs, tmp_path):
+    planted = {"node-a": "no-fencing", "node-b": "no-fencing"}
+    bad = stored(tmp_path / "bad", [0.4, 0.4, 0.4], planted=planted)
+    assert json.loads(call("judge", bad, "--json").stdout)["planted"] == planted
+    assert json.loads(call("judge", runs["base"], "--json").stdout)["planted"] == {}

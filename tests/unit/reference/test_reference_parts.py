@@ -14,6 +14,7 @@ from chaoskit.reference.defects import DEFECTS, node_type, timing_of
 from chaoskit.reference.events import Events
 from chaoskit.reference.follower import Detector
 from chaoskit.reference.group_defects import FRONTDOOR
+from chaoskit.reference.members import Membership
 from chaoskit.reference.messages import (
     Append,
     AppendAck,
@@ -38,6 +39,7 @@ from chaoskit.reference.settings import (
     next_due,
 )
 from chaoskit.reference.store import Store
+from chaoskit.stack.compose import load_stack
 
 MS = 1_000_000
 MESSAGES = [
@@ -169,6 +171,33 @@ def test_a_front_door_of_another_shape_is_refused():
         for kind in others:
             with pytest.raises(BadSettings, match="is not a planted defect"):
                 kind(name)
+
+
+NODE = {
+    "CHAOSKIT_NODE": "a",
+    "CHAOSKIT_PEER": "http://b:8080",
+    "CHAOSKIT_WITNESS": "http://w:8080",
+    "CHAOSKIT_MEMBERS": "a=http://a:8080 b=http://b:8080",
+}
+
+
+@pytest.mark.parametrize("read", [Settings.of_node, Membership.of])
+def test_a_flaw_of_a_front_door_is_refused_where_there_is_none(read):
+    flawed = NODE | {"CHAOSKIT_DEFECT": "frontdoor-sticky"}
+    with pytest.raises(BadSettings, match="a flaw of a front door, and this stack has none"):
+        read(flawed)
+    read(flawed | {"CHAOSKIT_FRONTDOOR": "haproxy"})
+    read(NODE | {"CHAOSKIT_DEFECT": "no-fencing"})
+
+
+def test_stacks_with_a_flawed_front_door_say_that_they_have_one():
+    for config in (ROOT / "compose").rglob("haproxy.cfg"):
+        if f'"$CHAOSKIT_DEFECT",{FRONTDOOR}' in config.read_text():
+            stack = load_stack(config.with_name("haproxy.yaml"))
+            nodes = [s for s in stack.services.values() if "CHAOSKIT_DEFECT" in s.environment]
+            inside = [s for s in nodes if "CHAOSKIT_NODE" in s.environment]
+            assert len(inside) >= 2
+            assert all(s.environment.get("CHAOSKIT_FRONTDOOR") for s in inside)
 
 
 def test_times_of_an_unknown_defect_are_refused_as_well():
