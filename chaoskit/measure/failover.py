@@ -9,6 +9,7 @@ import numpy as np
 from chaoskit.history.history import FaultRecord
 from chaoskit.measure.acts import acts
 from chaoskit.measure.cause import cause, several_bite, writer_changed, writers_before
+from chaoskit.measure.chance import CHANCE, flagged, of_outage, run_note
 from chaoskit.measure.model import Interval
 from chaoskit.measure.roles import Promotion, promotion
 from chaoskit.measure.sharing import lost_servers
@@ -44,13 +45,19 @@ def first_good_ns(view: View) -> int | None:
         return None
     if (outage is not None and outage.censored) or _all_serve(view):
         return None
-    good = track.good & (track.done >= (outage.end_ns if outage else fault.acknowledged_ns))
     if outage is None:
-        if not writer_changed(view):
-            return None
-        new = view.writers_after - writers_before(view)
-        ids = [i for i, name in enumerate(view.history.servers) if name in new]
-        good &= np.isin(track.server, ids)
+        return _taken_ns(view, fault)
+    good = track.good & (track.done >= outage.end_ns)
+    return int(track.done[good].min()) if good.any() else None
+
+
+def _taken_ns(view: View, fault: FaultRecord) -> int | None:
+    """When a new writer's first acknowledgement came; None where the writers are the same."""
+    if not writer_changed(view):
+        return None
+    track, new = view.worst_piece, view.writers_after - writers_before(view)
+    ids = [i for i, name in enumerate(view.history.servers) if name in new]
+    good = track.good & (track.done >= fault.acknowledged_ns) & np.isin(track.server, ids)
     return int(track.done[good].min()) if good.any() else None
 
 
@@ -79,7 +86,26 @@ def failover_time(view: View) -> Interval:
     lag = outage.lag_ns if outage else 0
     found = _since(fault, end, end, end, lag)
     note = _joined(_since_which(view, fault), _healing(view))
-    return found.model_copy(update={"note": note or None})
+    return _doubted(view, fault, found.model_copy(update={"note": note or None}))
+
+
+def _doubted(view: View, fault: FaultRecord, found: Interval) -> Interval:
+    """``found``, where the outage that it ends with may be chance.
+
+    It may then have been over with the first write that another node took, if one did; else there
+    may have been no failover at all.
+    """
+    outage = view.failover_outage
+    chance = of_outage(view, view.worst_piece, outage)
+    if outage is None or chance < CHANCE:
+        return found
+    note = _joined(found.note, run_note(outage.bad, chance))
+    taken = _taken_ns(view, fault)
+    if taken is None:
+        return flagged(view, found.model_copy(update={"note": note}), chance)
+    low = _since(fault, taken, taken, taken, 0).low_s or 0.0
+    low = low if found.low_s is None else min(low, found.low_s)
+    return found.model_copy(update={"note": note, "low_s": low})
 
 
 def _since_which(view: View, fault: FaultRecord) -> str | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-import numpy as np
-
 from chaoskit.clock import NS
 from chaoskit.history.history import History
 from chaoskit.measure.approval import failover_time_without_approval, time_to_approval
 from chaoskit.measure.budget import budget_burned, would_page
+from chaoskit.measure.chance import CHANCE, flagged, of_outage, run_note
 from chaoskit.measure.divergence import divergent_writes
 from chaoskit.measure.failover import failover_time, recovery_kind
 from chaoskit.measure.fencing import fencing_latency
@@ -58,8 +57,6 @@ from chaoskit.measure.writes import (
 
 __all__ = ["measure_trial", "measure_view", "outage_interval", "percentile_s"]
 
-CHANCE = 0.01
-"""An outage that the baseline's own bad requests bring about as often as this fails no bound."""
 _QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
 
 
@@ -180,11 +177,9 @@ def _of_piece(view: View, track: Track) -> Interval:
         late = _late(view, track) if view.late_runs(track) else None
         return bracketed((), track, late)
     partly = partly_out(view, track)
-    chance = 0.0 if longest.censored or partly else _chance(view, track, longest.bad)
+    chance = of_outage(view, track, longest)
     found = bracketed(outages, track, _outage_note(view, track, longest, chance, partly))
-    bites = any(fault.must_bite for fault in view.history.faults)
-    # where nothing bites, what comes by chance is what was asked about
-    return found.model_copy(update={"chance": chance}) if bites and chance >= CHANCE else found
+    return flagged(view, found, chance)
 
 
 def _outage_note(
@@ -206,10 +201,7 @@ def _outage_note(
     ):
         notes.append(f"one before it took {as_seconds(ended.end_ns - ended.start_ns):.2f} s")
     if chance >= CHANCE:
-        notes.append(
-            f"a stretch of {outage.bad} bad requests may be chance: with a share of bad ones as "
-            f"before the fault, one would come in {chance:.0%} of trials"
-        )
+        notes.append(run_note(outage.bad, chance))
     if outage.start_ns < view.commanded_ns - track.stream.timeout_ns:
         notes.append("it began before the fault")
     if partly is not None:
@@ -217,20 +209,6 @@ def _outage_note(
     if view.late_runs(track):
         notes.append(_late(view, track))
     return "; ".join(notes) or None
-
-
-def _chance(view: View, track: Track, length: int) -> float:
-    """At most how likely so long a run of bad requests is after the fault if nothing had changed.
-
-    From the share of bad ones in the baseline, estimated by (bad + 1) / (asked + 2), since none
-    among a few hundred does not make it 0; the sum over every place where a run may begin.
-    """
-    if view.fault is None:
-        return 0.0
-    low, high = track.due_between(*view.spans["baseline"])
-    asked = int(np.count_nonzero(track.asked[low:high]))
-    share = (int(np.count_nonzero(track.bad[low:high])) + 1) / (asked + 2)
-    return float(min(1.0, (len(track) - high) * share**length))
 
 
 def _late(view: View, track: Track) -> str:

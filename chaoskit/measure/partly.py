@@ -46,8 +46,8 @@ def partly_out(view: View, track: Track) -> PartlyOut | None:
     longest = max(o.end_ns - o.start_ns for o in stretch)
     if len(stretch) < _LEAST or end - start < _LONGER * longest:
         return None
-    asked, bad = _counts(track, start, end)
-    before, bad_before = _counts(track, *view.spans["baseline"])
+    asked, bad = track.counts(start, end)
+    before, bad_before = track.counts(*view.spans["baseline"])
     if share_lower(bad, asked, _SURE) <= share_upper(bad_before, before, _SURE):
         return None
     return PartlyOut(
@@ -76,9 +76,3 @@ def _stretches(found: Sequence[Outage]) -> list[list[Outage]]:
             parts.append([])
         parts[-1].append(outage)
     return parts
-
-
-def _counts(track: Track, start_ns: int, end_ns: int) -> tuple[int, int]:
-    """Requests asked that were due in a span, and how many of them were bad."""
-    low, high = track.due_between(start_ns, end_ns)
-    return int(np.count_nonzero(track.asked[low:high])), int(np.count_nonzero(track.bad[low:high]))

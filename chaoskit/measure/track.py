@@ -55,6 +55,12 @@ class Track:
         """Between two slots of the comb."""
         return int(NS / self.stream.rate)
 
+    def counts(self, start_ns: int, end_ns: int) -> tuple[int, int]:
+        """Requests asked that were due in a span, and how many of them were bad."""
+        low, high = self.due_between(start_ns, end_ns)
+        asked = int(np.count_nonzero(self.asked[low:high]))
+        return asked, int(np.count_nonzero(self.bad[low:high]))
+
     def due_between(self, start_ns: int, end_ns: int) -> tuple[int, int]:
         """Positions of the requests due from ``start_ns`` (inside) to ``end_ns`` (outside)."""
         low, high = np.searchsorted(self.due, [start_ns, end_ns], side="left")

@@ -19,8 +19,18 @@ from dataclasses import replace
 import numpy as np
 
 from chaoskit.clock import NS
+from chaoskit.measure.chance import (
+    CHANCE,
+    flagged,
+    many,
+    of_any,
+    of_half,
+    of_outage,
+    of_run,
+    run_note,
+)
 from chaoskit.measure.model import ClientOutages, Interval
-from chaoskit.measure.outage import Outage
+from chaoskit.measure.outage import Outage, worst_of
 from chaoskit.measure.statistics import median
 from chaoskit.measure.track import Bools, Track
 from chaoskit.measure.view import View, bracketed
@@ -61,16 +71,18 @@ def client_outages(view: View, track: Track) -> ClientOutages | None:
     if not clients:
         return None
     outages = {name: outages_of_client(view, piece) for name, piece in clients.items()}
-    longest = {name: _longest(found, clients[name]) for name, found in outages.items()}
+    alone = {name: _alone(view, track, clients[name], found) for name, found in outages.items()}
+    longest = {n: _longest(view, found, clients[n], alone[n]) for n, found in outages.items()}
     worst = max(longest, key=lambda name: _rank(longest[name]))
     every = list(outages.values())
+    may_be = _chances(view, clients, outages, alone, worst)
     return ClientOutages(
         clients=len(clients),
-        worst=longest[worst],
+        worst=flagged(view, longest[worst], may_be[0]),
         worst_client=worst if _rank(longest[worst]) > (0.0, 0.0) else None,
-        median=_median(list(longest.values())),
-        union=_together(every, joined),
-        intersection=_together(every, common),
+        median=flagged(view, _median(list(longest.values())), may_be[1]),
+        union=flagged(view, _together(every, joined), 0.0 if many(view, track) else may_be[0]),
+        intersection=flagged(view, _together(every, common), may_be[2]),
         user_uptime=_uptime(view, clients.values()),
         by_client=longest,
         due={name: len(_since(view, piece)) for name, piece in clients.items()},
@@ -90,9 +102,48 @@ def _since(view: View, piece: Track) -> Bools:
     return piece.bad[low:high]
 
 
-def _longest(outages: Sequence[Outage], piece: Track) -> Interval:
-    note = f"the longest of {len(outages)}" if len(outages) > 1 else None
-    return bracketed(outages, piece, note)
+def _longest(view: View, outages: Sequence[Outage], piece: Track, chance: float) -> Interval:
+    worst, notes = worst_of(outages), []
+    if len(outages) > 1:
+        notes.append(f"the longest of {len(outages)}")
+    if worst and chance >= CHANCE:
+        notes.append(run_note(worst.bad, chance))
+    found = bracketed(outages, piece, "; ".join(notes) or None)
+    return flagged(view, found, chance)
+
+
+def _alone(view: View, track: Track, piece: Track, outages: Sequence[Outage]) -> float:
+    """How likely a client's longest outage is nothing; 0 if it is part of one of all clients."""
+    worst = worst_of(outages)
+    if worst is None:
+        return 1.0
+    of_all = (o for o in view.outages(track) if of_run(view, track, o.bad) < CHANCE)
+    if any(o.start_ns < worst.end_ns and worst.start_ns < o.end_ns for o in of_all):
+        return 0.0
+    return of_outage(view, piece, worst)
+
+
+def _chances(
+    view: View,
+    clients: Mapping[str, Track],
+    outages: Mapping[str, Sequence[Outage]],
+    alone: Mapping[str, float],
+    worst: str,
+) -> tuple[float, float, float]:
+    """How likely the worst client's outage, the median one and one that all had are nothing.
+
+    That all had one is no likelier than that the one had it of whom it is least likely.
+    """
+    longest = {name: worst_of(found) for name, found in outages.items()}
+    spans = {n: o.bad * clients[n].interval_ns if o else 0 for n, o in longest.items()}
+    tracks, ordered = list(clients.values()), sorted(spans.values(), reverse=True)
+    sure = sum(chance == 0.0 for chance in alone.values())
+    middle = ordered[(len(ordered) - 1) // 2]
+    return (
+        of_any(view, tracks, spans[worst]) if alone[worst] else 0.0,
+        0.0 if 2 * sure >= len(tracks) else of_half(view, tracks, middle),
+        min(alone.values()),
+    )
 
 
 def _rank(found: Interval) -> tuple[float, float]:
