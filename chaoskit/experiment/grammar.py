@@ -244,6 +244,8 @@ class _Parser:
                 raise ThresholdError(column, "the baseline cannot be compared with itself")
             if op in ("==", "!="):
                 raise ThresholdError(column, "compare with the baseline by <, <=, > or >=")
+            if begun.stat == "count":
+                raise ThresholdError(column, "a count of another length of time; compare .rate")
         elif unit in ("s", "rate") and value != 0 and op in ("==", "!="):
             raise ThresholdError(column, "a measured time is an interval; use <, <=, > or >=")
         if begun.stat == "rate" and unit == "count":

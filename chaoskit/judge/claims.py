@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaoskit.experiment.threshold import Threshold
+from chaoskit.judge.bounds import Bounded, holds
 from chaoskit.judge.result import Verdict
-from chaoskit.judge.thresholds import SAFETY, Bounded, holds
+from chaoskit.judge.thresholds import SAFETY
 from chaoskit.judge.wording import plural, quantity
 from chaoskit.measure.looks import boundaries
 from chaoskit.measure.statistics import exceedance_upper

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaoskit.experiment.threshold import Threshold
-from chaoskit.judge.thresholds import Bounded
+from chaoskit.judge.bounds import Bounded
 from chaoskit.measure.model import Metrics
 
 __all__ = ["noted"]

@@ -8,14 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaoskit.experiment.threshold import Threshold
+from chaoskit.judge.bounds import Bounded
 from chaoskit.judge.result import ExpectationResult, Verdict
-from chaoskit.judge.thresholds import (
-    Bounded,
-    exceedances,
-    judge_all,
-    judge_statistic,
-    over_trials,
-)
+from chaoskit.judge.thresholds import exceedances, judge_all, judge_statistic, over_trials
 from chaoskit.judge.wording import plural
 from chaoskit.measure.holm import holm
 from chaoskit.measure.looks import ERROR, boundaries, describe

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 from chaoskit.experiment.catalogue import SAFETY
 from chaoskit.experiment.threshold import Threshold
+from chaoskit.judge.bounds import AT_MOST, ORDERED, Bound, Bounded, holds, slack
 from chaoskit.judge.result import ExpectationResult, Verdict
 from chaoskit.judge.wording import plural, quantity, reading, seconds
 from chaoskit.measure.model import Metrics
 from chaoskit.measure.reading import Reading, read
+from chaoskit.measure.sampling import sampled
 from chaoskit.measure.statistics import (
     exceedance_lower,
     exceedance_upper,
@@ -27,11 +28,8 @@ from chaoskit.measure.view import View
 
 __all__ = [
     "SAFETY",
-    "Bounded",
-    "bound_of",
     "exceedances",
     "expectation",
-    "holds",
     "judge_all",
     "judge_statistic",
     "measure",
@@ -39,21 +37,6 @@ __all__ = [
 ]
 
 _WITHIN_TRIAL = frozenset({"latency", "dropped_requests", "error_rate", "availability"})
-_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """A reading and the bound it has to meet in its trial (a factor of that trial's baseline)."""
-
-    n: int
-    reading: Reading
-    bound: float
 
 
 def over_trials(threshold: Threshold) -> bool:
@@ -65,39 +48,41 @@ def over_trials(threshold: Threshold) -> bool:
 
 def measure(threshold: Threshold, n: int, view: View, metrics: Metrics) -> Bounded:
     """What the threshold is about, in trial ``n``."""
-    stat = threshold.stat if threshold.metric in _WITHIN_TRIAL else None
+    if threshold.unit == "baseline":
+        return _against_baseline(threshold, n, view, metrics)
     found = read(
-        view, metrics, threshold.metric, stat=stat, phase=threshold.phase, unit=threshold.unit
+        view,
+        metrics,
+        threshold.metric,
+        stat=_within(threshold),
+        phase=threshold.phase,
+        unit=threshold.unit,
     )
-    return Bounded(n, found, bound_of(threshold, view, metrics))
+    return Bounded(n, found, Bound.exact(threshold.value))
 
 
-def bound_of(threshold: Threshold, view: View, metrics: Metrics) -> float:
-    """The bound as a number; for ``N x baseline`` N times the metric over the baseline."""
-    if threshold.unit != "baseline":
-        return threshold.value
-    stat = threshold.stat if threshold.metric in _WITHIN_TRIAL else None
-    base = read(view, metrics, threshold.metric, stat=stat, phase="baseline", unit="ratio")
-    return threshold.value * base.value if base.applicable else math.nan
+def _within(threshold: Threshold) -> str | None:
+    """The statistic within the trial; one over trials is not asked of a trial."""
+    return threshold.stat if threshold.metric in _WITHIN_TRIAL else None
 
 
-def holds(op: str, bound: float, found: Reading) -> Verdict:
-    """PASS: the whole interval meets the bound. FAIL: none of it does."""
-    if not found.enough or math.isnan(bound):
-        return Verdict.INCONCLUSIVE
-    if op in _OPERATORS:
-        meets = _OPERATORS[op]
-        ends = meets(found.low, bound), meets(found.high, bound)
-        if all(ends):
-            return Verdict.PASS
-        return Verdict.INCONCLUSIVE if any(ends) else Verdict.FAIL
-    surely = found.low == found.high == bound
-    possibly = found.low <= bound <= found.high
-    if op == "!=":
-        surely, possibly = not possibly, not surely
-    if surely:
-        return Verdict.PASS
-    return Verdict.INCONCLUSIVE if possibly else Verdict.FAIL
+def _against_baseline(threshold: Threshold, n: int, view: View, metrics: Metrics) -> Bounded:
+    """``N x baseline``: both are samples, and what another sample might have shown is no miss.
+
+    The end that meets the bound stays what clients met.
+    """
+    metric, stat, phase = threshold.metric, _within(threshold), threshold.phase
+    found = read(view, metrics, metric, stat=stat, phase=phase, unit="ratio")
+    base = sampled(view, metrics, metric, stat, "baseline")
+    if not (found.applicable and base.applicable):
+        return Bounded(n, found, Bound.exact(math.nan))
+    maybe = sampled(view, metrics, metric, stat, phase)
+    if threshold.op in AT_MOST:
+        found = replace(found, low=min(found.low, maybe.low))
+    else:
+        found = replace(found, high=max(found.high, maybe.high))
+    times = threshold.value
+    return Bounded(n, found, Bound(times * base.low, times * base.value, times * base.high))
 
 
 def expectation(threshold: Threshold, seen: Bounded) -> ExpectationResult:
@@ -114,7 +99,7 @@ def expectation(threshold: Threshold, seen: Bounded) -> ExpectationResult:
     verdict = holds(threshold.op, seen.bound, seen.reading)
     return ExpectationResult(
         expression=threshold.text,
-        observed=reading(seen.reading),
+        observed=_observed(threshold, seen),
         verdict=verdict,
         margin=_margin(threshold, seen),
         trial=seen.n,
@@ -123,30 +108,46 @@ def expectation(threshold: Threshold, seen: Bounded) -> ExpectationResult:
     )
 
 
+def _observed(threshold: Threshold, seen: Bounded) -> str:
+    text = reading(seen.reading)
+    if threshold.unit != "baseline" or math.isnan(seen.bound.value):
+        return text
+    return f"{text}; {threshold.value:g} x baseline is {_bound(seen)}"
+
+
+def _bound(seen: Bounded) -> str:
+    found = seen.bound
+    return reading(Reading(found.low, found.value, found.high, seen.reading.unit))
+
+
 def _why(threshold: Threshold, seen: Bounded, verdict: Verdict) -> str | None:
-    if verdict is not Verdict.INCONCLUSIVE:
-        return threshold.because if verdict is Verdict.FAIL else None
+    if verdict is Verdict.FAIL:
+        return threshold.because
+    return _untold(threshold, seen) if verdict is Verdict.INCONCLUSIVE else None
+
+
+def _untold(threshold: Threshold, seen: Bounded) -> str:
+    """What would tell."""
     if not seen.reading.enough:
         return f"{seen.reading.note}: observe longer or raise the rate"
+    if math.isnan(seen.bound.value):
+        return "there is nothing to compare with in the baseline"
+    if threshold.unit == "baseline":
+        return "a longer baseline, by a later fault, or a higher rate would make that narrower"
     if seen.reading.hint is not None:
         return seen.reading.hint
-    if math.isnan(seen.bound):
-        return "there is nothing to compare with in the baseline"
-    bound = quantity(seen.bound, seen.reading.unit)
     if seen.reading.censored:
-        return f"observation ended before {bound} was reached: observe longer"
-    return f"the interval contains {bound}: a higher rate would make it narrower"
+        return f"observation ended before {_bound(seen)} was reached: observe longer"
+    return f"the interval contains {_bound(seen)}: a higher rate would make it narrower"
 
 
 def _margin(threshold: Threshold, seen: Bounded) -> str | None:
     """How far the end that counts is from the bound."""
-    if threshold.op not in _OPERATORS or math.isnan(seen.bound):
+    if threshold.op not in ORDERED or math.isnan(seen.bound.value):
         return None
-    at_most = threshold.op in ("<", "<=")
-    end = seen.reading.high if at_most else seen.reading.low
-    if math.isinf(end):
+    left = slack(threshold.op, seen.bound, seen.reading)
+    if math.isinf(left):
         return None
-    left = seen.bound - end if at_most else end - seen.bound
     return f"{quantity(abs(left), seen.reading.unit)} {'to spare' if left >= 0 else 'too much'}"
 
 
@@ -164,19 +165,14 @@ def judge_all(threshold: Threshold, seen: Sequence[Bounded]) -> ExpectationResul
     each = [expectation(threshold, one) for one in seen]
     order = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASS: 2}
     worst = min(
-        range(len(seen)), key=lambda i: (order.get(each[i].verdict, 0), _slack(threshold, seen[i]))
+        range(len(seen)),
+        key=lambda i: (
+            order.get(each[i].verdict, 0),
+            slack(threshold.op, seen[i].bound, seen[i].reading),
+        ),
     )
     count = f", the worst of {len(seen)}" if len(seen) > 1 else ""
     return each[worst].model_copy(update={"observed": each[worst].observed + count})
-
-
-def _slack(threshold: Threshold, seen: Bounded) -> float:
-    """Smaller is worse; orders trials that have the same verdict."""
-    if threshold.op in ("<", "<="):
-        return seen.bound - seen.reading.high
-    if threshold.op in (">", ">="):
-        return seen.reading.low - seen.bound
-    return -abs(seen.reading.value - seen.bound)
 
 
 def _over(

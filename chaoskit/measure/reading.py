@@ -12,7 +12,7 @@ from chaoskit.measure.model import Count, Interval, Metastability, Metrics, Safe
 from chaoskit.measure.requests import dropped, error_share, impact, latency
 from chaoskit.measure.view import PHASES, View
 
-__all__ = ["METRICS", "Reading", "Unit", "read"]
+__all__ = ["METRICS", "Reading", "Unit", "quantile_of", "read"]
 
 Unit = Literal["s", "ratio", "count", "rate"]
 
@@ -246,15 +246,20 @@ def _latency(view: View, stat: str, phase: str) -> Reading:
         return _exact(float(found.mean()) / 1e9, "s")
     if stat == "min":
         return _exact(float(found[0]) / 1e9, "s")
-    named = {"max": 1.0, "median": 0.5}
-    q = named.get(stat)
+    q = quantile_of(stat)
     if q is None:
-        match = re.fullmatch(r"p(\d+(?:\.\d+)?)", stat)
-        if match is None or not 0 < float(match[1]) <= 100:
-            return _absent(f"latency has no statistic {stat!r}")
-        q = float(match[1]) / 100
+        return _absent(f"latency has no statistic {stat!r}")
     value = percentile_s(view, phase, q) or 0.0
     needed = 1 if q >= 1 else round(1 / (1 - q))
     short = found.size < needed
     note = f"{found.size} answers, {stat} needs {needed}" if short else None
     return Reading(value, value, value, "s", enough=not short, note=note)
+
+
+def quantile_of(stat: str) -> float | None:
+    """``p99.9`` is 0.999, ``median`` 0.5, ``max`` 1; None of what is no quantile."""
+    named = {"max": 1.0, "median": 0.5}
+    match = re.fullmatch(r"p(\d+(?:\.\d+)?)", stat)
+    if match is None or not 0 < float(match[1]) <= 100:
+        return named.get(stat)
+    return float(match[1]) / 100

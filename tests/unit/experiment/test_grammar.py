@@ -93,6 +93,7 @@ BAD = {
     "latency.p99@ < 5s": (12, "unknown phase"),
     "latency.p99@baseline < 2 x baseline": (23, "with itself"),
     "latency.p99 == 2 x baseline": (15, "by <, <="),
+    "dropped_requests.count@fault < 2 x baseline": (31, "compare .rate"),
     "latency.p99 < 0 x baseline": (14, "0 x baseline"),
     "latency.p99 < 2 x basline": (14, "2 x baseline"),
     "lost_writes < 1s": (14, "not measured like"),

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from chaoskit.experiment.grammar import parse_threshold
+from chaoskit.judge.bounds import Bound, Bounded
 from chaoskit.judge.claims import claims
 from chaoskit.judge.several import said
-from chaoskit.judge.thresholds import Bounded
 from chaoskit.measure.looks import looks_up_to
 from chaoskit.measure.reading import Reading
 
@@ -16,7 +16,7 @@ LOOKS = looks_up_to(59)
 
 
 def exact(value, unit="s"):
-    return Bounded(1, Reading(value, value, value, unit), 30.0)
+    return Bounded(1, Reading(value, value, value, unit), Bound.exact(30.0))
 
 
 def of(n, exceed=0, looks=()):

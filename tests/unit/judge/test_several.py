@@ -9,9 +9,10 @@ from scipy import stats
 
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.judge.bounds import Bound, Bounded
 from chaoskit.judge.result import Verdict
 from chaoskit.judge.several import corrected, judge_looks, said
-from chaoskit.judge.thresholds import Bounded, judge_all
+from chaoskit.judge.thresholds import judge_all
 from chaoskit.judge.verdict import Case, TrialInput, enough, judge_run, judge_trial
 from chaoskit.measure.holm import holm
 from chaoskit.measure.looks import boundaries, looks_up_to, spending
@@ -29,7 +30,7 @@ def rare(allowed, metric="failover_time"):
 
 def bounded(exceeds, n=1):
     value = 6.0 if exceeds else 1.0
-    return Bounded(n, Reading(value, value, value, "s"), 5.0)
+    return Bounded(n, Reading(value, value, value, "s"), Bound.exact(5.0))
 
 
 def stopped(threshold, trials, looks=LOOKS, family=1):
@@ -107,7 +108,7 @@ def test_a_bound_on_the_median_is_not_decided_by_luck_either(true):
     rng, seen, runs = random.Random(3), {P: 0, F: 0, U: 0}, 1000
     for _ in range(runs):
         values = [rng.lognormvariate(math.log(true), 0.3) for _ in range(59)]
-        trials = [Bounded(1, Reading(v, v, v, "s"), 5.0) for v in values]
+        trials = [Bounded(1, Reading(v, v, v, "s"), Bound.exact(5.0)) for v in values]
         seen[stopped(threshold, trials)] += 1
     assert seen[F] / runs <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
     if true == 5.0:
