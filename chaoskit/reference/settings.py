@@ -61,6 +61,8 @@ class Timing:
     misses: int = 3
     timeout_ns: int = 50_000_000
     write_timeout_ns: int = 1_000_000_000
+    work_ns: int = 0
+    """How long a client's request takes before it is executed, like one with a query behind it."""
 
     @property
     def lease_ns(self) -> int:
@@ -245,4 +247,7 @@ class Reader:
         if not 2_000_000 <= timeout <= interval:
             raise BadSettings("CHAOSKIT_PROBE_TIMEOUT must lie between 2ms and CHAOSKIT_INTERVAL")
         write = self.duration("CHAOSKIT_WRITE_TIMEOUT", "1s")
-        return Timing(interval, int(misses), timeout, write)
+        work = self.duration("CHAOSKIT_WORK", "0ms")
+        if work >= write:
+            raise BadSettings("CHAOSKIT_WORK must be less than CHAOSKIT_WRITE_TIMEOUT")
+        return Timing(interval, int(misses), timeout, write, work)

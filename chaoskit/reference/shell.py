@@ -110,7 +110,18 @@ class Shell(ABC):
         if method == b"GET" and path in {b"/role", b"/health"}:
             healthy, status = self.status(time.monotonic_ns())
             return self.answer(200 if healthy or path == b"/role" else 503, status)
-        return self.client(conn, method, path, body)
+        work_ns = self.settings.timing.work_ns
+        if not work_ns:
+            return self.client(conn, method, path, body)
+        loop = asyncio.get_running_loop()
+        loop.call_later(work_ns / 1e9, self._worked, conn, method, path, body)
+        return None
+
+    def _worked(self, conn: Connection, method: bytes, path: bytes, body: bytes) -> None:
+        """A client's request has taken its time, and is executed now."""
+        answer = self.client(conn, method, path, body)
+        if answer is not None:
+            conn.respond(answer)
 
     def replied(
         self,

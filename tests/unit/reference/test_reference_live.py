@@ -67,6 +67,24 @@ def test_registers_and_log_answer_with_version_epoch_and_node(shared):
     assert shared.log(A)[777] == shared.log(B)[777] == 2
 
 
+def test_work_is_waited_for_by_clients_and_by_nobody_else(tmp_path):
+    with Pair(tmp_path, CHAOSKIT_WORK="200ms") as pair:
+        took = {}
+        for method, path, body in (("PUT", "/kv/x", "7"), ("GET", "/kv/x", None)):
+            begun = time.monotonic()
+            status, answer, _ = pair.ask(A, method, path, body)
+            took[method] = time.monotonic() - begun
+            assert status == 200
+            assert '"value":7' in answer
+        assert min(took.values()) >= 0.2
+        asked = []
+        for _ in range(5):
+            begun = time.monotonic()
+            assert pair.role(A) == "primary"  # and so it stayed: heartbeats do not wait either
+            asked.append(time.monotonic() - begun)
+        assert min(asked) < 0.2
+
+
 def test_a_backup_refuses_and_says_who_is_primary(shared):
     for method, path, body in (
         ("PUT", "/kv/x", "1"),
@@ -289,6 +307,8 @@ NODE = {
         ({"CHAOSKIT_INTERVAL": "1ms"}, "at least 10ms"),
         ({"CHAOSKIT_MISSES": "1"}, "from 2 to 1000"),
         ({"CHAOSKIT_PROBE_TIMEOUT": "2s"}, "between 2ms and CHAOSKIT_INTERVAL"),
+        ({"CHAOSKIT_WORK": "1s"}, "less than CHAOSKIT_WRITE_TIMEOUT"),
+        ({"CHAOSKIT_WORK": "-5ms"}, "not a duration"),
         ({"CHAOSKIT_PORT": "http"}, "not a port"),
         ({"CHAOSKIT_PREFERRED": "yes"}, "true or false"),
         ({"CHAOSKIT_DEFECT": "gremlins"}, "there are: never-promotes, promotes-late"),
