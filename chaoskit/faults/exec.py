@@ -62,6 +62,10 @@ class Exec(FaultModel):
             raise ValueError("give either undo: the command that takes it back, or harmless: true")
         return self
 
+    def graceful(self) -> bool:
+        """A command may be the system's own, which has it hand over; nobody here knows."""
+        return True
+
     def claims(self) -> frozenset[Claim]:
         """Its undo needs the node alive."""
         return frozenset() if self.harmless else frozenset({Claim("life", share=True)})

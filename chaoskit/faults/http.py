@@ -96,6 +96,10 @@ class Http(FaultModel):
             raise ValueError("give either undo: the request that takes it back, or harmless: true")
         return self
 
+    def graceful(self) -> bool:
+        """A request may be the system's own, which has it hand over; nobody here knows."""
+        return True
+
     def claims(self) -> frozenset[Claim]:
         """Its undo needs the node alive."""
         return frozenset() if self.harmless else frozenset({Claim("life", share=True)})

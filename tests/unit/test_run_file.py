@@ -4,6 +4,7 @@ import pytest
 from support import ROOT
 
 from chaoskit.experiment.loader import load_experiment
+from chaoskit.faults.exec import Exec
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.pause import Pause
 from chaoskit.faults.restart import Restart
@@ -50,6 +51,7 @@ def test_a_stack_that_tries_nothing_again_says_nothing():
         (Stop(signal="SIGKILL"), 0.24),
         (Restart(signal="SIGKILL"), 0.24),
         (Pause(), 0.24),
+        (Exec(argv=("true",), harmless=True), 0.0),  # it may be the system's own way to hand over
     ],
 )
 def test_of_a_node_that_is_asked_to_go_nothing_is_faster_than_possible(fault, low_s):
