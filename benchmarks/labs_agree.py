@@ -6,8 +6,9 @@ Runs each experiment in both labs, with the same seed and so the same phases. Th
 come to the same verdict and the Hodges-Lehmann shift of ``failover_time``, with its exact 95 %
 interval, lies inside one period of the stack's failure detector on either side: what a run of
 either lab cannot tell from another phase. Where a fault is gray, trials of one lab differ among
-themselves by more than that; such labs are *not told apart* if the interval holds 0. Exit status:
-0 no two labs differ, 1 some do.
+themselves by more than that; such labs are *not told apart* if the interval holds 0. Rows of
+experiments that are not run again stay as they are on the page. Exit status: 0 no two labs differ,
+1 some do.
 """
 
 from __future__ import annotations
@@ -30,6 +31,18 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "labs-agree.md"
 TOLD = ("PASS", "FAIL")
 """Verdicts about the system; the others are about the measurement, and two of them no agreement."""
+HEAD = """# The two labs agree
+
+Made by `python benchmarks/labs_agree.py`: each experiment with ten trials in the sandbox and in the
+Docker lab, same seed, so the same moments in the failure detector's period. *Shift* is the
+Hodges-Lehmann estimate of Docker less sandbox with its exact 95 % interval. They agree where the
+verdict is the same and that interval lies inside one period of the detector on either side. They
+are *not told apart* where trials of one lab differ among themselves by more than that, and the
+interval holds 0. Where several nodes serve nothing fails over, and only the verdict is compared.
+
+| experiment | verdict | sandbox, median | Docker, median | shift | allowed | agree |
+|---|---|---|---|---|---|---|
+"""
 COMMAND = (sys.executable, "-c", "from chaoskit.cli import main; main()")
 SHAPES = (
     "active-passive-kill",
@@ -138,22 +151,10 @@ def agree(file: Path, trials: int, seed: int, keep: Path | None = None) -> Agree
     )
 
 
-def page(rows: list[Agreement], trials: int) -> str:
-    """The whole page."""
-    table = "\n".join(row.row() for row in rows)
-    return f"""# The two labs agree
-
-Made by `python benchmarks/labs_agree.py`: each experiment with {trials} trials in the sandbox and
-in the Docker lab, same seed, so the same moments in the failure detector's period. *Shift* is the
-Hodges-Lehmann estimate of Docker less sandbox with its exact 95 % interval. They agree where the
-verdict is the same and that interval lies inside one period of the detector on either side. They
-are *not told apart* where trials of one lab differ among themselves by more than that, and the
-interval holds 0. Where several nodes serve nothing fails over, and only the verdict is compared.
-
-| experiment | verdict | sandbox, median | Docker, median | shift | allowed | agree |
-|---|---|---|---|---|---|---|
-{table}
-"""
+def rows_of(page: Path) -> dict[str, str]:
+    """Experiment → its line, as the page has it."""
+    lines = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
+    return {line.split("`")[1]: line for line in lines if line.startswith("| `")}
 
 
 def main() -> int:
@@ -165,14 +166,15 @@ def main() -> int:
     parser.add_argument("--print", action="store_true", dest="only_print")
     parser.add_argument("--keep", type=Path, help="directory for the runs; without it they go")
     asked = parser.parse_args()
-    rows: list[Agreement] = []
+    rows, differs = rows_of(PAGE), False
     for name in asked.names:
         file = ROOT / "experiments" / f"{name}.yaml"
-        rows.append(agree(file, asked.trials, asked.seed, asked.keep))
-        print(rows[-1].row(), flush=True)
+        found = agree(file, asked.trials, asked.seed, asked.keep)
+        rows[name], differs = found.row(), differs or found.differs
+        print(rows[name], flush=True)
         if not asked.only_print:  # each row is whole, and whoever stops it now keeps it
-            PAGE.write_text(page(rows, asked.trials), encoding="utf-8")
-    return int(any(row.differs for row in rows))
+            PAGE.write_text(HEAD + "\n".join(rows[key] for key in sorted(rows)) + "\n")
+    return int(differs)
 
 
 if __name__ == "__main__":

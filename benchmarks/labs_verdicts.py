@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from labs_agree import COMMAND, ROOT, TOLD, observed
+from labs_agree import COMMAND, ROOT, TOLD, observed, rows_of
 
 from chaoskit.measure.statistics import median
 
@@ -65,12 +65,6 @@ def row(name: str, results: list[dict[str, Any]]) -> tuple[str, bool]:
     good = verdicts[0] in TOLD and verdicts[0] == verdicts[1]
     cells = [f"`{name}`", count, *verdicts, *times, "yes" if good else "**no**"]
     return f"| {' | '.join(cells)} |", good
-
-
-def rows_of(page: Path) -> dict[str, str]:
-    """Experiment → its line, as the page has it."""
-    lines = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
-    return {line.split("`")[1]: line for line in lines if line.startswith("| `")}
 
 
 def main() -> int:
