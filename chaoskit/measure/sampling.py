@@ -1,11 +1,12 @@
 """How far a percentile, a mean or a share of requests may be off by sampling.
 
 A bound of ``N x baseline`` compares two samples. The p99 of a thousand requests rests on the ten
-slowest of them, and ten others would have given another. The intervals here hold the true value for
-95 % of such samples. Requests that follow each other are not independent, since one breath of the
-machine delays several: a sample counts for n / deff requests (Kish 1965). A quantile lies between
-the order statistics that belong to the interval of its share (Woodruff 1952; with the effective
-size Korn and Graubard 1998, who also allow for how roughly 20 stretches tell deff).
+slowest of them, and ten others would have given another. The intervals here hold the true value
+for 95 % of such samples. A quantile lies between the order statistics that belong to the interval
+of its share (Woodruff 1952). In the baseline requests that follow each other are not independent,
+since one breath of the machine delays several: it counts for n / deff requests (Kish 1965; Korn
+and Graubard 1998, who also allow for how roughly 20 stretches tell deff). In a phase after the
+fault each counts for itself: what is slow together there may be slow by the fault.
 """
 
 from __future__ import annotations
@@ -43,43 +44,46 @@ def sampled(
 ) -> Reading:
     """``metric`` over a phase as ``read`` has it, with the ends between which the true one lies.
 
-    That is 95 %, from as many requests as there were. Of the largest and the smallest latency no
-    interval can be told, and the ends are the value.
+    With 95 %, by chance alone. Of the largest and the smallest latency no interval can be told, and
+    the ends are the value.
     """
     found = read(view, metrics, metric, stat=stat, phase=phase, unit="ratio")
     if not found.applicable:
         return found
-    impacted = metric == "dropped_requests" and phase is None
-    low, high = view.headline.due_between(
-        *(impact(view) if impacted else view.spans[phase or "run"])
-    )
+    span = view.spans[phase or "run"]
+    if metric == "dropped_requests" and phase is None:
+        span = impact(view)
+    low, high = view.headline.due_between(*span)
+    alone = phase != "baseline"
     if metric == "latency":
-        ends = _of_latency(view, low, high, stat or "p99")
+        ends = _of_latency(view, (low, high), stat or "p99", alone=alone)
     else:
-        ends = share_span(~view.headline.good[low:high])
+        ends = share_span(~view.headline.good[low:high], alone=alone)
         if metric == "availability":
             ends = 1 - ends[1], 1 - ends[0]
     return found if ends is None else replace(found, low=ends[0], high=ends[1])
 
 
-def _of_latency(view: View, low: int, high: int, stat: str) -> tuple[float, float] | None:
-    track = view.headline
+def _of_latency(
+    view: View, places: tuple[int, int], stat: str, *, alone: bool
+) -> tuple[float, float] | None:
+    track, (low, high) = view.headline, places
     took = (track.done[low:high] - track.due[low:high])[track.answered[low:high]] / NS
     if stat == "mean":
-        return mean_span(took)
+        return mean_span(took, alone=alone)
     q = quantile_of(stat)
-    return quantile_span(took, q) if q is not None and q < 1 else None
+    return quantile_span(took, q, alone=alone) if q is not None and q < 1 else None
 
 
-def quantile_span(values: Floats, q: float) -> tuple[float, float]:
+def quantile_span(values: Floats, q: float, *, alone: bool = False) -> tuple[float, float]:
     """Order statistics between which the ``q`` quantile lies; infinite where too few were taken.
 
-    ``values`` in the order in which they were taken, one or more.
+    ``values`` in the order in which they were taken, one or more; ``alone``: each is independent.
     """
     ordered = np.sort(values)
     n = ordered.size
     at = ordered[min(n, max(1, math.ceil(q * n))) - 1]
-    worth = _worth(values > at)
+    worth = _worth(values > at, alone=alone)
     below = _binomial_cdf(worth, q)  # how likely it is that at most k are below the true quantile
     low = int(np.searchsorted(below, 1 - _SIDE, side="right"))
     high = int(np.searchsorted(below, _SIDE, side="left")) + 1
@@ -89,12 +93,12 @@ def quantile_span(values: Floats, q: float) -> tuple[float, float]:
     )
 
 
-def share_span(bad: Flags) -> tuple[float, float]:
+def share_span(bad: Flags, *, alone: bool = False) -> tuple[float, float]:
     """Clopper-Pearson's interval of the share of ``bad`` ones, for as many as they are worth."""
     n = bad.size
     if not n:
         return 0.0, 1.0
-    worth = _worth(bad)
+    worth = _worth(bad, alone=alone)
     k = int(np.count_nonzero(bad)) * worth / n
     return (
         exceedance_lower(math.floor(k), worth, _SIDE),
@@ -102,20 +106,27 @@ def share_span(bad: Flags) -> tuple[float, float]:
     )
 
 
-def mean_span(values: Floats) -> tuple[float, float]:
-    """Student's interval of the mean, from the means of 20 stretches; without end for fewer."""
+def mean_span(values: Floats, *, alone: bool = False) -> tuple[float, float]:
+    """Student's interval of the mean, from the means of 20 stretches; without end for fewer.
+
+    ``alone``: each value is independent, and the interval that of the normal distribution.
+    """
     if values.size < _BLOCKS:
         return 0.0, math.inf
-    means = _by_block(values, lambda block: block.mean())
-    half = _T * float(means.std(ddof=1)) / math.sqrt(_BLOCKS)
+    if alone:
+        half = _Z * float(values.std(ddof=1)) / math.sqrt(values.size)
+    else:
+        means = _by_block(values, lambda block: block.mean())
+        half = _T * float(means.std(ddof=1)) / math.sqrt(_BLOCKS)
     mean = float(values.mean())
     return max(0.0, mean - half), mean + half
 
 
-def _worth(hits: Flags) -> int:
+def _worth(hits: Flags, *, alone: bool) -> int:
     """As many independent requests tell as much of the share of hits as these."""
-    deff = design_effect(hits)
-    return max(1, min(_MOST, int(hits.size / deff * (1.0 if deff == 1.0 else (_Z / _T) ** 2))))
+    deff = 1.0 if alone else design_effect(hits)
+    rough = 1.0 if deff == 1.0 else (_Z / _T) ** 2
+    return max(1, min(_MOST, int(hits.size / deff * rough)))
 
 
 def design_effect(hits: Flags) -> float:

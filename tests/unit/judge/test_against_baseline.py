@@ -60,6 +60,18 @@ def test_a_percentile_misses_a_multiple_of_the_baseline_only_surely(calm, factor
         assert found.reason is None
 
 
+def test_requests_that_the_fault_holds_up_together_are_no_chance(calm):
+    """Every fiftieth of the phase was held up, all at once: that is what the fault does."""
+    requests = np.sort(slower(calm, 1.0).requests, order="due_ns")
+    at = int(np.searchsorted(requests["due_ns"], calm.faults[0].commanded_ns)) + 30
+    requests["done_ns"][at : at + 9] += 60_000_000
+    held = replace(calm, requests=requests)
+    assert judged(held, TWICE).verdict is FAIL
+    assert judged(slower(calm, 1.0), TWICE).verdict is PASS
+    requests["done_ns"][at : at + 9] += 300_000_000
+    assert judged(held, "latency.mean@fault < 2 x baseline").verdict is FAIL
+
+
 def test_a_longer_baseline_tells_what_a_short_one_does_not():
     def after(baseline_s):
         scenario = Scenario(outage_s=0.0, rate=300.0, baseline_s=baseline_s, after_s=6.0)

@@ -97,3 +97,16 @@ def test_the_interval_of_a_mean_covers_it(draw):
     spans = [mean_span(draw(rng, 1200)) for _ in range(RUNS)]
     assert sum(low <= truth <= high for low, high in spans) >= 0.9 * RUNS
     assert mean_span(np.ones(19)) == (0.0, math.inf)
+
+
+def test_alone_means_that_a_burst_counts_in_full():
+    rng = np.random.default_rng(9)
+    took = alone(rng, 1000)
+    took[300:330] += 0.1
+    for q, floor in ((0.99, 0.1), (0.98, 0.1)):
+        assert quantile_span(took, q, alone=True)[0] > floor
+        assert quantile_span(took, q)[0] < floor
+    assert mean_span(took, alone=True)[0] > 0.003
+    assert mean_span(took)[0] < 0.001
+    slow = took > 0.1
+    assert share_span(slow, alone=True)[0] > 0.02 > share_span(slow)[0]
