@@ -96,7 +96,7 @@ class Agreement:
         said = " and ".join(dict.fromkeys(self.verdicts))
         allowed = "-"
         if self.shift is None and not set(self.verdicts) <= set(TOLD):
-            times = "too few valid trials | | "
+            times = "could not be told | | "
         elif self.shift is None:
             times = "not applicable | | "
         else:

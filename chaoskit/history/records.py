@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["REQUEST", "Flag", "Op", "Outcome"]
+__all__ = ["LATE", "REQUEST", "Flag", "Op", "Outcome"]
+
+LATE = "not sent: the load itself was late"
+"""The error of a slot that was skipped because the generator came to it too late: its own doing."""
 
 REQUEST = np.dtype(
     [

@@ -12,6 +12,7 @@ import numpy as np
 
 from chaoskit.clock import NS
 from chaoskit.history.history import FRONTDOOR, FaultRecord
+from chaoskit.history.records import LATE
 from chaoskit.judge.wording import joined, plural, seconds
 from chaoskit.measure.coherence import contradictions, missing_slots
 from chaoskit.measure.outage import Outage
@@ -233,7 +234,11 @@ def _lag_reasons(view: View, gates: Gates) -> list[str]:
 def _lateness(view: View, track: Track, gates: Gates) -> str | None:
     allowed = max(1 / track.stream.rate, gates.lag_p99_s)
     for phase in ("baseline", "fault", "outage", "recovery", "recovered"):
-        lags = track.lag_ns(*track.due_between(*view.spans[phase]))
+        places = track.due_between(*view.spans[phase])
+        if skipped := _too_late(view, track, places):
+            slots = plural(skipped, "slot")
+            return f"so late in the phase {phase} that {slots} had to be left out (at most none)"
+        lags = track.lag_ns(*places)
         if not lags.size:
             continue
         worst = int(lags.max()) / NS
@@ -244,6 +249,15 @@ def _lateness(view: View, track: Track, gates: Gates) -> str | None:
         if p99 > allowed:
             return f"{seconds(p99)} late at p99 in the phase {phase} (at most {seconds(allowed)})"
     return None
+
+
+def _too_late(view: View, track: Track, places: tuple[int, int]) -> int:
+    """Slots that the generator came to too late to send them: later than any that it did send."""
+    if LATE not in view.history.errors:
+        return 0
+    low, high = places
+    errors = track.column("error")[low:high][~track.asked[low:high]]
+    return int(np.count_nonzero(errors == view.history.errors.index(LATE)))
 
 
 def _read_reasons(view: View) -> list[str]:

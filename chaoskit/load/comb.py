@@ -13,16 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 
 from chaoskit.history.history import Stream
+from chaoskit.history.records import LATE
 from chaoskit.load.alarm import Alarm
 
-__all__ = ["FULL", "GROUPED_FROM", "GROUP_NS", "LATE", "LATE_NS", "Comb", "Dispatcher", "phases"]
+__all__ = ["FULL", "GROUPED_FROM", "GROUP_NS", "LATE_NS", "Comb", "Dispatcher", "phases"]
 
 LATE_NS = 50_000_000
 """A slot later than this, or than one interval where that is longer, is not sent any more."""
 
-LATE = "not sent: the load itself was late"
 FULL = "not sent: too many requests in flight"
-"""What stands in the record of a slot that was not sent."""
+"""What stands in the record of a slot that was not sent, if not ``LATE``."""
 
 GROUP_NS = 1_000_000
 GROUPED_FROM = 2_000.0

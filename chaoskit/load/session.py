@@ -17,9 +17,9 @@ from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
 
 from chaoskit.errors import BadInput
-from chaoskit.history.records import Outcome
+from chaoskit.history.records import LATE, Outcome
 from chaoskit.load.carriers import Carriers, Patience
-from chaoskit.load.comb import LATE, Comb, Dispatcher, phases
+from chaoskit.load.comb import Comb, Dispatcher, phases
 from chaoskit.load.config import LoadConfig
 from chaoskit.load.doors import door_of
 from chaoskit.load.final import read_everything

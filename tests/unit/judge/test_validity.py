@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chaoskit.history.records import Outcome
+from chaoskit.history.records import LATE, Outcome
 from chaoskit.history.simulated import Scenario, simulate
 from chaoskit.judge.validity import Gates, findings, reasons
 from chaoskit.measure.view import View
@@ -125,6 +125,16 @@ def test_a_defect_of_load_or_record_is_a_reason(clean, case):
     change, says = RECORDS[case]
     found = said(records(clean, change))
     assert any(says in sentence for sentence in found), found
+
+
+@pytest.mark.parametrize("why", [LATE, "not sent: too many requests in flight"])
+def test_one_slot_for_which_the_generator_came_too_late_is_a_reason(clean, why):
+    """It was later than any that it sent. No room is another matter: the system holds that."""
+    changed = records(clean, _not_sent(1))
+    order = np.argsort(changed.requests["due_ns"])
+    changed.requests["error"][order[800]] = len(changed.errors)
+    found = said(replace(changed, errors=(*changed.errors, why)))
+    assert any("that 1 slot had to be left out" in sentence for sentence in found) == (why == LATE)
 
 
 FAULTS = {
