@@ -11,7 +11,10 @@ from collections.abc import Iterable
 
 import pytest
 
-LIVE = ("docker", "sandbox", "unprivileged", "patroni", "toxiproxy", "nft", "browser")
+LIVE = (
+    *("loopback", "docker", "sandbox", "unprivileged", "disk", "haproxy", "redis", "postgres"),
+    *("patroni", "toxiproxy", "nft", "browser"),
+)
 STRICT = ("test_planted_defects", "test_labs_agree")
 CHANCES = 3
 _LINES = 6  # of what went wrong: the failure itself is gone with the second try

@@ -25,7 +25,7 @@ CASES = [
     (Hang(), ["a"], {}),
     (Hang.model_validate({"process": "pyth*", "felt_at": 8080}), ["a", "b"], {}),
     (Stop.model_validate({"grace": "300ms"}), ["a"], {}),
-    (Restart.model_validate({"grace": 0, "signal": "INT"}), ["a"], {}),
+    (Restart.model_validate({"grace": 0, "signal": "INT", "down": "1s"}), ["a"], {}),
     (CrashLoop(), ["a", "b"], {}),
     (Remove(), ["a"], {}),
     *NET_CASES,

@@ -8,6 +8,8 @@ from chaoskit.history.records import Op
 from chaoskit.measure.metrics import measure_view
 from live import rig
 
+pytestmark = pytest.mark.loopback
+
 RATE, CLIENTS = 200, 8
 
 

@@ -9,6 +9,8 @@ from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.outage import find_outages
 from live import rig
 
+pytestmark = pytest.mark.loopback
+
 RATE = 200
 PHASE = random.Random(11)  # each control begins at another point of the comb
 WRITES = ["POST", "PUT"]

@@ -12,6 +12,8 @@ import pytest
 from chaoskit.history.records import Outcome
 from live import rig
 
+pytestmark = pytest.mark.loopback
+
 
 @pytest.mark.timeout(90)
 def test_every_request_that_was_dropped_without_an_answer_is_recorded_as_failed(tmp_path):

@@ -18,6 +18,8 @@ from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.view import View
 from live import rig
 
+pytestmark = pytest.mark.loopback
+
 STUB = Path(__file__).resolve().parents[1] / "stubs" / "metastable_server.py"
 STREAM = Stream("write", "write", 100.0, "kept", 100_000_000, 200_000_000)
 THRESHOLD = parse_threshold("metastable == 0")

@@ -8,6 +8,8 @@ from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.view import View
 from live import rig
 
+pytestmark = pytest.mark.loopback
+
 RATE = 200
 
 

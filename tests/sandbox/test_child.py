@@ -10,6 +10,8 @@ import pytest
 from chaoskit.errors import LabError
 from chaoskit.lab.child import PipeChild
 
+pytestmark = pytest.mark.loopback
+
 ECHO = """
 import sys, json
 for line in sys.stdin:

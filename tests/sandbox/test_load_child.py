@@ -17,6 +17,8 @@ from load_rig import MS, Load, Stub, blocking, by_outcome, read, stream
 
 from chaoskit.history.records import Outcome
 
+pytestmark = pytest.mark.loopback
+
 
 def test_records_survive_a_killed_load_up_to_the_last_flush(tmp_path):
     with Stub() as stub, Load(tmp_path, [stub], [stream("write", 200)]) as load:

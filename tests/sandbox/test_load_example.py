@@ -6,9 +6,13 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unit" / "load"))
 
 from load_rig import Load, Stub, by_outcome, stream
+
+pytestmark = pytest.mark.loopback
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "writing-a-load.md"
 

@@ -11,6 +11,8 @@ from load_rig import MS, Load, Stub, by_outcome, stream
 
 from chaoskit.history.records import Flag, Outcome
 
+pytestmark = pytest.mark.loopback
+
 
 def test_a_refusal_with_a_hint_is_followed_at_once_and_remembered(tmp_path):
     with (
@@ -48,7 +50,7 @@ def test_an_ambiguous_write_is_never_sent_elsewhere_but_later_ones_start_there(t
     with (
         Stub(lambda *_: how, name="a") as a,
         Stub(name="b") as b,
-        Load(tmp_path, [a, b], [stream("write", 50)]) as load,
+        Load(tmp_path, [a, b], [stream("write", 50, timeout_ms=200)]) as load,
     ):
         records = load.run(1.5)
     assert not set(a.tokens) & set(b.tokens)

@@ -13,6 +13,8 @@ from load_rig import MS, Load, Stub, blocking, by_outcome, stream
 
 from chaoskit.history.records import Flag, Op, Outcome
 
+pytestmark = pytest.mark.loopback
+
 
 def assert_every_slot_has_one_record(load, records, streams):
     """due = ok + ok_late + fail_definite + ambiguous + not_sent, and none of the slots is moved."""
@@ -76,7 +78,7 @@ def test_every_tenth_request_closed_without_an_answer_is_recorded_as_bad(
 ):
     with (
         Stub(lambda n, *_: how if n % 10 == 9 else "ok") as stub,
-        Load(tmp_path, [stub], [stream(op, 200, connections, timeout_ms=5000)]) as load,
+        Load(tmp_path, [stub], [stream(op, 200, connections)]) as load,
     ):
         records = load.run(1.5)
     _, _, definite, ambiguous, not_sent = by_outcome(records)
@@ -101,7 +103,8 @@ def test_every_tenth_request_closed_without_an_answer_is_recorded_as_bad(
 def test_an_answer_or_its_absence_is_classified_by_what_it_proves(
     tmp_path, behaviour, outcome, error
 ):
-    streams = [stream("write", 50), stream("read", 50, "new")]
+    brief = {"timeout_ms": 200} if behaviour == "drop" else {}
+    streams = [stream("write", 50, **brief), stream("read", 50, "new", **brief)]
     with Stub(lambda *_: behaviour) as stub, Load(tmp_path, [stub], streams) as load:
         records = load.run(1.0)
     assert_every_slot_has_one_record(load, records, streams)
@@ -174,7 +177,7 @@ def test_where_nobody_listens_every_request_is_definitely_refused(tmp_path):
 
 
 def test_deadline_and_timeout_are_different_knobs(tmp_path):
-    streams = [stream("write", 20, deadline_ms=100, timeout_ms=1000)]
+    streams = [stream("write", 20, deadline_ms=100)]
     with (
         Stub(lambda n, *_: 0.3 if n % 2 else "ok") as stub,
         Load(tmp_path, [stub], streams) as load,
@@ -195,7 +198,7 @@ def test_requests_due_during_a_stall_are_really_sent_and_not_at_its_end(tmp_path
     def behave(_n, *_):
         return max(0.0, stall_until[0] - time.monotonic())
 
-    streams = [stream("write", 100), stream("write", 20, "new")]
+    streams = [stream("write", 100, timeout_ms=200), stream("write", 20, "new", timeout_ms=200)]
     with Stub(behave) as stub, Load(tmp_path, [stub], streams) as load:
         start_ns = load.start()
         load.sleep_until(1.0)

@@ -240,7 +240,7 @@ def test_a_sentinel_that_hangs_does_not_hang_the_operations(tmp_path):
 def test_without_any_sentinel_operations_end_in_time_and_nothing_is_ambiguous(tmp_path):
     with socket.create_server(("127.0.0.1", 0), backlog=512) as mute:
         place = {"node": "mute", "url": f"redis-sentinel://127.0.0.1:{mute.getsockname()[1]}"}
-        streams = [stream("write", 20)]
+        streams = [stream("write", 20, timeout_ms=200)]
         with Load(tmp_path, [place], streams, user="redis-sentinel") as load:
             records = load.run(1.0)
     sent = records[records["sent_ns"] > 0]

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import second_chance
 from support import ROOT
 
 CONFTEST = f"""
@@ -39,8 +40,9 @@ def run(folder, count=1, mark="@pytest.mark.sandbox", name="test_one"):
     return done.returncode, done.stdout
 
 
-def test_a_live_test_that_failed_once_passes_and_is_named(tmp_path):
-    code, said = run(tmp_path)
+@pytest.mark.parametrize("mark", second_chance.LIVE)
+def test_a_live_test_that_failed_once_passes_and_is_named(tmp_path, mark):
+    code, said = run(tmp_path, mark=f"@pytest.mark.{mark}")
     assert code == 0, said
     assert "run a second time" in said
     assert "test_one.py::test_it[0]" in said

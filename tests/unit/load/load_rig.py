@@ -20,7 +20,8 @@ MS = 1_000_000
 RESET = struct.pack("ii", 1, 0)
 
 
-def stream(op="write", rate=100.0, connections="kept", deadline_ms=100, timeout_ms=200, name=None):
+def stream(op="write", rate=100.0, connections="kept", deadline_ms=100, timeout_ms=5000, name=None):
+    """One comb, so patient that a stall of a small machine is not taken for no answer at all."""
     return {
         "name": name or (op if connections == "kept" else f"{op}/new"),
         "op": op,
