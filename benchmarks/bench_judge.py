@@ -1,13 +1,15 @@
 """What judging a stored run costs as it grows: time, peak memory, size of the report.
 
-    python benchmarks/bench_judge.py [--full] [--shuffled]
+    python benchmarks/bench_judge.py [--full] [--shuffled] [--apart]
 
 Runs of 1e5 and 1e6 requests, with ``--full`` of 1e7 too (1.2 GB of disk for as long as it takes),
 are simulated, stored as a run leaves them, and judged by ``chaoskit judge`` in a process of its
 own: half writes, half reads, 10,000 requests a second together, one outage of a second, three
 final reads. ``--shuffled`` stores the records in no order at all instead of the order in which
-the answers came, which is the worst that can happen to a cache. Growth is linear where each further
-request costs as much in a long run as in a short one; a short one's difference is mostly noise.
+the answers came, which is the worst that can happen to a cache; ``--apart`` takes every thousandth
+write from one node, so that what nodes hold has to be compared one by one. Growth is linear where
+each further request costs as much in a long run as in a short one; a short one's difference is
+mostly noise.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class Cost:
         )
 
 
-def make(folder: Path, requests: int, *, shuffled: bool = False) -> None:
+def make(folder: Path, requests: int, *, shuffled: bool = False, apart: bool = False) -> None:
     """A run directory with one trial of so many requests."""
     length = requests / (len(STREAMS) * RATE)
     around = Scenario(
@@ -73,6 +75,11 @@ def make(folder: Path, requests: int, *, shuffled: bool = False) -> None:
     if not shuffled:
         order = np.argsort(history.requests["done_ns"], kind="stable")
         history = replace(history, requests=history.requests[order])
+    if apart:
+        held = history.finals["node-b"]
+        kept = np.arange(held.tokens.size) % 1000 != 0
+        lacking = replace(held, tokens=held.tokens[kept], counts=held.counts[kept])
+        history = replace(history, finals={**history.finals, "node-b": lacking})
     store(folder / "trials" / "01", history)
     facts = json.loads((ROOT / "reports" / "example" / "run.json").read_text("utf-8"))
     facts |= {"experiment": "stored", "streams": [asdict(s) for s in history.streams]}
@@ -100,14 +107,16 @@ def judge(folder: Path, requests: int) -> Cost:
     )
 
 
-def stored(folder: Path, requests: int, *, shuffled: bool) -> None:
+def stored(folder: Path, requests: int, *, shuffled: bool, apart: bool) -> None:
     """``make`` in a process of its own, so that what it holds is gone before judging begins."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import bench_judge; from pathlib import Path;"
-        "bench_judge.make(Path(sys.argv[2]), int(sys.argv[3]), shuffled=sys.argv[4] == 'yes')"
+        "bench_judge.make(Path(sys.argv[2]), int(sys.argv[3]),"
+        "shuffled='shuffled' in sys.argv, apart='apart' in sys.argv)"
     )
     here = str(Path(__file__).resolve().parent)
-    asked = [here, str(folder), str(requests), "yes" if shuffled else "no"]
+    asked = [here, str(folder), str(requests)]
+    asked += [word for word, so in (("shuffled", shuffled), ("apart", apart)) if so]
     subprocess.run([sys.executable, "-c", code, *asked], check=True)
 
 
@@ -116,12 +125,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="ten million requests too")
     parser.add_argument("--shuffled", action="store_true", help="records in no order at all")
+    parser.add_argument("--apart", action="store_true", help="a node lacks every thousandth write")
     asked = parser.parse_args()
     print("  requests  wall s    CPU s  peak MiB  report kB  exit", flush=True)
     costs: list[Cost] = []
     for size in (*SIZES, *((LARGEST,) if asked.full else ())):
         with tempfile.TemporaryDirectory() as name:
-            stored(Path(name), size, shuffled=asked.shuffled)
+            stored(Path(name), size, shuffled=asked.shuffled, apart=asked.apart)
             tried = [judge(Path(name), size) for _ in range(TRIES)]
         costs.append(min(tried, key=lambda cost: cost.cpu_s))
         print(costs[-1].line(), flush=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,18 @@ class History:
     tick_lag_ns: int = 0  # the harness's own heartbeat: how late it was at worst in the window
     alive_at_end: bool = True  # the load child was still running when it was told to stop
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def polls(self) -> Mapping[str, tuple[Observation, ...]]:
+        """Role observations by node, each in the order they were sent."""
+        found: dict[str, list[Observation]] = {}
+        for seen in self.observations:
+            if seen.question == "role":
+                found.setdefault(seen.node, []).append(seen)
+        return {
+            node: tuple(sorted(found[node], key=lambda o: (o.sent_ns, o.done_ns)))
+            for node in sorted(found)
+        }
 
     @property
     def pinned(self) -> tuple[int, ...]:

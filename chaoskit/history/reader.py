@@ -7,7 +7,7 @@ records that were not closed into ``.npy``. Anything else that is wrong is one s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -146,9 +146,18 @@ def _finals(folder: Path) -> Mapping[str, FinalRead]:
             raise BadInput(f"{path}: not a readable npy file ({_short(error)})") from error
         if table.ndim != 2 or table.shape[1] != 2 or table.dtype.kind not in "ui":
             raise BadInput(f"{path}: a final read has two columns of u8, token and multiplicity")
-        tokens, counts = (np.ascontiguousarray(column, dtype=np.uint64) for column in table.T)
-        found[path.stem] = FinalRead(path.stem, tokens, counts)
+        found[path.stem] = _final(path.stem, table, found.values())
     return found
+
+
+def _final(place: str, table: np.ndarray[Any, Any], others: Collection[FinalRead]) -> FinalRead:
+    """Most places return the same, and everything once: that is held in memory but once."""
+    tokens = np.ascontiguousarray(table[:, 0], dtype=np.uint64)
+    tokens = next((o.tokens for o in others if np.array_equal(o.tokens, tokens)), tokens)
+    counts = table[:, 1].astype(np.uint64, copy=False)
+    once = bool((counts == 1).all())
+    counts = np.broadcast_to(np.uint64(1), counts.shape) if once else np.ascontiguousarray(counts)
+    return FinalRead(place, tokens, counts)
 
 
 # ---------------------------------------------------------------- text files

@@ -10,7 +10,6 @@ from chaoskit.judge.over_trials import summary
 from chaoskit.judge.partly import partly, partly_unjudged
 from chaoskit.judge.result import ExpectationResult, Metrics, TrialResult, Verdict
 from chaoskit.judge.wording import joined, over_trials, plural, seconds
-from chaoskit.measure.roles import polls
 from chaoskit.measure.statistics import LEAST_FOR_MEDIAN
 from chaoskit.measure.view import View
 
@@ -261,7 +260,7 @@ def trial_notes(view: View, metrics: Metrics) -> tuple[str, ...]:
                 f"{seconds(track.stream.timeout_ns / NS)}, generator at most "
                 f"{seconds(int(lags.max()) / NS)} late"
             )
-    asked = polls(view.history)
+    asked = view.history.polls
     silent = [n for n, seen in asked.items() if all(p.value is None for p in seen)]
     if silent:
         said.append(f"{joined(silent)} never answered a role probe")

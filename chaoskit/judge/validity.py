@@ -16,7 +16,7 @@ from chaoskit.history.records import LATE
 from chaoskit.judge.wording import joined, plural, seconds
 from chaoskit.measure.coherence import contradictions, missing_slots
 from chaoskit.measure.outage import Outage
-from chaoskit.measure.roles import PRIMARY, polls
+from chaoskit.measure.roles import PRIMARY
 from chaoskit.measure.steady import STEADY_S
 from chaoskit.measure.takeovers import calm_takeovers
 from chaoskit.measure.told import ended_before
@@ -147,7 +147,7 @@ def _bad_before(view: View, track: Track) -> tuple[int, int]:
 
 def _role_reasons(view: View, gates: Gates) -> list[str]:
     """Roles known for long enough. That they *changed* is a finding, not a reason."""
-    asked = polls(view.history)
+    asked = view.history.polls
     if view.fault is None or not asked:
         return []
     before = view.commanded_ns - int(gates.stable_s * NS)

@@ -10,6 +10,7 @@ from chaoskit.history.history import FaultRecord
 from chaoskit.measure.acts import acts
 from chaoskit.measure.cause import cause, several_bite, writer_changed, writers_before
 from chaoskit.measure.chance import CHANCE, flagged, of_outage, run_note
+from chaoskit.measure.kept import found_once
 from chaoskit.measure.model import Interval
 from chaoskit.measure.roles import Promotion, promotion
 from chaoskit.measure.sharing import lost_servers
@@ -34,6 +35,7 @@ def _all_serve(view: View) -> bool:
     return view.several_serve and not view.shards
 
 
+@found_once
 def first_good_ns(view: View) -> int | None:
     """When the first good write through the front door was done, at or after the outage's end.
 

@@ -14,7 +14,7 @@ from chaoskit.measure.view import View, as_seconds
 __all__ = ["fencing_latency"]
 
 
-def fencing_latency(view: View) -> Interval | None:
+def fencing_latency(view: View, found: dict[int, Reigns] | None = None) -> Interval | None:
     """From the fault until the last acknowledgement of whoever was in office before it.
 
     Low end: the last write that it acknowledged was sent, counted from when the fault was proven.
@@ -25,11 +25,12 @@ def fencing_latency(view: View) -> Interval | None:
 
     Not applicable where nobody else acknowledged after the fault, or where nobody asked the node
     itself and no client saw it go on either. None where no server is named. Of several faults it
-    counts from the one that the failover's outage followed.
+    counts from the one that the failover's outage followed. ``found``: the reigns of the view,
+    where somebody has looked already.
     """
     if view.several_serve:
         return Interval(applicable=False, note="several nodes are in office at once")
-    found = reigns_of(view)
+    found = reigns_of(view) if found is None else found
     if not found:
         return None
     fault = cause(view)

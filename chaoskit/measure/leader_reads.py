@@ -14,7 +14,7 @@ import numpy as np
 from chaoskit.history.history import Observation
 from chaoskit.measure.model import Safety
 from chaoskit.measure.registers import registers_of, stale_among
-from chaoskit.measure.roles import PRIMARY, polls
+from chaoskit.measure.roles import PRIMARY
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
 
@@ -36,7 +36,7 @@ def stale_leader_reads(view: View) -> Safety:
         return Safety(count=None, checked=False, note=found)
     reads = found.reads
     claimed = np.zeros(reads.sent.size, dtype=bool)
-    roles = polls(view.history)
+    roles = view.history.polls
     for index, node in asked.items():
         mine = reads.stream == index
         claimed[mine] = _claimed(roles.get(node, ()), reads.sent[mine], reads.done[mine])
@@ -49,7 +49,7 @@ def _unchecked(view: View, asked: dict[int, str]) -> str:
         return "several nodes are meant to serve at once"
     if not asked:
         return "no reader is pinned to the nodes"
-    if not any(poll.value == PRIMARY for of in polls(view.history).values() for poll in of):
+    if not any(poll.value == PRIMARY for of in view.history.polls.values() for poll in of):
         return "no node said that it is primary"
     return ""
 

@@ -23,19 +23,21 @@ from chaoskit.measure.losses import (
 )
 from chaoskit.measure.metastable import metastability, retry_amplification
 from chaoskit.measure.mistakes import false_suspicions
-from chaoskit.measure.model import Count, Interval, Metrics, PartlyOut, Sharing
+from chaoskit.measure.model import Count, DualPrimary, Interval, Metrics, PartlyOut, Safety, Sharing
 from chaoskit.measure.outage import Outage, bad_runs, worst_of
 from chaoskit.measure.overlap import dual_primary
 from chaoskit.measure.partly import partly_out, said
 from chaoskit.measure.phases import phases, time_to_detect
 from chaoskit.measure.redundancy import failback, time_to_redundancy
-from chaoskit.measure.registers import session_violations, stale_reads
+from chaoskit.measure.registers import registers_of, session_violations, stale_reads
+from chaoskit.measure.reigns import reigns_of
 from chaoskit.measure.requests import (
     bad_time,
     dropped,
     error_share,
     goodput_gap,
     impact,
+    latencies_at,
     latency_at,
     max_stall,
 )
@@ -57,7 +59,7 @@ from chaoskit.measure.writes import (
 
 __all__ = ["measure_trial", "measure_view", "outage_interval", "percentile_s"]
 
-_QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
+_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
 def measure_trial(
@@ -80,6 +82,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         start = min(start, view.outage.start_ns)
     gone = lost(view)
     recovered, vanished = doubtful_writes(view, gone)
+    (stale, broken), (dual, fenced) = _of_registers(view), _of_reigns(view)
     orders, impossible = linearizability(view, asked="linearizability_violations" in wanted)
     return Metrics(
         client_outage=by_stream[view.headline.stream.name],
@@ -106,9 +109,9 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         unexpected_writes=unexpected_writes(view),
         resurrected_writes=resurrected_writes(view),
         divergent_writes=divergent_writes(view),
-        stale_reads=stale_reads(view),
+        stale_reads=stale,
         stale_leader_reads=stale_leader_reads(view),
-        session_violations=session_violations(view),
+        session_violations=broken,
         linearizability_violations=orders,
         impossible=impossible,
         time_to_steady=time_to_steady(view, steady_s),
@@ -118,8 +121,8 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         failback=failback(view),
         heartbeats=heartbeats(view),
         gray_time=gray_time(view),
-        dual_primary=dual_primary(view),
-        fencing_latency=fencing_latency(view),
+        dual_primary=dual,
+        fencing_latency=fenced,
         metastable=metastability(view),
         flaps=Count(count=bad_runs(view.headline, start)),
         flapping=flapping(view),
@@ -140,6 +143,18 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
             for name, (a, b) in view.spans.items()
         },
     )
+
+
+def _of_registers(view: View) -> tuple[Safety, Safety]:
+    """Stale reads and session violations; what both look at is large, and let go of here."""
+    found = registers_of(view)
+    return stale_reads(view, found), session_violations(view, found)
+
+
+def _of_reigns(view: View) -> tuple[DualPrimary | None, Interval | None]:
+    """Two in office, and how long the old one went on; what both look at is let go of here."""
+    found = {} if view.several_serve else reigns_of(view)
+    return dual_primary(view, found), fencing_latency(view, found)
 
 
 def outage_interval(view: View, track: Track) -> Interval:
@@ -230,8 +245,9 @@ def _values(view: View) -> Mapping[str, float | None]:
         values[f"error_rate@{phase}"] = bad
         values[f"availability@{phase}"] = 1 - bad
         values[f"retry_amplification@{phase}"] = retry_amplification(view, view.spans[phase])
-        for name, q in _QUANTILES:
-            values[f"latency.{name}@{phase}"] = percentile_s(view, phase, q)
+        found = latencies_at(view.headline, view.spans[phase], tuple(_QUANTILES.values()))
+        for name, at_ns in zip(_QUANTILES, found, strict=True):
+            values[f"latency.{name}@{phase}"] = None if at_ns is None else at_ns / NS
     for objective, burned in budget_burned(view).items():
         values[f"error_budget_ratio@{objective}"] = burned
     return values

@@ -61,18 +61,19 @@ def bad_runs(track: Track, from_ns: int) -> int:
 
 
 class _Search:
-    """What finding the outages of a track needs, sorted once."""
+    """What finding the outages of a track needs, sorted once; at least one request was bad."""
 
     def __init__(self, track: Track) -> None:
         self.track = track
         size = len(track)
         calm = np.zeros(size + 1, dtype=bool)  # the CALM requests from here on are all good
         if size >= CALM:
-            good = track.good
-            calm[: size - CALM + 1] = np.logical_and.reduce(
-                [good[i : size - CALM + 1 + i] for i in range(CALM)]
-            )
-        answered = np.flatnonzero(track.answered)
+            calm[: size - CALM + 1] = True
+            for i in range(CALM):
+                calm[: size - CALM + 1] &= track.good[i : size - CALM + 1 + i]
+        self.bad: Ints = np.flatnonzero(track.bad)
+        out_ns = track.due[self.bad[0]]  # service cannot be back before it was first away
+        answered = np.flatnonzero(track.answered & (track.done > out_ns))
         after = np.searchsorted(track.due, track.done[answered], side="left")
         ends = answered[calm[after]]
         order = np.argsort(track.done[ends], kind="stable")
@@ -82,7 +83,6 @@ class _Search:
         by_done = good_at[np.argsort(track.done[good_at], kind="stable")]
         self.good_done: Ints = track.done[by_done]
         self.good_sent: Ints = np.maximum.accumulate(track.sent[by_done])
-        self.bad: Ints = np.flatnonzero(track.bad)
         # between a bad request and the next one, if good ones were due there
         apart, between = (
             np.diff(track.due[self.bad]),

@@ -27,20 +27,21 @@ Places = tuple[Ints, Ints]
 """Server and place in its reigns of some writes, in order of acknowledgement."""
 
 
-def dual_primary(view: View) -> DualPrimary | None:
+def dual_primary(view: View, found: dict[int, Reigns] | None = None) -> DualPrimary | None:
     """How long at least two servers were in office at once; None where no server is named.
 
     ``low_s`` is proven, ``high_s`` possible. Two nodes are in office whatever the streams are
     through which they acknowledge; without pinned writers only what the front door shows is seen.
     A node that was in office and acknowledged nothing is not seen. Censored where two still
     acknowledged when observation ended. ``examples`` has the first of the writes that prove it.
+    ``found``: the reigns of the view, where somebody has looked already.
     """
     if view.shards:
         each = [_dual(view, reigns_of(view, shard)) for shard in range(1, view.shards + 1)]
         return max((d for d in each if d is not None), key=_severity, default=None)
     if view.several_serve:
         return DualPrimary(applicable=False, note="several nodes are meant to acknowledge at once")
-    return _dual(view, reigns_of(view))
+    return _dual(view, reigns_of(view) if found is None else found)
 
 
 def _severity(found: DualPrimary) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from chaoskit.history.history import FaultRecord, Observation
 from chaoskit.measure.model import Failback, Interval
 from chaoskit.measure.outage import find_outages
-from chaoskit.measure.roles import PRIMARY, polls, primaries
+from chaoskit.measure.roles import PRIMARY, primaries
 from chaoskit.measure.told import told
 from chaoskit.measure.view import View, as_seconds, bracketed
 
@@ -29,7 +29,7 @@ def time_to_redundancy(view: View) -> Interval | None:
 
     0 where no poll saw one missing. None where roles are not asked of every data node.
     """
-    fault, seen = view.fault, polls(view.history)
+    fault, seen = view.fault, view.history.polls
     if fault is None or not view.history.nodes or set(view.history.nodes) - set(seen):
         return None
     ends = {node: _whole_again(seen[node], fault) for node in view.history.nodes}
@@ -107,7 +107,7 @@ def _away_ns(view: View, home: str, fault: FaultRecord) -> int | None:
     """When another node was first seen to be primary after the fault."""
     moments = [
         one.done_ns
-        for node, seen in polls(view.history).items()
+        for node, seen in view.history.polls.items()
         for one in seen
         if node != home and one.value == PRIMARY and one.done_ns > fault.commanded_ns
     ]
@@ -120,7 +120,7 @@ def _back(view: View, home: str, away_ns: int) -> tuple[int, int] | None:
     A deposed primary that has not noticed goes on saying that it is one: it must have said
     something else, or nothing, since.
     """
-    for earlier, later in pairwise(polls(view.history).get(home, ())):
+    for earlier, later in pairwise(view.history.polls.get(home, ())):
         changed = earlier.value != PRIMARY and later.value == PRIMARY
         if changed and later.done_ns > away_ns:
             low, high = earlier.sent_ns, later.done_ns

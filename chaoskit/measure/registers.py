@@ -19,7 +19,7 @@ from chaoskit.measure.model import Example, Safety
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
 
-__all__ = ["registers_of", "session_violations", "stale_among", "stale_reads"]
+__all__ = ["Registers", "registers_of", "session_violations", "stale_among", "stale_reads"]
 
 _SHOWN = 10
 _NEVER = 1 << 62  # later than everything
@@ -27,12 +27,13 @@ _ALWAYS = -(1 << 62)  # earlier than everything: what a register holds that nobo
 _ACKED = (int(Outcome.OK), int(Outcome.OK_LATE))
 
 
-def stale_reads(view: View) -> Safety:
+def stale_reads(view: View, found: Registers | str | None = None) -> Safety:
     """Reads of a value that another one had replaced, acknowledged before the read was sent.
 
     The age is the time from that acknowledgement to the read's sending; the note has the greatest.
+    ``found``: the registers of the view, where somebody has looked already.
     """
-    found = registers_of(view)
+    found = registers_of(view) if found is None else found
     if isinstance(found, str):
         return Safety(count=None, checked=False, note=found)
     return stale_among(view, found, np.ones(found.reads.sent.size, dtype=bool))
@@ -53,13 +54,14 @@ def stale_among(view: View, found: Registers, counted: Bools) -> Safety:
     return _safety(view, found, int(wrong.size), says, note)
 
 
-def session_violations(view: View) -> Safety:
+def session_violations(view: View, found: Registers | str | None = None) -> Safety:
     """Reads that contradict what the same client knew before it sent them.
 
     Monotonic reads: within one stream of a client, no value older than one already read. Read your
-    writes: no value older than what the client itself had put and was told is there.
+    writes: no value older than what the client itself had put and was told is there. ``found`` as
+    in ``stale_reads``.
     """
-    found = registers_of(view)
+    found = registers_of(view) if found is None else found
     if isinstance(found, str):
         return Safety(count=None, checked=False, note=found)
     puts, reads = found.puts, found.reads

@@ -122,13 +122,14 @@ def _of_server(view: View, rows: Ints, spoken: Bools, denied: Bools, shared: Int
     rows = rows[np.argsort(table.column("done_ns")[rows], kind="stable")]
     sent: Ints = table.column("sent_ns")[rows]
     done: Ints = table.column("done_ns")[rows]
-    epoch = table.column("epoch")[rows].astype(np.int64)
+    epoch = table.column("epoch")[rows]
     epoch[np.isin(epoch, shared)] = 0
-    no = np.sort(table.column("done_ns")[spoken])
-    refusals = np.searchsorted(no, done)  # refusals before each acknowledgement
     breaks = np.zeros(rows.size, dtype=bool)
     breaks[1:] = epoch[1:] != epoch[:-1]
-    breaks[1:] |= (epoch[1:] == 0) & (refusals[1:] != refusals[:-1])
+    if not epoch.all():
+        no = np.sort(table.column("done_ns")[spoken])
+        refusals = np.searchsorted(no, done)  # refusals before each acknowledgement
+        breaks[1:] |= (epoch[1:] == 0) & (refusals[1:] != refusals[:-1])
     of: Ints = np.cumsum(breaks)
     return Reigns(
         rows, sent, done, of, (table.column("sent_ns")[denied], table.column("done_ns")[denied])

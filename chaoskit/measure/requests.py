@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from chaoskit.clock import NS
 from chaoskit.history.records import Flag, Outcome
 from chaoskit.measure.model import Dropped, Interval
 from chaoskit.measure.outage import bad_runs
-from chaoskit.measure.track import Track
+from chaoskit.measure.track import Ints, Track
 from chaoskit.measure.view import Span, View, as_seconds
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "error_share",
     "goodput_gap",
     "impact",
+    "latencies_at",
     "latency",
     "latency_at",
     "max_stall",
@@ -96,16 +98,28 @@ def bad_time(view: View) -> Interval:
 
 def latency(track: Track, span: Span) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Of answered requests due in ``span``, from due to done, ns, sorted."""
+    return np.sort(_took(track, span))
+
+
+def _took(track: Track, span: Span) -> Ints:
     low, high = track.due_between(*span)
-    answered = track.answered[low:high]
-    return np.sort((track.done[low:high] - track.due[low:high])[answered])
+    took: Ints = (track.done[low:high] - track.due[low:high])[track.answered[low:high]]
+    return took
 
 
 def latency_at(track: Track, span: Span, q: float) -> int | None:
     """A percentile of those, ns, by nearest rank; None without answers."""
-    found = latency(track, span)
-    rank = max(1, -int(-q * found.size // 1))
-    return int(found[min(rank, found.size) - 1]) if found.size else None
+    return latencies_at(track, span, (q,))[0]
+
+
+def latencies_at(track: Track, span: Span, qs: Sequence[float]) -> list[int | None]:
+    """Several percentiles, found together: nothing is sorted but what lies at their ranks."""
+    found = _took(track, span)
+    if not found.size:
+        return [None] * len(qs)
+    ranks = [min(max(1, -int(-q * found.size // 1)), found.size) - 1 for q in qs]
+    found.partition(sorted(set(ranks)))
+    return [int(found[rank]) for rank in ranks]
 
 
 def max_stall(view: View) -> Interval:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chaoskit.history.history import History, Observation
+from chaoskit.history.history import History
 
-__all__ = ["PRIMARY", "Promotion", "Spell", "polls", "primaries", "promotion", "spells"]
+__all__ = ["PRIMARY", "Promotion", "Spell", "primaries", "promotion", "spells"]
 
 PRIMARY = "primary"
 
@@ -37,21 +36,10 @@ class Spell:
     role: str | None
 
 
-def polls(history: History) -> Mapping[str, Sequence[Observation]]:
-    """Role observations by node, each in the order they were sent."""
-    found: dict[str, list[Observation]] = {}
-    for seen in history.observations:
-        if seen.question == "role":
-            found.setdefault(seen.node, []).append(seen)
-    return {
-        node: sorted(found[node], key=lambda o: (o.sent_ns, o.done_ns)) for node in sorted(found)
-    }
-
-
 def primaries(history: History, before_ns: int) -> frozenset[str]:
     """Nodes whose last answer before a moment was that they are primary."""
     last: dict[str, str] = {}
-    for node, seen in polls(history).items():
+    for node, seen in history.polls.items():
         for poll in seen:
             if poll.done_ns <= before_ns and poll.value is not None:
                 last[node] = poll.value
@@ -68,7 +56,7 @@ def promotion(history: History, from_ns: int, until_ns: int) -> Promotion | None
     if not before:
         return None
     best: Promotion | None = None
-    for node, seen in polls(history).items():
+    for node, seen in history.polls.items():
         if node in before:
             continue
         for earlier, poll in pairwise(seen):
@@ -83,7 +71,7 @@ def promotion(history: History, from_ns: int, until_ns: int) -> Promotion | None
 def spells(history: History) -> tuple[Spell, ...]:
     """Every node's roles over time, polls that said the same joined."""
     found: list[Spell] = []
-    for node, seen in polls(history).items():
+    for node, seen in history.polls.items():
         start = 0
         for k in range(1, len(seen) + 1):
             if k < len(seen) and seen[k].value == seen[start].value:

@@ -13,6 +13,7 @@ import numpy as np
 
 from chaoskit.clock import NS
 from chaoskit.measure.failover import first_good_ns, proven_ns
+from chaoskit.measure.kept import found_once
 from chaoskit.measure.model import Interval
 from chaoskit.measure.track import Bools, Ints, Track
 from chaoskit.measure.view import View, as_seconds
@@ -51,22 +52,12 @@ class Baseline:
     bad_share: float
 
 
-class _Sums:
-    """Running sums over a track, so that any window costs two look-ups."""
-
-    def __init__(self, track: Track, slow_ns: float) -> None:
-        self.due = track.due
-        slow = track.answered & (track.done - track.due > slow_ns)
-        self.good, self.answered, self.bad, self.asked, self.slow = (
-            np.concatenate(([0], np.cumsum(column, dtype=np.int64)))
-            for column in (track.good, track.answered, track.bad, track.asked, slow)
-        )
-
-    def within(self, column: Ints, starts: Ints, ends: Ints) -> Ints:
-        """How many requests of that kind were due in each window."""
-        low, high = np.searchsorted(self.due, starts), np.searchsorted(self.due, ends)
-        found: Ints = column[high] - column[low]
-        return found
+def _due_within(track: Track, kind: Bools, starts: Ints, ends: Ints) -> Ints:
+    """How many requests of that kind were due in each window: running sums at its two ends."""
+    sums = np.zeros(kind.size + 1, dtype=np.int64)
+    np.cumsum(kind, out=sums[1:])
+    found: Ints = sums[np.searchsorted(track.due, ends)] - sums[np.searchsorted(track.due, starts)]
+    return found
 
 
 def time_to_steady(view: View, steady_s: float = STEADY_S) -> Interval | None:
@@ -138,8 +129,7 @@ def lost_goodput(view: View) -> float | None:
         max(view.commanded_ns, view.observed[0]), view.observed[1], _BUCKET_NS, dtype=np.int64
     )
     ends = np.minimum(starts + _BUCKET_NS, view.observed[1])
-    sums = _Sums(track, math.inf)
-    asked, good = sums.within(sums.asked, starts, ends), sums.within(sums.good, starts, ends)
+    asked, good = (_due_within(track, kind, starts, ends) for kind in (track.asked, track.good))
     return float(np.maximum(asked * (1 - base.bad_share) - good, 0.0).sum())
 
 
@@ -166,6 +156,7 @@ def back_ns(view: View) -> int:
     return max(back, view.observed[0])
 
 
+@found_once
 def baseline_of(view: View) -> Baseline | None:
     """None where the baseline is under two seconds, or nothing was answered in its last half."""
     start, end = view.spans["baseline"]
@@ -174,9 +165,8 @@ def baseline_of(view: View) -> Baseline | None:
     observed = view.observed[1] - view.observed[0]
     if end - middle < _BUCKET_NS or observed > _LONGEST_NS or p99 is None:
         return None
-    sums = _Sums(track, math.inf)
     ends = np.arange(end, middle + _BUCKET_NS - 1, -_BUCKET_NS, dtype=np.int64)
-    per_second = sums.within(sums.good, ends - _BUCKET_NS, ends)
+    per_second = _due_within(track, track.good, ends - _BUCKET_NS, ends)
     low, high = track.due_between(middle, end)
     asked = max(1, int(track.asked[low:high].sum()))
     return Baseline(float(np.median(per_second)), p99, int(track.bad[low:high].sum()) / asked)
@@ -199,25 +189,26 @@ def _rank(size: int) -> int:
 def goodput(view: View, starts: Ints, ends: Ints) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Good requests of the headline stream in each window, as if the whole load had been due."""
     track = view.headline
-    sums = np.concatenate(([0], np.cumsum(track.good, dtype=np.int64)))
-    good = sums[np.searchsorted(track.due, ends)] - sums[np.searchsorted(track.due, starts)]
+    good = _due_within(track, track.good, starts, ends)
     share = view.shed.due_share(starts, ends) if view.shed else 1.0
     return np.asarray(good / share, dtype=np.float64)
 
 
 def as_fast(view: View, base: Baseline, starts: Ints) -> Bools:
     """Whether the p99 of each second that begins there is at most 1.5 times the baseline's."""
-    sums, ends = _Sums(view.headline, base.p99_ns * _LATENCY), starts + _BUCKET_NS
-    answered, slow = (sums.within(of, starts, ends) for of in (sums.answered, sums.slow))
+    track, ends = view.headline, starts + _BUCKET_NS
+    late = track.answered & (track.done - track.due > base.p99_ns * _LATENCY)
+    answered, slow = (_due_within(track, kind, starts, ends) for kind in (track.answered, late))
     return np.asarray(slow <= answered - (-(-99 * answered // 100)), dtype=np.bool_)
 
 
 def _as_before(view: View, base: Baseline, starts: Ints) -> Bools:
     """Whether each second that begins at one of ``starts`` is as good as the baseline."""
     track = view.headline
-    sums, ends = _Sums(track, math.inf), starts + _BUCKET_NS
-    answered = sums.within(sums.answered, starts, ends)
-    bad, asked = sums.within(sums.bad, starts, ends), sums.within(sums.asked, starts, ends)
+    ends = starts + _BUCKET_NS
+    answered, bad, asked = (
+        _due_within(track, kind, starts, ends) for kind in (track.answered, track.bad, track.asked)
+    )
     fast = as_fast(view, base, starts)
     clean: Bools = bad <= asked * (base.bad_share + _ERRORS)
     served: Bools = goodput(view, starts, ends) >= _GOODPUT * base.goodput

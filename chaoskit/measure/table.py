@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Column", "Slice", "Table", "each_once", "sorted_once"]
+__all__ = ["Column", "Slice", "Table", "each_once", "joined", "sorted_once"]
 
 Column = np.ndarray[Any, np.dtype[Any]]
 
@@ -127,4 +127,13 @@ def each_once(values: Column) -> Column:
     ordered = sorted_once(values)
     first = np.ones(ordered.size, dtype=bool)  # sorting beats numpy's hashing tenfold here
     first[1:] = ordered[1:] != ordered[:-1]
-    return ordered[first]
+    return ordered if bool(first.all()) else ordered[first]
+
+
+def joined(one: Column, other: Column) -> Column:
+    """What is in either of two that hold each value once, in order; itself where both are alike."""
+    if np.array_equal(one, other):
+        return one
+    both = np.concatenate((one, other))
+    both.sort(kind="stable")  # two runs that are in order are merged, not sorted
+    return each_once(both)

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from chaoskit.history.history import Observation
 from chaoskit.measure.model import Count, FalseFailovers
-from chaoskit.measure.roles import PRIMARY, polls
+from chaoskit.measure.roles import PRIMARY
 from chaoskit.measure.view import View, as_seconds
 
 __all__ = ["Takeover", "calm", "calm_takeovers", "false_failovers", "promotions", "takeovers"]
@@ -101,7 +101,7 @@ def _answers(view: View) -> Mapping[str, Sequence[Observation]]:
     """Polls of roles that were answered, by node, in order."""
     return {
         node: [poll for poll in seen if poll.value is not None]
-        for node, seen in polls(view.history).items()
+        for node, seen in view.history.polls.items()
     }
 
 

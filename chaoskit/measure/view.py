@@ -20,7 +20,7 @@ from chaoskit.measure.model import Interval
 from chaoskit.measure.outage import Outage, find_outages, worst_of
 from chaoskit.measure.shards import by_shard, whole_fact
 from chaoskit.measure.shed import Shed, shed_of
-from chaoskit.measure.table import Column, Table, each_once, sorted_once
+from chaoskit.measure.table import Column, Table, each_once, joined, sorted_once
 from chaoskit.measure.track import Bools, Track
 
 __all__ = ["PHASES", "Span", "View", "as_seconds", "bracketed"]
@@ -262,9 +262,11 @@ class View:
     @cached_property
     def held(self) -> Column:
         """Tokens in any final read, sorted, each once."""
-        finals = self.history.finals.values()
-        parts = [f.tokens if bool(f.counts.all()) else f.tokens[f.counts > 0] for f in finals]
-        return each_once(np.concatenate([*parts, np.zeros(0, dtype=np.uint64)]))
+        held = np.zeros(0, dtype=np.uint64)
+        for final in self.history.finals.values():
+            tokens = final.tokens if bool(final.counts.all()) else final.tokens[final.counts > 0]
+            held = joined(held, each_once(tokens))
+        return held
 
     # ------------------------------------------------------------ phases
 

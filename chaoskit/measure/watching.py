@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from chaoskit.history.history import Observation
 from chaoskit.measure.model import Count, Interval
-from chaoskit.measure.roles import PRIMARY, polls
+from chaoskit.measure.roles import PRIMARY
 from chaoskit.measure.view import View, as_seconds
 
 __all__ = ["flapping", "gray_time"]
@@ -51,7 +51,7 @@ def flapping(view: View) -> Count:
     A node that goes on as primary after it was silent did not become it. A planned return to the
     first primary counts: it is a second interruption.
     """
-    roles = polls(view.history)
+    roles = view.history.polls
     if not any(poll.value == PRIMARY for seen in roles.values() for poll in seen):
         return Count(count=None, note="no node was seen to be primary")
     since = view.commanded_ns if view.fault else view.observed[0]

@@ -33,6 +33,22 @@ def test_what_was_written_is_read_back(trial):
     assert found.finals["node-a"].counts.dtype == np.uint64
 
 
+def test_places_that_hold_the_same_are_held_once_and_what_differs_is_kept(trial):
+    folder, _ = trial
+    table = np.array([[7, 1], [8, 1], [9, 1]], dtype=np.uint64)
+    twice, other = table.copy(), table.copy()
+    twice[1, 1], other[2, 0] = 2, 10
+    for place, rows in {"a": table, "b": table, "c": twice, "d": other}.items():
+        np.save(folder / "final" / f"{place}.npy", rows)
+    found = read_trial(folder).finals
+    for place, rows in {"a": table, "b": table, "c": twice, "d": other}.items():
+        assert found[place].tokens.tolist() == rows[:, 0].tolist(), place
+        assert found[place].counts.tolist() == rows[:, 1].tolist(), place
+        assert found[place].counts.dtype == np.uint64
+    assert found["a"].tokens is found["b"].tokens is found["c"].tokens
+    assert found["a"].tokens is not found["d"].tokens
+
+
 def test_every_kind_of_mark_is_read_back(trial):
     folder, _ = trial
     with Marks(folder / "marks.jsonl") as marks:

@@ -115,3 +115,21 @@ def test_a_node_that_holds_nothing_lacks_everything(clean):
     result = found(reading(clean, "node-b", []))
     assert result.count == clean.finals["node-a"].tokens.size
     assert len(result.examples) == 10
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_differs_is_what_counting_by_hand_finds(clean, seed):
+    draw = np.random.default_rng(seed)
+    history, by_hand = replace(clean, nodes=("node-a", "node-b", "node-c")), {}
+    for node in history.nodes:
+        tokens = draw.integers(1, 12, size=draw.integers(0, 14)).astype(np.uint64)
+        counts = draw.integers(0, 3, size=tokens.size).astype(np.uint64)
+        history = reading(history, node, tokens, counts)
+        by_hand[node] = np.bincount(tokens.astype(int), counts, minlength=12)
+    often = np.stack(list(by_hand.values()))
+    differs = (often != often[0]).any(axis=0)
+    lacks = (often < often.max(axis=0)).sum(axis=1)
+    result = found(history)
+    assert result.count == differs.sum()
+    said = [f"{n} lacks {k}" for n, k in zip(by_hand, lacks, strict=True) if k]
+    assert result.note == (f"{', '.join(said)}; 0 of them had been acknowledged" if said else None)

@@ -9,8 +9,10 @@ import pytest
 from chaoskit.history.history import NodeEvent
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.measure.kept import found_once
 from chaoskit.measure.metrics import measure_trial, measure_view, percentile_s
 from chaoskit.measure.reading import METRICS, read
+from chaoskit.measure.requests import latencies_at, latency, latency_at
 from chaoskit.measure.view import View
 
 MS = 1_000_000
@@ -113,6 +115,34 @@ def test_a_percentile_is_one_of_the_latencies_by_nearest_rank():
     assert percentile_s(view, "fault", 1.0) == 0.08
     assert percentile_s(view, "fault", 0.5) == 0.005
     assert size > 100
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 10, 99, 100, 101, 1000])
+def test_percentiles_found_together_are_those_of_all_that_is_sorted(size):
+    history, truth = simulate(Scenario(outage_s=0.0, baseline_s=6.0))
+    view = View(history)
+    track, start = view.headline, truth.begin_ns - 5_500 * MS
+    span = (start, start + size * track.interval_ns)
+    everything, qs = latency(track, span), (0.99, 0.5, 1.0, 0.0001, 0.95, 0.5)
+    assert everything.size == size
+    ranks = [max(1, math.ceil(q * size - 1e-9)) for q in qs]
+    expected = [int(everything[rank - 1]) if size else None for rank in ranks]
+    assert latencies_at(track, span, qs) == expected
+    assert [latency_at(track, span, q) for q in qs] == expected
+
+
+def test_a_finding_that_is_kept_belongs_to_its_view_alone():
+    asked = []
+
+    @found_once
+    def measured(view):
+        asked.append(view)
+        return view.observed
+
+    one, other = View(simulate(Scenario())[0]), View(simulate(Scenario(baseline_s=3.0))[0])
+    assert measured(one) == measured(one) == one.observed
+    assert measured(other) == other.observed != one.observed
+    assert len(asked) == 2
 
 
 # ---------------------------------------------------------------- readings

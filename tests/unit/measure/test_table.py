@@ -7,7 +7,7 @@ from chaoskit.history.reader import read_trial
 from chaoskit.history.records import REQUEST
 from chaoskit.history.simulated import Scenario, simulate, store
 from chaoskit.measure.metrics import measure_trial
-from chaoskit.measure.table import Table, sorted_once
+from chaoskit.measure.table import Table, joined, sorted_once
 
 TWO = (("write", "write", "kept"), ("read", "read", "kept"))
 
@@ -66,3 +66,16 @@ def test_what_is_sorted_is_not_copied_and_what_is_not_is_sorted():
     values = np.array([1, 2, 2, 5])
     assert sorted_once(values) is values
     assert sorted_once(values[::-1]).tolist() == [1, 2, 2, 5]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_two_that_are_in_order_are_joined_as_a_set_would(seed):
+    draw = np.random.default_rng(seed)
+    one, other = (
+        np.unique(draw.integers(0, 60, size=draw.integers(0, 50))).astype(np.uint64)
+        for _ in range(2)
+    )
+    found = joined(one, other)
+    assert found.tolist() == sorted({*one.tolist(), *other.tolist()})
+    assert found.dtype == np.uint64
+    assert joined(one, one.copy()) is one, "nothing is copied where both are alike"
