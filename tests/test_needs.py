@@ -18,4 +18,5 @@ def test_the_build_requires_everything_that_a_test_can_be_skipped_for():
     markers = project["tool"]["pytest"]["ini_options"]["markers"]
     required = re.search(r"CHAOSKIT_REQUIRE:-([a-z,]+)", (ROOT / ".ci" / "run").read_text("utf-8"))
     assert required is not None
-    assert sorted(required[1].split(",")) == sorted(line.split(":")[0] for line in markers)
+    needs = {line.split(":")[0] for line in markers} - {"loopback"}  # needs nothing
+    assert sorted(required[1].split(",")) == sorted(needs)
