@@ -95,9 +95,11 @@ class DualPrimary(Interval):
 
     ``writes``: acknowledged by one in the midst of another's; None where nobody asked the nodes
     themselves and clients saw none. Each example says in ``detail`` which two of the other's
-    writes it lies between.
+    writes it lies between. ``handover``: nothing is proven, and what is possible is no longer than
+    two writes of usual length that were under way when the office changed hands.
     """
 
+    handover: bool = False
     writes: int | None = None
     examples: tuple[Example, ...] = ()
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from chaoskit.history.records import Op
 from chaoskit.measure.model import DualPrimary, Example
-from chaoskit.measure.reigns import Reigns, Spans, pause_ns, pinned_to, reigns_of
+from chaoskit.measure.reigns import ACKED, WRITES, Reigns, Spans, pause_ns, pinned_to, reigns_of
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View, as_seconds
 
@@ -44,8 +44,9 @@ def dual_primary(view: View, found: dict[int, Reigns] | None = None) -> DualPrim
     return _dual(view, reigns_of(view) if found is None else found)
 
 
-def _severity(found: DualPrimary) -> tuple[float, float]:
-    return found.low_s or 0.0, math.inf if found.high_s is None else found.high_s
+def _severity(found: DualPrimary) -> tuple[float, bool, float]:
+    high = math.inf if found.high_s is None else found.high_s
+    return found.low_s or 0.0, not found.handover, high
 
 
 def _dual(view: View, found: dict[int, Reigns]) -> DualPrimary | None:
@@ -53,17 +54,19 @@ def _dual(view: View, found: dict[int, Reigns]) -> DualPrimary | None:
         return None
     proof = _proof(found)
     dual = proof[0].size
-    low = _together([r.sure for r in found.values()])
-    high = _together([r.possible for r in found.values()])
+    low = int(_together([r.sure for r in found.values()]).sum())
     low = max(low, int(dual > 0))  # one write in the midst of another's reign: an instant at least
-    going_on = _going_on(view, found)
+    possible = _together([r.possible for r in found.values()])
+    high, going_on = int(possible.sum()), _going_on(view, found)
+    handover = not low and not going_on and _is_handover(view, possible)
     asked = bool(view.history.pinned)
     return DualPrimary(
         value_s=as_seconds(low),
         low_s=as_seconds(low),
         high_s=None if going_on else as_seconds(max(low, high)),
         censored=going_on,
-        note=_note(view, found, proof, going_on=going_on),
+        note=_note(view, found, proof, going_on=going_on, handover=handover),
+        handover=handover,
         writes=dual if dual or asked else None,
         examples=_examples(view, found, proof),
     )
@@ -92,17 +95,39 @@ def _going_on(view: View, found: dict[int, Reigns]) -> bool:
     return any(max(a[0], b[0]) < min(a[1], b[1]) for a, b in combinations(last, 2))
 
 
-def _together(spans: list[Spans]) -> int:
-    """For how long at least two of them hold at once, ns."""
+def _together(spans: list[Spans]) -> Ints:
+    """How long each stretch lasts in which at least two of them hold at once, ns."""
     starts = np.concatenate([s for s, _ in spans])
     ends = np.concatenate([e for _, e in spans])
-    if not starts.size:
-        return 0
     at = np.concatenate((starts, ends))
     step = np.concatenate((np.ones(starts.size, np.int64), -np.ones(ends.size, np.int64)))
     order = np.lexsort((step, at))  # at one moment, ends first
-    at, holding = at[order], np.cumsum(step[order])
-    return int((np.diff(at) * (holding[:-1] >= 2)).sum())
+    at, two = at[order], np.cumsum(step[order]) >= 2
+    edges = np.diff(two, prepend=False)
+    found: Ints = at[edges & ~two] - at[edges & two]
+    return found
+
+
+def _usual_ns(view: View) -> int | None:
+    """How long 99 of 100 acknowledged writes took at most before anything was done, ns."""
+    table = view.table
+    before = np.isin(table.column("outcome"), ACKED) & np.isin(table.column("op"), WRITES)
+    before &= table.column("done_ns") < view.commanded_ns
+    took = (table.column("done_ns") - table.column("sent_ns"))[before]
+    if not took.size:
+        return None
+    rank = -(-99 * took.size // 100) - 1
+    return int(np.partition(took, rank)[rank])
+
+
+def _is_handover(view: View, stretches: Ints) -> bool:
+    """Whether two writes of usual length, under way at once, are all there is in each stretch.
+
+    A write that the old primary acknowledged and one that the new one did may overlap wherever the
+    office changes hands at once, as at a planned switchover, and the more trials, the surer.
+    """
+    usual = _usual_ns(view)
+    return usual is not None and 0 < int(stretches.max(initial=0)) <= 2 * usual
 
 
 def _inside_others(found: dict[int, Reigns], server: int) -> Bools:
@@ -128,12 +153,16 @@ def _name(view: View, server: int) -> str:
     return view.history.servers[server]
 
 
-def _note(view: View, found: dict[int, Reigns], proof: Places, *, going_on: bool) -> str | None:
+def _note(
+    view: View, found: dict[int, Reigns], proof: Places, *, going_on: bool, handover: bool
+) -> str | None:
     said = []
     if not view.history.pinned:
         said.append("only through the front door: there are no pinned writers")
     if going_on:
         said.append("two still acknowledged when observation ended")
+    if handover:
+        said.append("writes of usual length were under way at both when the office changed hands")
     servers, at = proof
     if not servers.size:
         return "; ".join(said) or None

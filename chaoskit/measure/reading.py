@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaoskit.measure.metrics import percentile_s
-from chaoskit.measure.model import Count, Interval, Metastability, Metrics, Safety
+from chaoskit.measure.model import Count, DualPrimary, Interval, Metastability, Metrics, Safety
 from chaoskit.measure.requests import dropped, error_share, impact, latency
 from chaoskit.measure.view import PHASES, View
 
@@ -169,6 +169,8 @@ def _duration(name: str, found: Interval | None) -> Reading:
         return _absent(f"{name} is not applicable: {found.note or 'it did not happen'}")
     low = found.value_s if found.low_s is None else found.low_s
     high = math.inf if found.censored or found.high_s is None else found.high_s
+    if isinstance(found, DualPrimary) and found.handover:
+        high = low  # no shorter overlap could be told from none
     unit: Unit = "ratio" if name in _RATIOS else "s"
     hint = None
     if found.chance is not None:

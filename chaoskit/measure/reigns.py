@@ -25,10 +25,10 @@ from chaoskit.measure.shards import shard_of
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
 
-__all__ = ["Reigns", "Spans", "pause_ns", "pinned_to", "reigns_of"]
+__all__ = ["ACKED", "WRITES", "Reigns", "Spans", "pause_ns", "pinned_to", "reigns_of"]
 
-_WRITES = (int(Op.APPEND), int(Op.PUT))
-_ACKED = (int(Outcome.OK), int(Outcome.OK_LATE))
+WRITES = (int(Op.APPEND), int(Op.PUT))
+ACKED = (int(Outcome.OK), int(Outcome.OK_LATE))
 _NOBODY_LISTENS = "connection refused"
 
 Spans = tuple[Ints, Ints]
@@ -89,11 +89,11 @@ class Reigns:
 def reigns_of(view: View, shard: int = 0) -> dict[int, Reigns]:
     """Each server that acknowledged a write (of that shard, if one is given), by its number."""
     table = view.table
-    writes = np.isin(table.column("op"), _WRITES)
+    writes = np.isin(table.column("op"), WRITES)
     if shard:
         writes &= shard_of(table.column("key"), view.shards) == shard
     outcome, servers = table.column("outcome"), table.column("server")
-    acked = writes & np.isin(outcome, _ACKED) & (servers > 0)
+    acked = writes & np.isin(outcome, ACKED) & (servers > 0)
     no = writes & (outcome == Outcome.FAIL_DEFINITE)
     no &= (table.column("flags") & int(Flag.TIMED_OUT)) == 0
     shared = _shared(servers[acked], table.column("epoch")[acked])

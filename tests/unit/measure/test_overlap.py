@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 from chaoskit.history.history import FaultRecord, History, Stream, Window
 from chaoskit.history.records import Flag, Op, Outcome, empty
+from chaoskit.judge.bounds import Bound, holds
+from chaoskit.judge.result import Verdict
 from chaoskit.measure.fencing import fencing_latency
+from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.overlap import dual_primary
+from chaoskit.measure.reading import read
 from chaoskit.measure.view import View
 
 MS = 1_000_000
@@ -264,6 +268,44 @@ def test_of_several_faults_it_counts_from_the_one_that_the_outage_followed():
     found = fenced(*story, faults=(first, second))
     assert found.value_s == 0.0
     assert found.high_s == pytest.approx(0.021)
+
+
+@pytest.mark.parametrize(
+    ("last", "first", "verdict"),
+    [
+        pytest.param(
+            (200, 203), (199, 203), Verdict.PASS, id="two usual writes, under way at once"
+        ),
+        pytest.param((200, 204), (199, 204), Verdict.INCONCLUSIVE, id="longer than two usual ones"),
+        pytest.param((204, 206), (199, 203), Verdict.FAIL, id="one after the other: proof"),
+        pytest.param((200, 203), (210, 212), Verdict.PASS, id="apart"),
+    ],
+)
+def test_what_two_usual_writes_explain_is_a_handover_and_no_more(last, first, verdict):
+    """Usual are 2 ms here, as those before the fault took."""
+    view = View(history_of(*BEFORE, ack(A, *last), ack(B, *first), ack(B, 900, 902)))
+    dual = dual_primary(view)
+    metrics = measure_view(view)
+    found = read(view, metrics, "dual_primary", stat=None, phase=None, unit="s")
+    assert holds("==", Bound.exact(0.0), found) is verdict
+    possible = max(0, last[1] - first[0])
+    assert dual.high_s == pytest.approx(possible / 1000), "the bracket stays what it is"
+    assert dual.handover is (verdict is Verdict.PASS and possible > 0)
+    assert ("when the office changed hands" in (dual.note or "")) is dual.handover
+
+
+def test_without_a_write_before_the_fault_nothing_is_usual():
+    dual = dual_primary(View(history_of(ack(A, 200, 203), ack(B, 202, 204), ack(B, 900, 902))))
+    assert (dual.low_s, dual.high_s, dual.handover) == (0.0, pytest.approx(0.001), False)
+
+
+def test_each_of_several_handovers_is_looked_at_alone():
+    first = (*BEFORE, ack(A, 200, 203), ack(B, 200, 203, epoch=2))
+    for done, possible, usual in ((303, 0.005, True), (306, 0.008, False)):
+        second = (ack(C, 300, done, epoch=3), ack(B, 301, 309, epoch=4))
+        found = dual_primary(View(history_of(*first, *second)))
+        assert (found.low_s, found.high_s) == (0.0, pytest.approx(possible))
+        assert found.handover is usual
 
 
 times = st.integers(0, 400)
