@@ -8,6 +8,7 @@ import numpy as np
 
 from chaoskit.history.history import FaultRecord
 from chaoskit.measure.acts import acts
+from chaoskit.measure.answered import began_at_heal
 from chaoskit.measure.cause import cause, several_bite, writer_changed, writers_before
 from chaoskit.measure.chance import CHANCE, flagged, of_outage, run_note
 from chaoskit.measure.kept import found_once
@@ -67,7 +68,8 @@ def failover_time(view: View) -> Interval:
     """First good write - fault acknowledged; low from verified, high from commanded, with lag.
 
     Of several faults it is the one that the outage followed, as the note says. An outage that only
-    began when the fault was being healed is no part of it (``View.failover_outage``).
+    began when the fault was being healed is no part of it, nor is one after which the same node
+    went on, if there was one in which the office changed hands (``View.failover_outage``).
     """
     fault, outage = cause(view), view.failover_outage
     biting = fault is not None and any(f.must_bite for f in view.history.faults)
@@ -87,7 +89,7 @@ def failover_time(view: View) -> Interval:
         return Interval(applicable=False, note=note)
     lag = outage.lag_ns if outage else 0
     found = _since(fault, end, end, end, lag)
-    note = _joined(_since_which(view, fault), _healing(view))
+    note = _joined(_since_which(view, fault), _another(view))
     return _doubted(view, fault, found.model_copy(update={"note": note or None}))
 
 
@@ -119,13 +121,15 @@ def _since_which(view: View, fault: FaultRecord) -> str | None:
     return f"since the {what} at +{at:.2f} s, which the failover's outage followed"
 
 
-def _healing(view: View) -> str | None:
-    """That a longer outage came with the heal."""
+def _another(view: View) -> str | None:
+    """That a longer outage was none of the failover's."""
     if view.outage is None or view.outage is view.failover_outage:
         return None
     longest = as_seconds(view.outage.end_ns - view.outage.start_ns)
     at = as_seconds(view.outage.start_ns - view.origin_ns)
-    return f"the longest outage, {longest:.2f} s from +{at:.2f} s on, came with the heal"
+    healing = began_at_heal(view.outage, view.history.faults)
+    why = "came with the heal" if healing else "left the same node in office"
+    return f"the longest outage, {longest:.2f} s from +{at:.2f} s on, {why}"
 
 
 def _joined(*notes: str | None) -> str:

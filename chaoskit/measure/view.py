@@ -16,6 +16,7 @@ import numpy as np
 from chaoskit.clock import NS
 from chaoskit.history.history import FaultRecord, History, Stream
 from chaoskit.history.records import Op, Outcome
+from chaoskit.measure.answered import answered_by_failover
 from chaoskit.measure.model import Interval
 from chaoskit.measure.outage import Outage, find_outages, worst_of
 from chaoskit.measure.shards import by_shard, whole_fact
@@ -209,27 +210,13 @@ class View:
 
     @cached_property
     def failover_outage(self) -> Outage | None:
-        """The outage that a failover answered: the longest that began under a fault.
-
-        One that began when the fault was already being taken away is the heal's own: a node that
-        comes back takes a copy, a container's start the machine's breath. The longest of all where
-        none began under a fault, and where that has not ended.
-        """
-        longest = self.outage
-        if longest is None or longest.censored or not self._of_heal(longest):
-            return longest
-        under = [o for o in self.outages(self.headline) if not self._of_heal(o)]
-        return worst_of(under) or longest
-
-    def _of_heal(self, outage: Outage) -> bool:
-        """Whether the last fault that bites and came before it was being healed by then."""
-        before = [
-            f for f in self.history.faults if f.must_bite and f.commanded_ns <= outage.start_ns
-        ]
-        if not before:
-            return False
-        healing = max(before, key=lambda f: f.commanded_ns).heal_commanded_ns
-        return healing is not None and healing <= outage.start_ns
+        """The outage that a failover answered, see ``answered_by_failover``."""
+        return answered_by_failover(
+            self.outages(self.headline),
+            self.headline,
+            self.history.faults,
+            one_serves=not self.several_serve,
+        )
 
     @cached_property
     def recovered_ns(self) -> int:

@@ -299,7 +299,7 @@ PLANTS = {
     "a second outage, longer than the first": (
         lambda h: refused(h, 0, 1.5, 3.2),
         {"client_outage", "bad_time", "goodput_gap", "flaps", "dropped_requests",
-         "failover_time", "time_to_steady", "gray_time", "client_outage_worst", "user_uptime",
+         "settle_time", "time_to_steady", "gray_time", "client_outage_worst", "user_uptime",
          "client_outage_median", "client_outage_union", "client_outage_intersection"},
     ),
     "reads out while writes are not": (lambda h: refused(h, 1, 1.0, 2.0), {"client_outage_read"}),

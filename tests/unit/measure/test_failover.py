@@ -8,6 +8,7 @@ import pytest
 
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.measure.answered import changed_hands
 from chaoskit.measure.cause import writer_changed
 from chaoskit.measure.metrics import measure_trial
 from chaoskit.measure.phases import split
@@ -226,10 +227,53 @@ def test_an_outage_that_the_heal_brings_is_the_clients_and_no_part_of_the_failov
     assert twice.recovery == "failover"
 
 
-def test_one_that_began_under_the_fault_is_part_of_it():
+def served_by(history, number, from_s):
+    """Whoever answers since so long after the fault is that server."""
+    requests, zero = history.requests.copy(), history.faults[0].acknowledged_ns
+    later = (requests["done_ns"] - zero >= from_s * 1_000_000_000) & (requests["server"] > 0)
+    requests["server"][later] = number
+    return replace(history, requests=requests)
+
+
+def out_under_the_fault(history):
+    """And again from half a second before the heal on, for longer than the first time."""
+    return out_again(history, 1.0, 3.0)
+
+
+def test_a_longer_one_after_which_the_same_node_goes_on_is_no_part_of_the_failover():
     history, _ = simulate(Scenario(outage_s=0.5, after_s=6.0))
-    found = measure_trial(out_again(history, 1.0, 3.0))  # half a second before the heal
+    found = measure_trial(out_under_the_fault(history))
+    assert found.failover_time.value_s == pytest.approx(0.5, abs=0.02)
+    assert found.client_outage.value_s == pytest.approx(2.0, abs=0.02)
+    assert "left the same node in office" in found.failover_time.note
+    assert sum(p.value_s for p in found.phases.values() if p.value_s) >= 0.48
+
+
+@pytest.mark.parametrize(
+    "served",
+    [
+        pytest.param(lambda h: served_by(h, 1, 2.9), id="the office changes hands in both"),
+        pytest.param(lambda h: served_by(h, 1, 0.0), id="it is not seen to change hands in any"),
+        pytest.param(lambda h: served_by(h, 0, -60.0), id="nobody says who answers"),
+    ],
+)
+def test_of_those_that_are_alike_the_longest_is_the_failover_s(served):
+    history, _ = simulate(Scenario(outage_s=0.5, after_s=6.0))
+    found = measure_trial(served(out_under_the_fault(history)))
     assert found.failover_time.value_s == pytest.approx(3.0, abs=0.02)
+    assert found.failover_time.note is None
+
+
+@pytest.mark.parametrize(("late", "changed"), [(1, False), (2, True)])
+def test_a_straggler_of_the_old_primary_is_nobody_who_took_over(late, changed):
+    history, _ = simulate(Scenario(outage_s=0.5, after_s=6.0))
+    requests = out_under_the_fault(history).requests
+    back = requests["done_ns"] - history.faults[0].acknowledged_ns >= 3_000_000_000
+    rows = np.flatnonzero(back & (requests["outcome"] == Outcome.OK) & (requests["stream"] == 0))
+    requests["server"][rows[np.argsort(requests["due_ns"][rows])][:late]] = 1
+    view = View(replace(history, requests=requests))
+    second = max(view.outages(view.headline), key=lambda o: o.start_ns)
+    assert changed_hands(view.headline, second) is changed
 
 
 def test_one_that_never_ends_leaves_the_trial_without_a_recovery():
