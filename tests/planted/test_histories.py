@@ -302,6 +302,12 @@ PLANTS = {
          "settle_time", "time_to_steady", "gray_time", "client_outage_worst", "user_uptime",
          "client_outage_median", "client_outage_union", "client_outage_intersection"},
     ),
+    "the failover takes twice as long": (
+        lambda h: refused(h, 0, 0.0, 2.0),
+        {"client_outage", "bad_time", "goodput_gap", "dropped_requests", "failover_time",
+         "time_to_steady", "client_outage_worst", "user_uptime",
+         "client_outage_median", "client_outage_union", "client_outage_intersection"},
+    ),
     "reads out while writes are not": (lambda h: refused(h, 1, 1.0, 2.0), {"client_outage_read"}),
     "writes refused now and then": (
         lambda h: altered(
