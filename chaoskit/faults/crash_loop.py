@@ -69,8 +69,9 @@ class CrashLoop(FaultModel):
         hold = Hold(now_ns(), 0, None, dials, detail=f"dies every {format_duration(self.every_s)}")
         loop = _Loop(self, lab, targets)
         try:
-            loop.kill()
+            loop.strike()
             hold.acknowledged_ns = now_ns()
+            loop.see_them_gone()
             hold.verified_ns = now_ns() if loop.problem is None else None
             hold.tend = loop.tend
             yield hold
@@ -94,8 +95,8 @@ class _Loop:
         self.deaths = 0
         self.problem: str | None = None
 
-    def kill(self) -> None:
-        """Kill all of them, and see that they are gone."""
+    def strike(self) -> None:
+        """Kill all of them."""
         self._last_ns, self._down = now_ns(), True
         for node in self._nodes:
             now = self._lab.identity(node)
@@ -105,6 +106,9 @@ class _Loop:
             if now is not None:
                 cast("Kills", self._lab).kill(node, signals.SIGKILL)
         self.deaths += 1
+
+    def see_them_gone(self) -> None:
+        """Whether that death came; it takes its time where an engine has to be asked."""
         if not all_gone(self._lab, self._nodes):
             self.problem = f"death {self.deaths} could not be verified: a process is left"
 
@@ -118,6 +122,7 @@ class _Loop:
             return True
         over = self._fault.times is not None and self.deaths >= self._fault.times
         if not self._down and not over and since_ns >= self._fault.every_s * NS:
-            self.kill()
+            self.strike()
+            self.see_them_gone()
             return True
         return False

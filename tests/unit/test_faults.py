@@ -1,6 +1,7 @@
 """The faults against a lab of plain objects: intervals, evidence, and heals that never forget."""
 
 import signal
+import time
 
 import pytest
 from unit.fakelab import FakeLab
@@ -8,6 +9,7 @@ from unit.fakelab import FakeLab
 from chaoskit.capabilities import CAPABILITIES, Action, Direction
 from chaoskit.contracts import Targets
 from chaoskit.errors import HealFailed, LabError
+from chaoskit.faults.crash_loop import CrashLoop
 from chaoskit.faults.ending import _kill_if_there
 from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop
@@ -45,6 +47,23 @@ def test_kill_sends_the_signal_to_every_target_and_starts_each_again():
     with Kill(signal="TERM").inject(lab, on(lab, "a", "b")):
         assert lab.done == [("kill", "a", signal.SIGTERM), ("kill", "b", signal.SIGTERM)]
     assert lab.done[2:] == [("start", "a"), ("start", "b")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "module"), [(Kill(), "kill"), (CrashLoop(), "crash_loop")], ids=["kill", "crash-loop"]
+)
+def test_what_it_takes_to_see_the_end_is_no_part_of_what_the_kill_took(monkeypatch, fault, module):
+    """An engine that is asked takes its time, while the system has long begun to fail over."""
+
+    def asked(*_):
+        time.sleep(0.2)
+        return True
+
+    monkeypatch.setattr(f"chaoskit.faults.{module}.all_gone", asked)
+    lab = FakeLab()
+    with fault.inject(lab, on(lab, "a")) as hold:
+        assert hold.verified_ns - hold.acknowledged_ns >= 0.19 * 1e9
+        assert hold.acknowledged_ns - hold.commanded_ns < 0.1 * 1e9
 
 
 def test_a_kill_that_leaves_a_process_is_not_verified(monkeypatch):
