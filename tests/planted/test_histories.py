@@ -293,8 +293,7 @@ def suspected(history):
 PLANTS = {
     "one of eight clients stays without service": (
         one_stuck, {"client_outage_worst", "client_outage_union", "flaps", "error_rate",
-                    "availability", "time_to_steady",
-         "settle_time"},
+                    "availability", "time_to_steady", "settle_time"},
     ),
     "a second outage, longer than the first": (
         lambda h: refused(h, 0, 1.5, 3.2),
@@ -305,8 +304,8 @@ PLANTS = {
     "the failover takes twice as long": (
         lambda h: refused(h, 0, 0.0, 2.0),
         {"client_outage", "bad_time", "goodput_gap", "dropped_requests", "failover_time",
-         "time_to_steady", "client_outage_worst", "user_uptime",
-         "client_outage_median", "client_outage_union", "client_outage_intersection"},
+         "time_to_steady", "client_outage_worst", "user_uptime", "client_outage_median",
+         "client_outage_union", "client_outage_intersection"},
     ),
     "reads out while writes are not": (lambda h: refused(h, 1, 1.0, 2.0), {"client_outage_read"}),
     "writes refused now and then": (
