@@ -108,7 +108,7 @@ class _Loop:
         self.deaths += 1
 
     def see_them_gone(self) -> None:
-        """Whether that death came; it takes its time where an engine has to be asked."""
+        """Note it where that death did not come; to ask an engine takes its time."""
         if not all_gone(self._lab, self._nodes):
             self.problem = f"death {self.deaths} could not be verified: a process is left"
 
