@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.metadata
-import resource
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from chaoskit.history.records import LATE, Outcome
 from chaoskit.load.carriers import Carriers, Patience
 from chaoskit.load.comb import Comb, Dispatcher, phases
 from chaoskit.load.config import LoadConfig
+from chaoskit.load.descriptors import make_room
 from chaoskit.load.doors import door_of
 from chaoskit.load.final import read_everything
 from chaoskit.load.herald import Herald
@@ -88,7 +88,6 @@ class LoadSession:
         user_class = find_user(config.user, config.options)
         options = {k: v for k, v in config.options.items() if k != "locustfile"}
         user_class.check_options(options)
-        _more_descriptors()
         self.config = config
         self.herald = Herald(say)
         self.clients = [Shared(config, door_of(config), n) for n in range(config.clients)]
@@ -96,6 +95,7 @@ class LoadSession:
         self.recorder = Recorder(config.requests, config.strings, names, config.streams)
         shifts = phases(config.streams)
         self.combs = [Comb(s, i, shifts[i]) for i, s in enumerate(config.streams)]
+        make_room(sum(comb.room for comb in self.combs))
         self.dispatcher = Dispatcher(self.combs, self._issue, self._skip)
         self.last_write_ok_ns = 0
         self._lags: list[int] = []
@@ -277,10 +277,3 @@ class LoadSession:
             exception=OSError(operation.error) if operation.error else None,
             context={},
         )
-
-
-def _more_descriptors() -> None:
-    """In a stall every request holds a socket, and a soft limit of 1024 is soon reached."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = hard if hard != resource.RLIM_INFINITY else 65536
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

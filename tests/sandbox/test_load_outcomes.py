@@ -241,3 +241,23 @@ def test_slots_missed_by_a_stalled_generator_are_not_sent_and_never_made_up_for(
     starts = np.sort(sent["sent_ns"])
     most = max(np.searchsorted(starts, starts + 20 * MS) - np.arange(len(starts)))
     assert most <= (50 + 20) * 200 / 1000 + 3
+
+
+def test_a_stall_of_everything_does_not_let_the_table_of_descriptors_grow(tmp_path):
+    """Its growth stops the whole generator for 8 to 20 ms, in the middle of the stall."""
+
+    def slots():
+        status = Path(f"/proc/{load.process.pid}/status").read_text()
+        return int(status.partition("FDSize:")[2].split()[0])
+
+    streams = [stream("write", 200), stream("read", 200)]
+    with Stub(lambda *_: "drop") as stub, Load(tmp_path, [stub], streams) as load:
+        load.event("ready")
+        before = slots()
+        load.at_ns = time.monotonic_ns() + 100 * MS
+        load.send({"do": "start", "at_ns": load.at_ns})
+        load.sleep_until(2.0)
+        held = len(list(Path(f"/proc/{load.process.pid}/fd").iterdir()))
+        assert held > 600  # more than any table that nobody made larger has to begin with
+        assert slots() == before >= held
+        load.process.kill()
