@@ -187,7 +187,9 @@ def trial_line(trial: TrialResult) -> str:
         return f"trial {trial.n}: {trial.verdict}"
     parts = [f"trial {trial.n}: {trial.verdict}", f"outage {_said(found.client_outage)}"]
     if found.failover_time.applicable:
-        parts.append(f"failover {_said(found.failover_time)}")
+        said = _said(found.failover_time)
+        same = found.same_node_served
+        parts.append(f"no failover, writes again after {said}" if same else f"failover {said}")
     parts.append(f"dropped {found.dropped_requests.count} of {found.dropped_requests.due}")
     if found.lost_writes.checked:
         maybe = found.lost_writes.unknown

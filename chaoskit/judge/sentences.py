@@ -15,6 +15,11 @@ from chaoskit.measure.view import View
 
 __all__ = ["not_checked", "sentence", "trial_notes"]
 
+_STAYED = {
+    "rejected": "an operator rejected the failover",
+    "in-place restart": "no other node took over",
+}
+
 
 def sentence(
     wanted: int,
@@ -26,7 +31,7 @@ def sentence(
     """The one sentence under the verdict: the measured numbers, then why, if it did not pass."""
     if not measured:
         return _nothing_valid(wanted, trials)
-    felt = [_outage(measured), partly(measured), _rejected(measured), _dropped(measured)]
+    felt = [_outage(measured), partly(measured), *_stayed(measured), _dropped(measured)]
     parts = [part for part in (*felt, _lost(measured)) if part]
     text = f"{_trials(len(measured))}: {', '.join(parts)}."
     if len(measured) < wanted and verdict is not Verdict.FAIL:
@@ -77,13 +82,11 @@ def _outage(measured: Sequence[Metrics]) -> str:
     return text
 
 
-def _rejected(measured: Sequence[Metrics]) -> str:
-    """Why nobody took over, where an operator wanted it so."""
-    count = sum(m.recovery == "rejected" for m in measured)
-    if not count:
-        return ""
-    often = f" in {count} of {len(measured)}" if count < len(measured) else ""
-    return f"an operator rejected the failover{often}"
+def _stayed(measured: Sequence[Metrics]) -> Iterator[str]:
+    """In how many trials nobody took over, so that a time to a good write is none of a failover."""
+    for kind, said in _STAYED.items():
+        if count := sum(m.recovery == kind for m in measured):
+            yield f"{said} in {count} of {len(measured)}" if count < len(measured) else said
 
 
 def _dropped(measured: Sequence[Metrics]) -> str:

@@ -338,3 +338,11 @@ class Metrics(Frozen):
     tally: Mapping[str, Mapping[str, int]] = {}  # stream → outcome → count, with "due"
     tally_impact: Mapping[str, Mapping[str, int]] = {}  # the same, from commanded to recovery
     spans_s: Mapping[str, tuple[float, float]] = {}  # phase → from, to; 0 = fault acknowledged
+
+    @property
+    def same_node_served(self) -> bool:
+        """Nobody took over: the first good write after the outage came from whoever served before.
+
+        ``failover_time`` then holds how long that took, and is none of a failover.
+        """
+        return self.recovery in ("in-place restart", "rejected")

@@ -101,10 +101,19 @@ def _time_card(result: RunResult, key: str, label: str) -> Card:
             lines.append(f"in each of {len(trials)} trials")
         else:
             lines.append(f"trial {trial.n}, {_of(trials)}{said}")
+    if key == "failover_time" and (stayed := _nobody_took_over([t for t, _ in found])):
+        lines.append(stayed)
     return Card(
         key, label, number, unit, plus_minus(worst) or "", tuple(lines), verdict, judged,
         gauge=_gauge(result, key, worst),
     )  # fmt: skip
+
+
+def _nobody_took_over(trials: Sequence[TrialResult]) -> str:
+    """Where the same node served again, the time to a good write is none of a failover."""
+    same = sum(1 for t in trials if t.metrics and t.metrics.same_node_served)
+    often = "" if same == len(trials) else f" in {same} of {len(trials)} trials"
+    return f"no other node took over{often}" if same else ""
 
 
 def _gauge(result: RunResult, key: str, worst: Interval) -> Gauge | None:

@@ -22,6 +22,7 @@ from chaoskit.judge.verdict import (
     judge_run,
     judge_trial,
 )
+from chaoskit.judging import trial_line
 from chaoskit.measure.model import Safety
 
 FAILOVER = Threshold("failover_time < 5s", "failover_time", "<", 5.0, "s", line=12)
@@ -142,6 +143,19 @@ def test_a_failover_that_an_operator_rejected_is_told_as_such():
     said = sentence(2, found.trials, [clean, refused], Verdict.PASS, [])
     assert ", an operator rejected the failover in 1 of 2, " in said
     assert "operator" not in found.sentence
+
+
+def test_a_node_that_came_back_by_itself_is_not_told_as_a_failover():
+    back, over = trial(1, fails_over=False), trial(2)
+    said = run(back).sentence
+    assert ", the first good write came " in said
+    assert ", no other node took over, " in said
+    assert ", no other node took over in 1 of 2, " in run(back, over).sentence
+    assert "took over" not in run(over).sentence
+    alone, both = run(back).trials[0], run(over).trials[0]
+    assert ", no failover, writes again after " in trial_line(alone)
+    assert ", failover " in trial_line(both)
+    assert "no failover" not in trial_line(both)
 
 
 def test_invalid_trials_do_not_fail_a_run_that_has_enough_valid_ones():

@@ -15,6 +15,7 @@ from chaoskit.judge.result import (
 )
 from chaoskit.measure.timeline import Dot, RoleSpan, Timeline
 from chaoskit.report import html, render_html
+from chaoskit.report.cards import build_cards
 from chaoskit.report.format import NONE, count, interval
 from tests.unit.report import samples
 from tests.unit.report.looking import Look
@@ -243,3 +244,24 @@ def test_a_run_without_timelines_still_has_its_tables():
     sample = samples.passing()
     text = Look(render_html(sample.result, {}, sample.facts)).text
     assert "0.447 s (0.437 to 0.459)" in text
+
+
+def below(key, kinds):
+    """The lines below a big figure in a run whose trials recovered so."""
+    result = samples.passing().result
+    trials = tuple(
+        t.model_copy(update={"metrics": t.metrics.model_copy(update={"recovery": kind})})
+        for t, kind in zip(result.trials, kinds, strict=True)
+    )
+    cards = build_cards(result.model_copy(update={"trials": trials}))
+    return next(card for card in cards if card.key == key).lines
+
+
+def test_below_failover_time_stands_in_how_many_trials_nobody_took_over():
+    count = len(samples.passing().result.trials)
+    over, back = ["failover"] * count, ["in-place restart"] * count
+    assert "no other node took over" in below("failover_time", back)
+    some = f"no other node took over in 1 of {count} trials"
+    assert some in below("failover_time", [*back[:1], *over[1:]])
+    assert not any("took over" in line for line in below("failover_time", over))
+    assert not any("took over" in line for line in below("client_outage", back))
