@@ -2,7 +2,9 @@
 
     python benchmarks/bench_comb.py [seconds] [rate ...]
 
-Each rate is asked of a tiny server on loopback as half writes and half reads on kept connections.
+Each rate is asked of a tiny server on loopback as half writes and half reads on kept connections;
+then of the same server while it is stopped and answers nobody, when each request needs a socket of
+its own until it times out.
 Read ratios, not digits: both processes share the machine with whatever else runs.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +38,7 @@ async def main():
     await server.serve_forever()
 asyncio.run(main())
 """
+SILENT_S = 1.0  # as long as what the server's queue of connections holds at 1,000 requests a second
 TICKS = os.sysconf("SC_CLK_TCK")
 LISTENER = """
 import locust
@@ -51,8 +55,10 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def measure(port: int, rate: float, seconds: float, folder: Path, options: dict[str, str]) -> str:
-    """One run, as a line of the table."""
+def measure(
+    port: int, rate: float, seconds: float, folder: Path, options: dict[str, str], silence: int = 0
+) -> str:
+    """One run, as a line of the table. ``silence``: the process to stop meanwhile."""
     child = subprocess.Popen(
         [sys.executable, "-m", "chaoskit.load.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -71,17 +77,23 @@ def measure(port: int, rate: float, seconds: float, folder: Path, options: dict[
     asked = {"user": "http-kv", "options": options, "endpoints": [place], "streams": streams}
     tell(asked | files)
     child.stdout.readline()
-    before = cpu_s(child.pid)
     tell({"do": "start", "at_ns": time.monotonic_ns() + 10**8})
+    time.sleep(0.5)  # it starts in a tenth of that, and then runs smoothly
+    if silence:
+        os.kill(silence, signal.SIGSTOP)
+    before, began_ns = cpu_s(child.pid), time.monotonic_ns()
     time.sleep(seconds)
+    ended_ns, spent = time.monotonic_ns(), cpu_s(child.pid) - before
+    if silence:
+        os.kill(silence, signal.SIGCONT)
     tell({"do": "stop"})
     while b"stopped" not in child.stdout.readline():
         pass
-    spent = cpu_s(child.pid) - before
     child.stdin.close()
     child.wait()
     child.stdout.close()
     rows = np.fromfile(raw, dtype=REQUEST)
+    rows = rows[(rows["due_ns"] >= began_ns) & (rows["due_ns"] < ended_ns)]
     sent = rows[rows["sent_ns"] > 0]
     late = np.percentile(sent["sent_ns"] - sent["due_ns"], [50, 99, 100]) / 1e6
     good = (rows["outcome"] == Outcome.OK).mean()
@@ -105,6 +117,9 @@ def main() -> None:
             folder = Path(name)
             for rate in rates:
                 print(measure(port, rate, seconds, folder, {}))
+            print("while the server is stopped and answers nobody:")
+            for rate in rates:
+                print(measure(port, rate, min(seconds, SILENT_S), folder, {}, server.pid))
             file = folder / "heard.py"
             file.write_text(LISTENER)
             print("with somebody listening to Locust's request event:")
