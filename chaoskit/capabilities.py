@@ -57,8 +57,12 @@ class Clocked(Protocol):
 class Kills(Protocol):
     """``kill``: the whole node, every process of it, at once."""
 
-    def kill(self, node: Node, signal: int) -> None:
-        """Returns when the signal is delivered and, for SIGKILL, no process is left."""
+    def kill(self, node: Node, signal: int) -> int:
+        """Returns when the signal is delivered and, for SIGKILL, no process is left.
+
+        When it was delivered (``CLOCK_MONOTONIC``, ns): a container takes a while to be gone, and
+        its clients are cut off long before.
+        """
 
     def start(self, node: Node) -> None:
         """Start it again as it was. Returns when its process runs (not: is healthy)."""
@@ -142,8 +146,11 @@ class Removes(Protocol):
     def prepare_removal(self, node: Node) -> None:
         """Make ready what ``restore`` will need. Idempotent. Raises ``LabError``."""
 
-    def remove(self, node: Node) -> None:
-        """Returns when neither process nor address is left. Raises ``LabError``."""
+    def remove(self, node: Node) -> int:
+        """Returns when neither process nor address is left. Raises ``LabError``.
+
+        When its processes were told to end, or that was all done where it had none.
+        """
 
     def restore(self, node: Node) -> None:
         """A fresh node of that name: same address, labels, volumes. Idempotent. ``HealFailed``."""

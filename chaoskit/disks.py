@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from chaoskit.contracts import Node
 
-__all__ = ["DISK_LABEL", "DiskPace", "DiskTrial", "Disks", "Room"]
+__all__ = ["DISK_LABEL", "Blackout", "DiskPace", "DiskTrial", "Disks", "Room"]
 
 DISK_LABEL = "chaoskit.disk"
 """The label by which a service asks for a disk of its own: ``/data 64m``."""
@@ -24,6 +24,14 @@ class DiskPace:
     stalled: bool = False
     latency_s: float = 0.0
     rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class Blackout:
+    """A loss of power: node → bytes that are forgotten, and when the last was told to end, ns."""
+
+    forgotten: Mapping[str, int]
+    told_ns: int
 
 
 @dataclass(frozen=True)
@@ -83,9 +91,9 @@ class Disks(Protocol):
     def let_go(self, node: Node) -> None:
         """Let it answer at once, and see that it does. Idempotent. Raises ``HealFailed``."""
 
-    def lose_power(self, nodes: Sequence[Node]) -> Mapping[str, int]:
+    def lose_power(self, nodes: Sequence[Node]) -> Blackout:
         """End them all at the same moment, and let their disks forget what was not synced then.
 
         From that moment no sync returns to anybody who could tell of it. Afterwards every node is
-        down as if it had been killed, and its disk works. Node → bytes that are forgotten.
+        down as if it had been killed, and its disk works.
         """

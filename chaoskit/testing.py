@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chaoskit.capabilities import Cut, Cuts, Kills, Pauses
-from chaoskit.clock import wait_until
+from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
 from chaoskit.errors import LabError
 from chaoskit.testing_faults import check_fault
@@ -240,8 +240,11 @@ def _check_kills(lab: Lab, kills: Kills, served: Mapping[str, int]) -> None:
     node = lab.node(name)
     before = {n: lab.identity(lab.node(n)) for n in served}
     with _dialler(lab, CLIENT) as child:
-        kills.kill(node, signal.SIGKILL)
+        before_ns = now_ns()
+        told_ns = kills.kill(node, signal.SIGKILL)
         _require(lab.identity(node) is None, "a killed node has no identity")
+        said = isinstance(told_ns, int) and before_ns <= told_ns <= now_ns()
+        _require(said, "kill() says when the signal was delivered")
         _require(_dial(child, node.address, port)["outcome"] != "open", "a killed node is away")
         for other, its_port in others:
             _require(_dial(child, other, its_port)["outcome"] == "open", f"{other} lives on")

@@ -69,8 +69,7 @@ class CrashLoop(FaultModel):
         hold = Hold(now_ns(), 0, None, dials, detail=f"dies every {format_duration(self.every_s)}")
         loop = _Loop(self, lab, targets)
         try:
-            loop.strike()
-            hold.acknowledged_ns = now_ns()
+            hold.acknowledged_ns = loop.strike()
             loop.see_them_gone()
             hold.verified_ns = now_ns() if loop.problem is None else None
             hold.tend = loop.tend
@@ -95,17 +94,19 @@ class _Loop:
         self.deaths = 0
         self.problem: str | None = None
 
-    def strike(self) -> None:
-        """Kill all of them."""
-        self._last_ns, self._down = now_ns(), True
+    def strike(self) -> int:
+        """Kill all of them; when the last was told to end."""
+        told_ns = self._last_ns = now_ns()
+        self._down = True
         for node in self._nodes:
             now = self._lab.identity(node)
             if node.name in self._runs and now != self._runs[node.name]:
                 how = "had ended" if now is None else "had been started anew"
                 self.problem = f"{node.name} {how} by itself before death {self.deaths + 1}"
             if now is not None:
-                cast("Kills", self._lab).kill(node, signals.SIGKILL)
+                told_ns = cast("Kills", self._lab).kill(node, signals.SIGKILL)
         self.deaths += 1
+        return told_ns
 
     def see_them_gone(self) -> None:
         """Note it where that death did not come; to ask an engine takes its time."""

@@ -58,8 +58,8 @@ def ask_all(
     for node in nodes:
         own_signal, own_grace_s = cast("Stops", lab).stopping(node)
         number = own_signal if signal is None else signals.Signals[signal].value
-        cast("Kills", lab).kill(node, number)
-        asked.append(Asked(node, now_ns(), own_grace_s if grace_s is None else grace_s))
+        asked_ns = cast("Kills", lab).kill(node, number)
+        asked.append(Asked(node, asked_ns, own_grace_s if grace_s is None else grace_s))
     return asked
 
 

@@ -69,9 +69,9 @@ class Kill(FaultModel):
         dials = tuple(d for node in targets.nodes for d in dial(observer, node))
         hold = Hold(now_ns(), 0, None, dials, detail=f"{self.signal} to every process")
         try:
-            for node in targets.nodes:
-                cast("Kills", lab).kill(node, number)
-            hold.acknowledged_ns = now_ns()
+            hold.acknowledged_ns = max(
+                [cast("Kills", lab).kill(node, number) for node in targets.nodes]
+            )
             hold.verified_ns = now_ns() if all_gone(lab, targets.nodes) else None
             yield hold
         finally:

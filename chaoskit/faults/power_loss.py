@@ -52,12 +52,12 @@ class PowerLoss(FaultModel):
         dials = tuple(d for node in nodes for d in dial(observer, node))
         hold = Hold(now_ns(), 0, None, dials)
         try:
-            forgotten = disks.lose_power(nodes)
-            hold.acknowledged_ns = now_ns()
+            blackout = disks.lose_power(nodes)
+            hold.acknowledged_ns = blackout.told_ns
             hold.verified_ns = now_ns() if all_gone(lab, nodes) else None
             hold.detail = ", ".join(
                 f"{name} lost {size // 1024} KiB that were not synced"
-                for name, size in forgotten.items()
+                for name, size in blackout.forgotten.items()
             )
             yield hold
         finally:

@@ -45,9 +45,7 @@ class Remove(FaultModel):
         names = ", ".join(f"{node.name} ({node.address})" for node in targets.nodes)
         hold = Hold(now_ns(), 0, None, dials, detail=f"{names} removed, address and all")
         try:
-            for node in targets.nodes:
-                removes.remove(node)
-            hold.acknowledged_ns = now_ns()
+            hold.acknowledged_ns = max([removes.remove(node) for node in targets.nodes])
             hold.verified_ns = now_ns() if all_gone(lab, targets.nodes) else None
             yield hold
         finally:

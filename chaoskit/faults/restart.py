@@ -76,7 +76,7 @@ class Restart(FaultModel):
 
         try:
             asked = ask_all(lab, targets.nodes, self.signal, self.grace_s)
-            hold.acknowledged_ns = now_ns()
+            hold.acknowledged_ns = max(one.since_ns for one in asked)
             hold.detail = f"{end_all(lab, asked)}; started {format_duration(self.down_s)} later"
             hold.verified_ns = now_ns() if all_gone(lab, targets.nodes) else None
             due_ns = now_ns() + int(self.down_s * NS)

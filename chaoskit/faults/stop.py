@@ -73,7 +73,7 @@ class Stop(FaultModel):
         hold = Hold(now_ns(), 0, None, dials)
         try:
             asked = ask_all(lab, targets.nodes, self.signal, self.grace_s)
-            hold.acknowledged_ns = now_ns()
+            hold.acknowledged_ns = max(one.since_ns for one in asked)
             hold.detail = end_all(lab, asked)
             hold.verified_ns = now_ns() if all_gone(lab, targets.nodes) else None
             yield hold

@@ -19,7 +19,7 @@ from typing import cast
 
 from chaoskit.capabilities import Kills
 from chaoskit.contracts import Node
-from chaoskit.disks import DISK_LABEL, DiskPace, DiskTrial, Room
+from chaoskit.disks import DISK_LABEL, Blackout, DiskPace, DiskTrial, Room
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
 from chaoskit.lab.disk import Device, Hand, no_devices
 from chaoskit.lab.doom import doom_with
@@ -230,7 +230,7 @@ class NodeDisks:
         self._journal.undone(held.entry)
         del self._slow[node.name]
 
-    def lose_power(self, nodes: Sequence[Node]) -> dict[str, int]:
+    def lose_power(self, nodes: Sequence[Node]) -> Blackout:
         """See ``Disks``. If it fails, the disks have power and have forgotten nothing."""
         for node in nodes:
             self._device(node)
@@ -239,20 +239,24 @@ class NodeDisks:
                 self.hold_up(node, DiskPace(stalled=True))  # its undo is in the journal from here
                 self._entered.pop((node.name, ""), None)
                 self._device(node).cut_power()
-            for node in nodes:
-                self._end(node)
-            return {node.name: self._device(node).restore_power(_UNMOUNTED_S) for node in nodes}
+            told_ns = max(self._end(node) for node in nodes)
+            left = {n.name: self._device(n).restore_power(_UNMOUNTED_S) for n in nodes}
+            return Blackout(left, told_ns)
         finally:
             for node in nodes:
                 self.let_go(node)
 
-    def _end(self, node: Node) -> None:
-        """A process that hangs on its disk cannot end: it is answered when it can only end."""
+    def _end(self, node: Node) -> int:
+        """A process that hangs on its disk cannot end: it is answered when it can only end.
+
+        When it was told to.
+        """
         first, device = self.first_process(node), self._device(node)
         with ThreadPoolExecutor(max_workers=1) as pool:
             ended = pool.submit(doom_with, first, device.run_out)
-            cast("Kills", self).kill(node, signal.SIGKILL)
+            told_ns = cast("Kills", self).kill(node, signal.SIGKILL)
             ended.result()
+        return told_ns
 
     # ------------------------------------------------------------ small things
 

@@ -13,6 +13,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chaoskit.clock import now_ns
 from chaoskit.errors import LabError
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.process import ProcessIdentity, identity_of, open_checked
@@ -43,24 +44,26 @@ def first_process(state: Mapping[str, object], container: str) -> ProcessIdentit
     return who
 
 
-def send_signal(who: ProcessIdentity, signum: int, within_s: float) -> bool:
+def send_signal(who: ProcessIdentity, signum: int, within_s: float) -> int | None:
     """Signal the process through a checked pidfd; after SIGKILL wait until it has ended.
 
     The first process of a PID namespace takes every other one with it and ends last, so its end
-    is the end of the whole node. False if it was gone already. Raises ``LabError`` in time-out.
+    is the end of the whole node. When it was delivered, ns; None if it was gone already. Raises
+    ``LabError`` in time-out.
     """
     try:
         with open_checked(who) as fd:
             signal.pidfd_send_signal(fd, signum)
+            delivered_ns = now_ns()
             if signum != signal.SIGKILL:
-                return True
+                return delivered_ns
             poll = select.poll()
             poll.register(fd, select.POLLIN)
             if not poll.poll(within_s * 1000):
                 raise LabError(f"process {who.pid} did not end within {within_s:g} s of SIGKILL")
     except ProcessLookupError:
-        return False
-    return True
+        return None
+    return delivered_ns
 
 
 # A copy of the mount of a node's disk would keep it mounted when the node is gone.

@@ -11,7 +11,7 @@ import contextlib
 import signal as signals
 from abc import abstractmethod
 
-from chaoskit.clock import wait_until
+from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import Node
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
 from chaoskit.lab.docker_compose import Tree
@@ -63,7 +63,7 @@ class Life:
         number = getattr(signals, service.stop_signal, signals.SIGTERM)
         return int(number), service.stop_grace_period_s
 
-    def kill(self, node: Node, signal: int) -> None:
+    def kill(self, node: Node, signal: int) -> int:
         """See ``Kills``. Through a checked pidfd as root on the host, else through the engine."""
         identity = self._id(node)
         incarnation, state = self.identity(node), self._state(node)
@@ -71,18 +71,20 @@ class Life:
             raise LabError(f"{node.name} does not run, so it cannot be killed")
         entry = self._journal.intend(DockerStart(identity), scope="fault")
         self._stopped.setdefault(node.name, []).append(entry)
-        who = first_process(state, identity)
+        who, delivered_ns = first_process(state, identity), None
         if who is not None:
             self._ending[incarnation] = who
-            send_signal(who, signal, _STOPPED_WITHIN_S)
+            delivered_ns = send_signal(who, signal, _STOPPED_WITHIN_S)
         else:
             with translating(f"killing {node.name}"):
                 self._engine.client().api.kill(identity, signal)
+        delivered_ns = delivered_ns or now_ns()
         if signal == signals.SIGKILL and not wait_until(
             lambda: self.identity(node) is None, within_s=_STOPPED_WITHIN_S, every_s=0.005
         ):
             raise LabError(f"{node.name} still runs {_STOPPED_WITHIN_S:g} s after SIGKILL")
         self._journal.done(entry)
+        return delivered_ns
 
     def start(self, node: Node) -> None:
         """See ``Kills``. Cuts of the node that are meant to be in force hold without a gap."""

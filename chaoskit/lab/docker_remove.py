@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from chaoskit.clock import now_ns
 from chaoskit.contracts import Node
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.lab.docker_compose import Tree
@@ -43,7 +44,7 @@ class Removal:
         """See ``Lab``."""
 
     @abstractmethod
-    def kill(self, node: Node, signal: int) -> None:
+    def kill(self, node: Node, signal: int) -> int:
         """See ``Kills``."""
 
     @abstractmethod
@@ -67,14 +68,15 @@ class Removal:
                 api.connect_container_to_network(created["Id"], network, **place)
         self._standby[node.name] = str(created["Id"])
 
-    def remove(self, node: Node) -> None:
+    def remove(self, node: Node) -> int:
         """See ``Removes``."""
         former = self._id(node)
         self.prepare_removal(node)
         standby = self._standby[node.name]
         entry = self._journal.intend(DockerStart(standby), scope="fault")
+        told_ns = 0
         if self.identity(node) is not None:
-            self.kill(node, signal.SIGKILL)
+            told_ns = self.kill(node, signal.SIGKILL)
         self._stopped.setdefault(node.name, []).append(entry)
         self._last_words[node.name] = log_tail(self._engine, former, _LOG_LINES)
         with translating(f"removing {node.name}"):
@@ -85,6 +87,7 @@ class Removal:
             self._ids[node.name] = standby
             api.rename(standby, name)
         self._journal.done(entry)
+        return told_ns or now_ns()
 
     def restore(self, node: Node) -> None:
         """See ``Removes``."""

@@ -7,6 +7,7 @@ import signal as signals
 import threading
 from abc import abstractmethod
 
+from chaoskit.clock import now_ns
 from chaoskit.contracts import Node
 from chaoskit.errors import ChaoskitError, LabError
 from chaoskit.lab.sandbox_session import Inside
@@ -49,7 +50,7 @@ class Life:
         number = getattr(signals, service.stop_signal, signals.SIGTERM)
         return int(number), service.stop_grace_period_s
 
-    def kill(self, node: Node, signal: int) -> None:
+    def kill(self, node: Node, signal: int) -> int:
         """Signal the service's first process; SIGKILL takes its whole PID namespace with it.
 
         Returns when, for SIGKILL, the kernel says that none of them is left.
@@ -58,11 +59,13 @@ class Life:
         if process is None or process.poll() is not None:
             raise self._gone(node, "there is nothing to signal")
         process.signal(signal)
+        delivered_ns = now_ns()
         if signal == signals.SIGKILL:
             with contextlib.suppress(TimeoutError):
                 process.wait(_KILLED_S)
-                return
+                return delivered_ns
             raise LabError(f"{node.name} was still there {_KILLED_S:g} s after SIGKILL")
+        return delivered_ns
 
     def start(self, node: Node) -> None:
         """Start an ended service again: same address, same files; returns when it runs.

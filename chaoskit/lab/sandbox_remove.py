@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from abc import abstractmethod
 
+from chaoskit.clock import now_ns
 from chaoskit.contracts import Node
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.lab.sandbox_network import NetworkPlan
@@ -27,7 +28,7 @@ class Removal:
         """See ``Lab``."""
 
     @abstractmethod
-    def kill(self, node: Node, signal: int) -> None:
+    def kill(self, node: Node, signal: int) -> int:
         """See ``Kills``."""
 
     @abstractmethod
@@ -42,12 +43,14 @@ class Removal:
         if node.name not in self._stack.services:
             raise LabError(f"{node.name} is not a service: it cannot be removed")
 
-    def remove(self, node: Node) -> None:
+    def remove(self, node: Node) -> int:
         """See ``Removes``: the processes first, then every interface goes down."""
         self.prepare_removal(node)
+        told_ns = 0
         if self.identity(node) is not None:
-            self.kill(node, signal.SIGKILL)
+            told_ns = self.kill(node, signal.SIGKILL)
         self._set_links(node, "down")
+        return told_ns or now_ns()
 
     def restore(self, node: Node) -> None:
         """See ``Removes``: files as they were before it was ever started, volumes as they are."""

@@ -48,6 +48,12 @@ class Gentle(SandboxLab):
         """Does nothing."""
 
 
+class Vague(SandboxLab):
+    def kill(self, node, signal):
+        super().kill(node, signal)
+        return 0
+
+
 class Leaky(SandboxLab):
     def join(self, handle):
         """Heals nothing."""
@@ -111,6 +117,7 @@ class OnTheHost(SandboxLab):
         (Forgetful, "while the lab is down"),
         (Immortal, "while the lab is down"),
         (Gentle, "a killed node has no identity"),
+        (Vague, "says when the signal was delivered"),
         (Leaky, "a joined cut is not in force"),
         (Pretender, "hears nothing"),
         (Harsh, "spares whoever it does not name"),

@@ -1,5 +1,6 @@
 """A lab of plain objects, for what acts on labs and must be tested without one."""
 
+from chaoskit.clock import now_ns
 from chaoskit.contracts import CLIENT, OBSERVER, Node
 from chaoskit.errors import HealFailed, LabError
 
@@ -34,6 +35,7 @@ class FakeLab:
     def kill(self, node, signal):
         self.done.append(("kill", node.name, signal))
         self.incarnation[node.name] = None
+        return now_ns()
 
     def start(self, node):
         self.done.append(("start", node.name))

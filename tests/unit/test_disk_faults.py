@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 from unit.fakelab import FakeLab
 
+from chaoskit.clock import now_ns
 from chaoskit.contracts import Targets
-from chaoskit.disks import DISK_LABEL, DiskTrial, Room
+from chaoskit.disks import DISK_LABEL, Blackout, DiskTrial, Room
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.faults.disk_full import DiskFull
 from chaoskit.faults.disk_slow import DiskSlow
@@ -70,7 +71,7 @@ class DiskLab(FakeLab):
             self.done.append(("power", node.name))
             if "power" not in self.lies:
                 self.incarnation[node.name] = None
-        return {node.name: 8192 for node in nodes}
+        return Blackout({node.name: 8192 for node in nodes}, now_ns())
 
     def _heal(self, node):
         self.done.append(node.name)

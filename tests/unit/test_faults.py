@@ -7,6 +7,7 @@ import pytest
 from unit.fakelab import FakeLab
 
 from chaoskit.capabilities import CAPABILITIES, Action, Direction
+from chaoskit.clock import now_ns
 from chaoskit.contracts import Targets
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.faults.crash_loop import CrashLoop
@@ -15,6 +16,7 @@ from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop
 from chaoskit.faults.partition import Partition
 from chaoskit.faults.pause import Pause
+from chaoskit.faults.remove import Remove
 
 
 def on(lab, *names, **others):
@@ -66,10 +68,35 @@ def test_what_it_takes_to_see_the_end_is_no_part_of_what_the_kill_took(monkeypat
         assert hold.acknowledged_ns - hold.commanded_ns < 0.1 * 1e9
 
 
+@pytest.mark.parametrize("fault", [Kill(), CrashLoop(), Remove()], ids=lambda fault: fault.kind)
+def test_a_kill_is_acknowledged_when_its_signal_is_delivered(fault):
+    """What is left of a container takes a while to go; its clients are cut off long before."""
+
+    class Slow(FakeLab):
+        def kill(self, node, signal):
+            told_ns = super().kill(node, signal)
+            time.sleep(0.2)
+            return told_ns
+
+        def prepare_removal(self, node):
+            """Nothing to do."""
+
+        def remove(self, node):
+            return self.kill(node, signal.SIGKILL)
+
+        def restore(self, node):
+            self.start(node)
+
+    lab = Slow()
+    with fault.inject(lab, on(lab, "a")) as hold:
+        assert hold.verified_ns - hold.acknowledged_ns >= 0.19 * 1e9
+        assert hold.acknowledged_ns - hold.commanded_ns < 0.1 * 1e9
+
+
 def test_a_kill_that_leaves_a_process_is_not_verified(monkeypatch):
     lab = FakeLab()
     monkeypatch.setattr("chaoskit.faults.kill.all_gone", lambda *_: False)
-    lab.kill = lambda _node, _signal: None
+    lab.kill = lambda _node, _signal: now_ns()
     with Kill().inject(lab, on(lab, "a")) as hold:
         assert hold.verified_ns is None
 
