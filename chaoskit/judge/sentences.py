@@ -94,8 +94,9 @@ def _dropped(measured: Sequence[Metrics]) -> str:
     low, high = min(counts), max(counts)
     if not high:
         return "no request was dropped"
-    middle = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return f"{middle} requests were dropped{' each' if len(counts) > 1 else ''}"
+    middle = plural(high, "request") if low == high else f"{low:,} to {high:,} requests"
+    were = "was" if low == high == 1 else "were"
+    return f"{middle} {were} dropped{' each' if len(counts) > 1 else ''}"
 
 
 def _lost(measured: Sequence[Metrics]) -> str:

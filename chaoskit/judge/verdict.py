@@ -328,28 +328,30 @@ def _band(band: Band | None, measured: Sequence[Metrics]) -> Mapping[str, object
     """The declared band against what was measured: too fast is as suspicious as too slow."""
     if band is None:
         return None
-    times = [m.failover_time for m in measured]
-    shown = [t for t in times if t.applicable and t.value_s is not None]
+    timed = [m for m in measured if _timed(m.failover_time)]
+    shown = [m.failover_time for m in timed]
     text = f"{seconds(band.low_s)} to {seconds(band.high_s)}"
     facts = {"low_s": band.low_s, "high_s": band.high_s, "formula": band.formula}
     if not shown:
         return {**facts, "verdict": "not measured", "sentence": f"Declared: {text}."}
     fast = sum(1 for t in shown if _high(t) < band.low_s)
     slow = sum(1 for t in shown if (t.low_s or 0.0) > band.high_s)
-    if not fast and not slow:
+    verdict = "faster than possible" if fast else "slower than declared" if slow else "inside"
+    if not (fast and slow) and all(m.same_node_served for m in timed):
+        how = "inside" if verdict == "inside" else f"{verdict.partition(' ')[0]} than"
         return {
             **facts,
-            "verdict": "inside",
+            "verdict": verdict,
+            "sentence": f"Nobody took over: service came back in place, {how} the {text} "
+            "that a failover is declared to take.",
+        }
+    if verdict == "inside":
+        return {
+            **facts,
+            "verdict": verdict,
             "sentence": f"Every failover was inside the declared {text}.",
         }
     parts = []
-    if fast and not slow and all(m.recovery != "failover" for m in measured):
-        return {
-            **facts,
-            "verdict": "faster than possible",
-            "sentence": f"Nobody took over: service came back in place, faster than the {text} "
-            "that a failover is declared to take.",
-        }
     if fast:
         parts.append(
             f"{fast} faster than possible (a restart in place? a fault that did not bite?)"
@@ -358,9 +360,13 @@ def _band(band: Band | None, measured: Sequence[Metrics]) -> Mapping[str, object
         parts.append(f"{slow} slower than declared")
     return {
         **facts,
-        "verdict": "faster than possible" if fast else "slower than declared",
+        "verdict": verdict,
         "sentence": f"Of {plural(len(shown), 'failover')}, {joined(parts)}; declared: {text}.",
     }
+
+
+def _timed(found: Interval) -> bool:
+    return found.applicable and found.value_s is not None
 
 
 def _high(found: Interval) -> float:

@@ -145,6 +145,26 @@ def test_a_failover_that_an_operator_rejected_is_told_as_such():
     assert "operator" not in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((1, 1), "1 request was dropped each,"),
+        ((1,), "1 request was dropped,"),
+        ((0, 1), "0 to 1 requests were dropped each,"),
+        ((1200, 1200), "1,200 requests were dropped each,"),
+    ],
+)
+def test_dropped_requests_are_told_in_words_that_fit_their_number(counts, said):
+    found = run(trial(1))
+    clean = found.trials[0].metrics
+    dropped = clean.dropped_requests
+    measured = [
+        clean.model_copy(update={"dropped_requests": dropped.model_copy(update={"count": n})})
+        for n in counts
+    ]
+    assert said in sentence(len(counts), found.trials, measured, Verdict.PASS, [])
+
+
 def test_a_node_that_came_back_by_itself_is_not_told_as_a_failover():
     back, over = trial(1, fails_over=False), trial(2)
     said = run(back).sentence
@@ -257,6 +277,18 @@ def test_the_declared_band_is_compared_with_what_was_measured(low, high, verdict
     assert found.band["verdict"] == verdict
     assert found.verdict is Verdict.PASS, "a band informs, it does not judge"
     assert (found.band["sentence"] in found.sentence) == (verdict != "inside")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.5, 1.5, "inside the"), (1.5, 2.5, "faster than the"), (0.2, 0.5, "slower than the")],
+)
+def test_where_nobody_took_over_the_band_is_not_that_of_a_failover(low, high, said):
+    found = run(trial(1, fails_over=False), band=Band(low, high, "(misses - 1) x interval"))
+    start = f"Nobody took over: service came back in place, {said} "
+    assert found.band["sentence"].startswith(start)
+    both = run(trial(1, fails_over=False), trial(2), band=Band(0.2, 0.5, "misses x interval"))
+    assert both.band["sentence"].startswith("Of 2 failovers, 2 slower")
 
 
 def test_claims_say_what_so_many_trials_can_prove():
