@@ -337,7 +337,8 @@ def _band(band: Band | None, measured: Sequence[Metrics]) -> Mapping[str, object
     fast = sum(1 for t in shown if _high(t) < band.low_s)
     slow = sum(1 for t in shown if (t.low_s or 0.0) > band.high_s)
     verdict = "faster than possible" if fast else "slower than declared" if slow else "inside"
-    if not (fast and slow) and all(m.same_node_served for m in timed):
+    back = all(m.same_node_served and not m.failover_time.censored for m in timed)
+    if back and not (fast and slow):
         how = "inside" if verdict == "inside" else f"{verdict.partition(' ')[0]} than"
         return {
             **facts,

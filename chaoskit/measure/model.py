@@ -341,7 +341,7 @@ class Metrics(Frozen):
 
     @property
     def same_node_served(self) -> bool:
-        """Nobody took over: the first good write after the outage came from whoever served before.
+        """Nobody took over: who served before is the only one who served afterwards, if anybody.
 
         ``failover_time`` then holds how long that took, and is none of a failover.
         """

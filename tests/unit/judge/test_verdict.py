@@ -289,6 +289,8 @@ def test_where_nobody_took_over_the_band_is_not_that_of_a_failover(low, high, sa
     assert found.band["sentence"].startswith(start)
     both = run(trial(1, fails_over=False), trial(2), band=Band(0.2, 0.5, "misses x interval"))
     assert both.band["sentence"].startswith("Of 2 failovers, 2 slower")
+    gone = run(trial(1, fails_over=False, outage_s=math.inf), band=Band(low, high, "-"))
+    assert "came back" not in gone.band["sentence"]
 
 
 def test_claims_say_what_so_many_trials_can_prove():
