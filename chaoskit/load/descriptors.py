@@ -2,7 +2,7 @@
 
 A stalled request keeps its socket, so descriptors pile up just when it matters. The kernel doubles
 a process's table of them when it is full, and where threads share the table it first waits until
-all processors have passed a quiet point: 8 to 20 ms in which nothing was sent, in every trial at
+all processors have passed a quiet point: 5 to 22 ms in which nothing was sent, in every trial at
 the same moment of the stall. The table never shrinks, so it is grown once, ahead of time.
 """
 

@@ -244,7 +244,7 @@ def test_slots_missed_by_a_stalled_generator_are_not_sent_and_never_made_up_for(
 
 
 def test_a_stall_of_everything_does_not_let_the_table_of_descriptors_grow(tmp_path):
-    """Its growth stops the whole generator for 8 to 20 ms, in the middle of the stall."""
+    """Its growth stops the whole generator for 5 to 22 ms, in the middle of the stall."""
 
     def slots():
         status = Path(f"/proc/{load.process.pid}/status").read_text()
