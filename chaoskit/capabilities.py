@@ -6,7 +6,7 @@ before it acts, so whoever writes a fault gets crash safety for free.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -25,6 +25,7 @@ __all__ = [
     "Cut",
     "Cuts",
     "Direction",
+    "Early",
     "Executes",
     "Kills",
     "Misdirection",
@@ -51,6 +52,18 @@ class Clocked(Protocol):
 
     def first_pid(self, node: Node) -> int | None:
         """PID on this machine of the service's first process; None if it cannot be told."""
+
+
+@runtime_checkable
+class Early(Protocol):
+    """``when_reachable``: processes of ours can start while the services still do."""
+
+    def when_reachable(self, act: Callable[[], object]) -> None:
+        """The next ``up`` calls ``act`` once, in its own thread, before any service is waited for.
+
+        ``node`` and ``spawn`` work for client and observer from then on. What ``act`` raises ends
+        ``up``, as any failure does.
+        """
 
 
 @runtime_checkable

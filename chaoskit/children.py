@@ -21,7 +21,18 @@ from chaoskit.stack.labels import (
 from chaoskit.stack.model import Service, Stack
 from chaoskit.stack.sharing import is_spread, shards
 
-__all__ = ["load_config", "pinned_rate", "probe_config", "streams"]
+__all__ = [
+    "LOAD_CHILD",
+    "PROBE_CHILD",
+    "is_probed",
+    "load_config",
+    "pinned_rate",
+    "probe_config",
+    "streams",
+]
+
+LOAD_CHILD = ("python", "-m", "chaoskit.load.child")
+PROBE_CHILD = ("python", "-m", "chaoskit.probes.child")
 
 _PROBE_TIMEOUT_S = 0.2
 _PINNED_AT_LEAST = 20.0
@@ -121,10 +132,16 @@ def _place(service: Service, lab: Lab) -> dict[str, object]:
     return {"node": service.name, "url": url.at(lab.node(service.name).address)}
 
 
+def is_probed(stack: Stack) -> bool:
+    """Whether there is anything for the probe child to do."""
+    probes = (role_probe, health_probe, events_probe)
+    return any(probe(s) is not None for s in stack.services.values() for probe in probes)
+
+
 def probe_config(
     stack: Stack, lab: Lab, every_s: float, out: str, told: str
-) -> Mapping[str, object] | None:
-    """What the probe child is told; None where no service has a probe.
+) -> Mapping[str, object]:
+    """What the probe child is told.
 
     Observations go to ``out``, what nodes tell of themselves to ``told``.
     """
@@ -145,8 +162,6 @@ def probe_config(
         events = events_probe(service)
         if events is not None:
             tellers.append({"node": service.name, "url": events.at(address)})
-    if not probes and not tellers:
-        return None
     timeout_ns = int(_PROBE_TIMEOUT_S * NS)
     every_ns = int(every_s * NS)
     found = {"every_ns": every_ns, "timeout_ns": timeout_ns, "probes": probes, "out": out}

@@ -25,7 +25,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from chaoskit.capabilities import LINK_NEEDS
-from chaoskit.children import probe_config
+from chaoskit.children import PROBE_CHILD, is_probed, probe_config
 from chaoskit.choosing import build_lab, choose_lab, refuse_unmet
 from chaoskit.clock import NS, MonotonicClock, now_ns
 from chaoskit.contracts import OBSERVER, Child, FaultModel, Lab
@@ -94,11 +94,9 @@ class Keeper:
     def watch(self) -> None:
         """Start the role probes and the child that dials, so that no fault waits for them."""
         out, told = (self.lab.inside(str(self.folder / name)) for name in ("roles", "events"))
-        config = probe_config(self._stack, self.lab, 0.1, out, told)
-        observer = self.lab.node(OBSERVER)
-        if config is not None:
-            self.probe = self.lab.spawn(observer, ["python", "-m", "chaoskit.probes.child"])
-            self.probe.send(config)
+        if is_probed(self._stack):
+            self.probe = self.lab.spawn(self.lab.node(OBSERVER), PROBE_CHILD)
+            self.probe.send(probe_config(self._stack, self.lab, 0.1, out, told))
         self.dials.prepare([OBSERVER])
 
     def serve(self, listener: socket.socket) -> None:

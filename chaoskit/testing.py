@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chaoskit.capabilities import Cut, Cuts, Kills, Pauses
+from chaoskit.capabilities import Cut, Cuts, Early, Kills, Pauses
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
 from chaoskit.errors import LabError
@@ -57,8 +57,11 @@ def check_lab(lab: Lab, run_dir: Path | None = None) -> None:
     """
     _require(isinstance(lab, Lab), "the lab has all methods of contracts.Lab")
     _check_not_up(lab)
+    early = _spawn_early(lab, lab) if isinstance(lab, Early) else None
     lab.up()
     try:
+        if early is not None:
+            _check_early(early)
         served = _served(lab)
         _check_nodes(lab)
         _check_network(lab, served)
@@ -233,6 +236,25 @@ print("{{}}", flush=True)
 
 
 # ---------------------------------------------------------------- capabilities
+
+
+def _spawn_early(lab: Lab, early: Early) -> list[Child]:
+    """Where the children are that ``act`` spawns."""
+    found: list[Child] = []
+    argv = ["python", "-c", "print('{}', flush=True); input()"]
+
+    def act() -> None:
+        found.extend(lab.spawn(lab.node(place), argv) for place in (CLIENT, OBSERVER))
+
+    early.when_reachable(act)
+    return found
+
+
+def _check_early(children: list[Child]) -> None:
+    _require(len(children) == 2, "up() calls what was given to when_reachable(), once")
+    for child in children:
+        _require(child.receive(SOON_S) == {}, "who was spawned while services started lives on")
+        child.close()
 
 
 def _check_kills(lab: Lab, kills: Kills, served: Mapping[str, int]) -> None:

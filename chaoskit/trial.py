@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from chaoskit.breaking import Breaking
-from chaoskit.capabilities import Clocked
-from chaoskit.children import load_config, probe_config
+from chaoskit.capabilities import Clocked, Early
+from chaoskit.children import LOAD_CHILD, PROBE_CHILD, is_probed, load_config, probe_config
 from chaoskit.clock import NS, MonotonicClock, now_ns, wait_until
 from chaoskit.contracts import CLIENT, OBSERVER, Child, Lab
 from chaoskit.errors import ChaoskitError, HealFailed, LabError
@@ -171,6 +171,8 @@ class _Trial:
 
     def _bring_up(self) -> None:
         self.setup.say("phase", {"name": "lab up"})
+        if isinstance(self.lab, Early):
+            self.lab.when_reachable(self._spawn)
         self.lab.up()
         self._stood = running(self.lab)
         self._spent("lab up")
@@ -179,28 +181,30 @@ class _Trial:
         self.marks.note("sharing", declared(self.stack))
         self.marks.poll(int(self.experiment.probes.every_s * NS))
 
+    def _spawn(self) -> Child:
+        """Start the load's process and the probes'. What they import takes half a second."""
+        self.load = self.lab.spawn(self.lab.node(CLIENT), LOAD_CHILD)
+        if is_probed(self.stack):
+            self.probe = self.lab.spawn(self.lab.node(OBSERVER), PROBE_CHILD)
+        return self.load
+
     def _watch(self) -> None:
-        """Start probes, the load's process and the dials; wait until the roles are known."""
+        """Say what to ask, start the dials; wait until load and probes are ready, roles known."""
         self.setup.say("phase", {"name": "watching roles"})
         folder = self.setup.folder
         out = self.lab.inside(str(folder / "observations.jsonl"))
         told = self.lab.inside(str(folder / "events.jsonl"))
-        config = probe_config(self.stack, self.lab, self.experiment.probes.every_s, out, told)
-        observer, client = self.lab.node(OBSERVER), self.lab.node(CLIENT)
-        self.load = self.lab.spawn(client, ["python", "-m", "chaoskit.load.child"])
-        self.load.send(
-            load_config(
-                self.experiment, self.stack, self.lab, folder, self.setup.n, self.setup.seed
-            )
-        )
-        if config is not None:
-            self.probe = self.lab.spawn(observer, ["python", "-m", "chaoskit.probes.child"])
-            self.probe.send(config)
+        every_s = self.experiment.probes.every_s
+        n, seed = self.setup.n, self.setup.seed
+        load = self.load or self._spawn()
+        load.send(load_config(self.experiment, self.stack, self.lab, folder, n, seed))
+        if self.probe is not None:
+            self.probe.send(probe_config(self.stack, self.lab, every_s, out, told))
         self.dials.prepare(dial_sources(self.experiment.steps, self.lab))
         self.injector.prepare()
-        self._ready(self.load, "the load on the client")
+        self._ready(load, "the load on the client")
         self._look_at_clocks()
-        if config is not None and not self._pump(
+        if self.probe is not None and not self._pump(
             now_ns() + int(_ROLES_WITHIN_S * NS), self._roles_known
         ):
             raise LabError(

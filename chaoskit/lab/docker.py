@@ -40,6 +40,7 @@ from chaoskit.lab.docker_remove import Removal
 from chaoskit.lab.docker_sweep import LABEL_OWNER, LABEL_RUN, remove_run
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.linkboard import Linking
+from chaoskit.lab.meanwhile import Meanwhile
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import RUN_MARK, RemoveDockerRun, check_run_id
 from chaoskit.lab.process import ProcessIdentity, boot_id, is_alive
@@ -63,7 +64,9 @@ _prepared: dict[tuple[str, Path], _Prepared] = {}
 """By run and stack: the trials of a run use the same images, even if somebody builds meanwhile."""
 
 
-class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Linking):
+class DockerLab(
+    DockerLinks, Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Linking, Meanwhile
+):
     """Services as containers of a Docker engine on this machine.
 
     Implements ``Lab`` and every capability. One object may go up and down repeatedly.
@@ -142,6 +145,8 @@ class DockerLab(DockerLinks, Life, Freezer, NodeProcesses, NodeDisks, Commands, 
             )
             for name in (CLIENT, OBSERVER):
                 self._ids[name] = self._own.join_networks(name, networks)
+                self._nodes[name] = self._describe(name)
+            self._is_reachable()
             file = rendered(
                 ready.raw,
                 self._stack,

@@ -27,6 +27,7 @@ from chaoskit.lab.disks import NodeDisks
 from chaoskit.lab.journal import Journal
 from chaoskit.lab.linkboard import Linking
 from chaoskit.lab.links import Links
+from chaoskit.lab.meanwhile import Meanwhile
 from chaoskit.lab.netns import Namespaces
 from chaoskit.lab.ops import KillProcess
 from chaoskit.lab.process import ProcessIdentity
@@ -56,7 +57,9 @@ _UP_S = 600.0
 _LOGS = "lab-logs"
 
 
-class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Linking, Links):
+class SandboxLab(
+    Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Linking, Links, Meanwhile
+):
     """Services as processes on this machine, each in namespaces of its own: no Docker, no root.
 
     Implements ``Lab`` and every capability, for callers in any thread.
@@ -99,6 +102,7 @@ class SandboxLab(Life, Freezer, NodeProcesses, NodeDisks, Commands, Removal, Lin
                 raise Refused(f"the sandbox lab cannot run here: {reason}")
             try:
                 self._begin()
+                self._is_reachable()
                 self._run_services()
                 self._links().prepare()
             except BaseException:

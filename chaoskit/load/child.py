@@ -141,10 +141,10 @@ class _Child:
     def run(self) -> None:
         gevent.get_hub().handle_error = self.broken  # in any other greenlet than this one
         sys.excepthook = lambda kind, error, trace: self.broken(None, kind, error, trace)
-        config = LoadConfig.parse(self.input.line())
-        # Only now: a wrong configuration is said at once, and Locust takes half a second.
+        # Locust takes half a second, in which whoever started us may still be busy.
         from chaoskit.load.session import LoadSession
 
+        config = LoadConfig.parse(self.input.line())
         session = LoadSession(config, self.output.say_if_read)
         self.flush = session.recorder.flush
         self.output.say({"event": "ready", "time_ns": time_namespace()})

@@ -54,6 +54,11 @@ class Vague(SandboxLab):
         return 0
 
 
+class Unreachable(SandboxLab):
+    def when_reachable(self, act):
+        """Forgets it."""
+
+
 class Leaky(SandboxLab):
     def join(self, handle):
         """Heals nothing."""
@@ -118,6 +123,7 @@ class OnTheHost(SandboxLab):
         (Immortal, "while the lab is down"),
         (Gentle, "a killed node has no identity"),
         (Vague, "says when the signal was delivered"),
+        (Unreachable, "calls what was given to when_reachable"),
         (Leaky, "a joined cut is not in force"),
         (Pretender, "hears nothing"),
         (Harsh, "spares whoever it does not name"),
