@@ -22,6 +22,7 @@ from stored import spread
 from chaoskit import registry
 from chaoskit.contracts import Hold
 from chaoskit.experiment.steps import fault_class
+from chaoskit.instruments import rest_collector
 
 ROOT = Path(__file__).resolve().parent.parent
 LABS = ("sandbox", "docker")
@@ -38,6 +39,10 @@ class Noting:
         """Before anything is injected."""
         for name in registry.names("chaoskit.faults"):
             self._note(fault_class(name))
+
+    def pytest_runtest_call(self) -> None:
+        """As a trial does before its baseline."""
+        rest_collector()
 
     def _note(self, kind: Any) -> None:
         original, holds = kind.inject, self.holds

@@ -24,7 +24,7 @@ from chaoskit.halting import Lever
 from chaoskit.history.history import Window
 from chaoskit.history.writer import Marks, close_requests
 from chaoskit.injection import Injector, dial_sources
-from chaoskit.instruments import DialBoard, RoleBoard, Ticker
+from chaoskit.instruments import DialBoard, RoleBoard, Ticker, rest_collector
 from chaoskit.lab.timens import own_clock, shifted
 from chaoskit.shedding import Shedding
 from chaoskit.signals import Signals
@@ -202,6 +202,7 @@ class _Trial:
             self.probe.send(probe_config(self.stack, self.lab, every_s, out, told))
         self.dials.prepare(dial_sources(self.experiment.steps, self.lab))
         self.injector.prepare()
+        rest_collector()
         self._ready(load, "the load on the client")
         self._look_at_clocks()
         if self.probe is not None and not self._pump(
@@ -225,12 +226,10 @@ class _Trial:
 
     def _look_at_clocks(self) -> None:
         """Say which services have a clock of their own: what they stamp themselves is not used."""
-        if not isinstance(self.lab, Clocked):
-            return
+        first_pid = self.lab.first_pid if isinstance(self.lab, Clocked) else lambda _node: None
         for node in self.lab.nodes():
-            pid = self.lab.first_pid(node)
-            shift = None if pid is None else shifted(pid)
-            if shift is not None:
+            pid = first_pid(node)
+            if shift := None if pid is None else shifted(pid):
                 self.marks.note(
                     f"clock of {node.name}",
                     f"{shift}, in a time namespace of its own: moments that it stamps itself are "
