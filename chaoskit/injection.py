@@ -200,7 +200,19 @@ class Injector:
             since = run.hold.heal_commanded_ns or run.hold.commanded_ns
             run.felt_healed_ns = self._dials.opened_ns(dials, since)
             if run.felt_healed_ns is not None:
-                self._dials.forget((*dials, *run.spared))
+                self._let_go(run)
+
+    def _let_go(self, run: Running) -> None:
+        """Forget its dials, but for those that another fault still needs as evidence."""
+        others = [one for one in self._running if one is not run]
+        needed = {
+            dial
+            for one in others
+            if one.active or one.felt_healed_ns is None
+            for dial in (*one.hold.dials, *one.spared)
+        }
+        mine = (*run.hold.dials, *run.spared)
+        self._dials.forget([dial for dial in mine if dial not in needed])
 
     def _refuse_collision(self, step: Step, names: tuple[str, ...]) -> None:
         """Two faults that want the same of one node: known for certain only now."""
@@ -250,6 +262,21 @@ class Injector:
 
     def _end(self, run: Running) -> None:
         self._say("heal", {"fault": run.step.fault.kind, "nodes": list(run.nodes)})
+        try:
+            self._last_look(run)
+        finally:  # whatever became of the evidence: what was done is undone
+            run.active = False
+            with blaming(f"{_called(run.step)}, when it was healed,", HealFailed):
+                run.context.__exit__(None, None, None)
+        self._tell(run)
+        self._adopt(run.nodes)
+        if run.hold.unmet and not run.step.optional:
+            self._incident(f"{_called(run.step)} came to nothing: {run.hold.unmet}")
+        if run.hold.verified_ns is None and run.problem is None:
+            run.problem = f"{run.step.fault.kind} did not hold for its window: {run.hold.detail}"
+
+    def _last_look(self, run: Running) -> None:
+        """Whether it was seen to bite, before it is taken away."""
         self._look_at_others(run.nodes)
         self._dials.pump()
         self._feel(run)
@@ -267,16 +294,7 @@ class Injector:
                 f"{run.step.fault.kind} was not seen to bite while it was on ({seen})"
             )
         self._count_losses(run)
-        run.active = False
         self._dials.restart((*run.hold.dials, *run.spared))
-        with blaming(f"{_called(run.step)}, when it was healed,", HealFailed):
-            run.context.__exit__(None, None, None)
-        self._tell(run)
-        self._adopt(run.nodes)
-        if run.hold.unmet and not run.step.optional:
-            self._incident(f"{_called(run.step)} came to nothing: {run.hold.unmet}")
-        if run.hold.verified_ns is None and run.problem is None:
-            run.problem = f"{run.step.fault.kind} did not hold for its window: {run.hold.detail}"
 
     def _hit_too_much(self, run: Running) -> str | None:
         """That something did not work which this fault is to spare; None if all of it did."""

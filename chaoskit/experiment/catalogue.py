@@ -18,6 +18,7 @@ __all__ = [
     "MetricFacts",
     "is_stat",
     "kinds_of",
+    "within_trial",
 ]
 
 Kind = Literal["s", "ratio", "count"]
@@ -27,6 +28,11 @@ PHASES = ("baseline", "fault", "outage", "recovery", "recovered", "run")
 
 STATS = ("min", "max", "mean", "p50", "p95", "p99", "pN", "count", "rate")
 """What may follow ``.``; pN is any percentile, e.g. p99.9."""
+
+
+def within_trial(metric: str, stat: str) -> bool:
+    """Is the statistic one of a trial's requests, rather than one over the trials?"""
+    return metric == "latency" or stat in ("count", "rate")
 
 
 def is_stat(word: str) -> bool:

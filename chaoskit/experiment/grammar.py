@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Literal, cast
 
-from chaoskit.experiment.catalogue import METRICS, PHASES, is_stat, kinds_of
+from chaoskit.experiment.catalogue import METRICS, PHASES, is_stat, kinds_of, within_trial
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.units import UnitError, parse_duration, parse_rate, parse_ratio
 from chaoskit.wording import did_you_mean, listed, quoted
@@ -188,11 +188,9 @@ class _Parser:
             )
         self._at += len(stat)
         facts = METRICS.get(metric)
-        counting = stat in ("count", "rate")
-        if facts is not None and (
-            (facts.over == "nothing" and stat != "count")
-            or (counting and not (facts.kinds & {"count"}))
-            or (stat == "rate" and "ratio" not in facts.kinds)
+        both = facts is not None and facts.kinds >= {"count", "ratio"}  # it says which is meant
+        if (facts is not None and facts.over == "nothing") or (
+            stat in ("count", "rate") and not both
         ):
             raise ThresholdError(column, f"{metric} has no statistic {quoted(stat)}")
         if stat == "mean" and (facts is None or facts.over != "requests"):
@@ -244,6 +242,10 @@ class _Parser:
                 raise ThresholdError(column, "the baseline cannot be compared with itself")
             if op in ("==", "!="):
                 raise ThresholdError(column, "compare with the baseline by <, <=, > or >=")
+            if begun.stat is not None and not within_trial(metric, begun.stat):
+                raise ThresholdError(
+                    column, f"each trial has a baseline of its own; leave out .{begun.stat}"
+                )
             if begun.stat == "count":
                 raise ThresholdError(column, "a count of another length of time; compare .rate")
         elif unit in ("s", "rate") and value != 0 and op in ("==", "!="):

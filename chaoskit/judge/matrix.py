@@ -75,7 +75,7 @@ def judge_cell(
         trials=len(valid),
         failed_over=share(moved, len(valid)),
         summary=result.summary,
-        lost_writes=max((_lost(t) for t in valid), default=0),
+        lost_writes=max((_lost(t) for t in result.trials), default=0),
         thresholds=tuple(e.expression for e in result.expectations),
         missed=tuple(e.expression for e in result.expectations if e.verdict is not Verdict.PASS),
     )

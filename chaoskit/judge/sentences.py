@@ -32,7 +32,8 @@ def sentence(
     if not measured:
         return _nothing_valid(wanted, trials)
     felt = [_outage(measured), partly(measured), *_stayed(measured), _dropped(measured)]
-    parts = [part for part in (*felt, _lost(measured)) if part]
+    proven = [t.metrics for t in trials if t.invalid_because and t.metrics and _loses(t.metrics)]
+    parts = [part for part in (*felt, _lost([*measured, *proven])) if part]
     text = f"{_trials(len(measured))}: {', '.join(parts)}."
     if len(measured) < wanted and verdict is not Verdict.FAIL:
         reason = next((t.invalid_because[0] for t in trials if t.invalid_because), "")
@@ -42,8 +43,15 @@ def sentence(
     if decided is None or verdict is Verdict.PASS:
         return text
     where = f" in trial {decided.trial}" if decided.trial else ""
+    if any(t.n == decided.trial and t.invalid_because for t in trials):
+        where += ", which is invalid otherwise"
     what = {Verdict.FAIL: "Missed", Verdict.INCONCLUSIVE: "Undecided"}.get(verdict, "Invalid")
     return f"{text} {what}{where}: {decided.expression} ({decided.observed})."
+
+
+def _loses(found: Metrics) -> bool:
+    """A loss is proven by what was read, whatever else is wrong with the trial."""
+    return bool(found.lost_writes.count)
 
 
 def _nothing_valid(wanted: int, trials: Sequence[TrialResult]) -> str:

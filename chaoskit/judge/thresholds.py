@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chaoskit.experiment.catalogue import SAFETY
+from chaoskit.experiment.catalogue import SAFETY, within_trial
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.judge.bounds import AT_MOST, ORDERED, Bound, Bounded, holds, slack
 from chaoskit.judge.result import ExpectationResult, Verdict
-from chaoskit.judge.wording import plural, quantity, reading, seconds
+from chaoskit.judge.wording import plural, quantity, reading
 from chaoskit.measure.model import Metrics
 from chaoskit.measure.reading import Reading, read
 from chaoskit.measure.sampling import sampled
@@ -36,13 +36,11 @@ __all__ = [
     "over_trials",
 ]
 
-_WITHIN_TRIAL = frozenset({"latency", "dropped_requests", "error_rate", "availability"})
-
 
 def over_trials(threshold: Threshold) -> bool:
     """Does it speak of a statistic over trials, rather than of every trial?"""
     return threshold.exceedance is not None or (
-        threshold.stat is not None and threshold.metric not in _WITHIN_TRIAL
+        threshold.stat is not None and not within_trial(threshold.metric, threshold.stat)
     )
 
 
@@ -63,7 +61,8 @@ def measure(threshold: Threshold, n: int, view: View, metrics: Metrics) -> Bound
 
 def _within(threshold: Threshold) -> str | None:
     """The statistic within the trial; one over trials is not asked of a trial."""
-    return threshold.stat if threshold.metric in _WITHIN_TRIAL else None
+    stat = threshold.stat
+    return stat if stat is not None and within_trial(threshold.metric, stat) else None
 
 
 def _against_baseline(threshold: Threshold, n: int, view: View, metrics: Metrics) -> Bounded:
@@ -223,7 +222,7 @@ def judge_statistic(
     lows = [s.reading.low for s in seen]
     highs = [s.reading.high for s in seen]
     unit, bound = seen[0].reading.unit, seen[0].bound
-    ends = _ends(stat, lows, highs, error)
+    ends = _ends(stat, lows, highs, unit, error)
     if isinstance(ends, str):
         return _over(threshold, f"{plural(n, 'trial')}", Verdict.INCONCLUSIVE, ends)
     if ends is None:
@@ -240,7 +239,7 @@ def judge_statistic(
 
 
 def _ends(
-    stat: str, lows: Sequence[float], highs: Sequence[float], error: float
+    stat: str, lows: Sequence[float], highs: Sequence[float], unit: str, error: float
 ) -> tuple[float, float, str] | str | None:
     """Low and high end of a statistic over trials and how they came about; or what is missing."""
     n = len(lows)
@@ -252,7 +251,7 @@ def _ends(
         low, high = median_interval(lows, sure), median_interval(highs, sure)
         if low is None or high is None:
             return f"the median needs 6 trials for a 95 % interval and there are {n}"
-        return low.low, high.high, f"(median {_mid(lows, highs)}, {low.coverage * 100:.3g} %)"
+        return low.low, high.high, f"(median {_mid(lows, highs, unit)}, {low.coverage * 100:.3g} %)"
     match = re.fullmatch(r"p(\d+(?:\.\d+)?)", stat)
     if match is None or not 0 < float(match[1]) < 100:
         return None
@@ -265,5 +264,5 @@ def _ends(
     return lower, upper, f"({stat} over {n}, 95 % each side)"
 
 
-def _mid(lows: Sequence[float], highs: Sequence[float]) -> str:
-    return seconds((median(lows) + median(highs)) / 2)
+def _mid(lows: Sequence[float], highs: Sequence[float], unit: str) -> str:
+    return quantity((median(lows) + median(highs)) / 2, unit)

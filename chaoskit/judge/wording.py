@@ -83,7 +83,8 @@ def over_trials(found: OverTrials, of: int) -> str:
     """
     if found.coverage is None:
         few = of >= LEAST_FOR_MEDIAN > found.n > 1
-        return f"{interval(found)}{f', extremes of {found.n}' if few else ''}"
+        text = interval(found) if found.n == 1 or not found.unended else _some_unended(found)
+        return f"{text}{f', extremes of {found.n}' if few else ''}"
     low, middle, high = (
         seconds(math.inf if v is None else v)
         for v in (found.median_low_s, found.middle_s, found.median_high_s)
@@ -92,6 +93,16 @@ def over_trials(found: OverTrials, of: int) -> str:
     if low == middle == high == seconds(last):
         return middle
     return f"{middle} ({low} to {high}; {found.last_name} {seconds(last)})"
+
+
+def _some_unended(found: OverTrials) -> str:
+    """Of few trials some of which never ended: the shortest of the others is no bound."""
+    if not found.applicable or found.value_s is None:
+        return found.note or "not applicable"
+    if 2 * found.unended >= found.n:
+        return f"over {seconds(found.value_s)}, not over when observation ended"
+    low = found.value_s if found.low_s is None else found.low_s
+    return f"{seconds(found.value_s)} ({seconds(low)} to {seconds(math.inf)})"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

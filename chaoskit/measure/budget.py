@@ -8,6 +8,7 @@ over a short one that says that it is still going on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -38,22 +39,22 @@ def would_page(view: View) -> Mapping[str, str]:
 
     What lies outside the observation counts as good, at the same rate.
     """
-    bad_s = {window: _worst_s(view, window) for alert in _ALERTS for window in (alert[1], alert[2])}
-    return {name: _first(allowed, bad_s) for name, allowed in _OBJECTIVES}
+    spent = {window: _spent_s(view, window) for alert in _ALERTS for window in alert[1:3]}
+    return {name: _first(allowed, spent) for name, allowed in _OBJECTIVES}
 
 
-def _first(allowed: float, bad_s: Mapping[int, float]) -> str:
+def _first(allowed: float, spent_s: Mapping[int, np.ndarray[Any, Any]]) -> str:
+    """Both windows of an alert end at the same moment, that of a bad request."""
     for rate, long, short, words in _ALERTS:
-        if all(bad_s[window] / window >= rate * allowed for window in (long, short)):
+        burning = [spent_s[window] / window >= rate * allowed for window in (long, short)]
+        if np.logical_and(*burning).any():
             return f"yes: {words}"
     return "no"
 
 
-def _worst_s(view: View, window_s: int) -> float:
-    """The most bad time of the headline in any stretch that long, seconds."""
+def _spent_s(view: View, window_s: int) -> np.ndarray[Any, Any]:
+    """Bad time of the headline in the stretch that long up to each of its bad requests, seconds."""
     track = view.headline
     due = track.due[track.bad]
-    if not due.size:
-        return 0.0
-    until = np.searchsorted(due, due + window_s * NS, side="left")
-    return int((until - np.arange(due.size)).max()) / track.stream.rate
+    before = np.searchsorted(due, due - window_s * NS, side="right")
+    return np.asarray((np.arange(due.size) + 1 - before) / track.stream.rate)

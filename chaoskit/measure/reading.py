@@ -44,6 +44,8 @@ _INTERVALS = (
     "mistake_duration",
     "query_accuracy",
 )
+_NEVER_EMPTY = frozenset({"baseline", "recovered", "run"})
+"""Phases that every trial has, if its fault is over before its end. An outage there may be none."""
 _RATIOS = ("user_uptime", "query_accuracy")
 _SAFETIES = (
     "lost_writes",
@@ -224,6 +226,8 @@ def _metastable(found: Metastability | None) -> Reading:
 def _dropped(view: View, phase: str | None, stat: str | None, unit: str) -> Reading:
     """Slots that were never asked count as dropped; whether the system would have is not known."""
     found = dropped(view, view.spans[phase] if phase else impact(view))
+    if phase in _NEVER_EMPTY and not found.due:
+        return _nothing_due("dropped_requests", phase, "ratio" if stat == "rate" else unit)
     unasked = found.by_class["not_sent"]
     if stat == "rate" or unit == "ratio":
         share = 1 / found.due if found.due else 0.0
@@ -233,8 +237,19 @@ def _dropped(view: View, phase: str | None, stat: str | None, unit: str) -> Read
     return Reading(count - unasked, count, count, "count")
 
 
+def _nothing_due(metric: str, phase: str, unit: str) -> Reading:
+    return _absent(
+        f"{metric}@{phase} says nothing: no request was due in it (a fault without 'for' is healed "
+        "only at the end)",
+        "ratio" if unit == "ratio" else "count",
+    )
+
+
 def _share(view: View, metric: str, phase: str | None) -> Reading:
-    low, high = error_share(view, view.spans[phase or "run"])
+    span = view.spans[phase or "run"]
+    if phase in _NEVER_EMPTY and not view.counts(view.headline, span)["due"]:
+        return _nothing_due(metric, phase, "ratio")
+    low, high = error_share(view, span)
     if metric == "availability":
         return Reading(1 - high, 1 - high, 1 - low, "ratio")
     return Reading(low, high, high, "ratio")

@@ -8,12 +8,11 @@ neither) and somebody is primary, from then on until nobody looked any more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from chaoskit.history.history import FaultRecord, Observation
 from chaoskit.measure.model import Failback, Interval
 from chaoskit.measure.outage import find_outages
-from chaoskit.measure.roles import PRIMARY, primaries
+from chaoskit.measure.roles import PRIMARY, last_word, primaries
 from chaoskit.measure.told import told
 from chaoskit.measure.view import View, as_seconds, bracketed
 
@@ -120,10 +119,12 @@ def _back(view: View, home: str, away_ns: int) -> tuple[int, int] | None:
     A deposed primary that has not noticed goes on saying that it is one: it must have said
     something else, or nothing, since.
     """
-    for earlier, later in pairwise(view.history.polls.get(home, ())):
+    seen = view.history.polls.get(home, ())
+    for k, later in enumerate(seen[1:], start=1):
+        earlier = seen[k - 1]
         changed = earlier.value != PRIMARY and later.value == PRIMARY
         if changed and later.done_ns > away_ns:
-            low, high = earlier.sent_ns, later.done_ns
+            low, high = last_word(seen, k).sent_ns, later.done_ns
             said = [one.t_ns for one in told(view.history, "promoted") if one.node == home]
             exact = [t for t in said if low <= t <= high]
             return (exact[-1], exact[-1]) if exact else (low, high)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-from chaoskit.history.history import History
+from chaoskit.history.history import History, Observation
 
-__all__ = ["PRIMARY", "Promotion", "Spell", "primaries", "promotion", "spells"]
+__all__ = ["PRIMARY", "Promotion", "Spell", "last_word", "primaries", "promotion", "spells"]
 
 PRIMARY = "primary"
+_UNTOLD = (None, "silent", "reset", "unreachable")  # of a poll without a value
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Promotion:
     """A node that had not been primary was: that happened in (after_ns, seen_ns]."""
 
     node: str
-    after_ns: int  # the poll before, which still said otherwise, was sent
+    after_ns: int  # the last poll that still said otherwise, or was refused, was sent
     seen_ns: int  # the first poll that said primary was answered
 
     @property
@@ -59,13 +60,22 @@ def promotion(history: History, from_ns: int, until_ns: int) -> Promotion | None
     for node, seen in history.polls.items():
         if node in before:
             continue
-        for earlier, poll in pairwise(seen):
+        for k, poll in enumerate(seen[1:], start=1):
             if poll.value == PRIMARY and from_ns < poll.done_ns <= until_ns:
-                change = Promotion(node, earlier.sent_ns, poll.done_ns)
+                change = Promotion(node, last_word(seen, k).sent_ns, poll.done_ns)
                 if best is None or change.seen_ns < best.seen_ns:
                     best = change
                 break
     return best
+
+
+def last_word(seen: Sequence[Observation], k: int) -> Observation:
+    """The last poll before the ``k``-th that tells anything: it was answered, somehow, or refused.
+
+    One that timed out says nothing of what the node had become. The first of all where none tells.
+    """
+    told = (p for p in reversed(seen[:k]) if p.value is not None or p.error not in _UNTOLD)
+    return next(told, seen[0])
 
 
 def spells(history: History) -> tuple[Spell, ...]:

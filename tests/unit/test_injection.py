@@ -365,3 +365,26 @@ def test_a_heal_that_breaks_does_not_keep_the_others_from_being_healed():
     with pytest.raises(HealFailed, match=r"clumsy.*when it was healed, broke: ValueError: no such"):
         r.injector.heal_all()
     assert healed
+
+
+def test_a_dial_that_two_faults_need_is_kept_until_both_heals_were_felt():
+    r = rig()
+    r.experiment.steps = (*r.experiment.steps, *r.experiment.steps)
+    r.network["open"] = False
+    for n in (0, 1):
+        r.injector.inject(n)
+        r.injector.heal(n)
+    pump(r, lambda: False)  # neither is felt yet
+    r.network["open"] = True
+    assert pump(r, r.injector.all_felt)
+    assert all(found.felt_healed_ns for found in r.injector.records())
+
+
+def test_what_was_done_is_undone_though_the_evidence_breaks(monkeypatch):
+    r = rig()
+    r.injector.inject(0)
+    assert r.lab.identity(r.lab.node("a")) is None
+    monkeypatch.setattr(r.dials, "restart", lambda _dials: {}["gone"])
+    with pytest.raises(KeyError):
+        r.injector.heal(0)
+    assert r.lab.identity(r.lab.node("a")) is not None
