@@ -71,7 +71,8 @@ class _Campaign:
 
     def run(self) -> None:
         """All trials, and as many again for those that came out invalid."""
-        period_s = longest_period_s(self.stack)
+        varied = "at" in self.request.experiment.repeat.vary
+        period_s = longest_period_s(self.stack) if varied else 0.0
         spread = open_phases_s if self.looks else phases_s
         phases = spread(period_s, self.trials, self.seed)
         waiting = [(n, phase_s, 0) for n, phase_s in enumerate(phases, start=1)]

@@ -68,6 +68,10 @@ class RoleBoard:
         """Who says now that it is primary."""
         return tuple(name for name, role in self.roles().items() if role == "primary")
 
+    def leaders(self) -> int | None:
+        """How many say that they are primary; None where nobody is asked."""
+        return len(self.primaries()) if self._roles else None
+
     def settled_for_s(self) -> float:
         """How long every probed node has had a known role, unchanged; 0.0 while one is unknown.
 

@@ -35,7 +35,7 @@ class Shedding:
         """Call it often once no step is left to come; ``tell`` sends a command to the load."""
         if self._spec is None or self._spec.shed is None or self._told:
             return
-        records = faults()
+        records = [record for record in faults() if record.must_bite]
         healed = [record.healed_ns for record in records if record.healed_ns is not None]
         if not records or len(healed) < len(records):
             return

@@ -237,7 +237,7 @@ class _Trial:
                 )
 
     def _roles_known(self) -> bool:
-        return self.roles.settled_for_s() > 0.0 and len(self.roles.primaries()) >= 1
+        return self.roles.settled_for_s() > 0.0 and self.roles.leaders() != 0
 
     def _ready(self, child: Child, what: str) -> None:
         message = child.receive(_CHILD_READY_WITHIN_S)
@@ -282,8 +282,9 @@ class _Trial:
         self.setup.say("phase", {"name": "stopping the load"})
         self._began = now_ns()
         alive = self.load_alive and self.load is not None and self.load.alive()
+        within_s = self.experiment.load.timeout_s + 10.0  # what is in flight may take its time
         if alive and self.load is not None:
-            alive = self._tell(self.load, {"do": "stop"}, "stopped", 10.0) is not None
+            alive = self._tell(self.load, {"do": "stop"}, "stopped", within_s) is not None
         self.marks.load(alive)
 
     def _settle(self) -> None:
@@ -296,7 +297,7 @@ class _Trial:
             return (
                 self.injector.all_felt()
                 and roles
-                and (len(self.roles.primaries()) == 1 or several_serve(self.stack))
+                and (self.roles.leaders() in (1, None) or several_serve(self.stack))
                 and self._all_joined()
             )
 

@@ -144,6 +144,7 @@ class LoadSpec(_Frozen):
     )
     timeout_s: PositiveSeconds = Field(
         DEFAULT_TIMEOUT_S,
+        le=600.0,
         alias="timeout",
         title="Timeout",
         description="The client gives up, counted from when it was sent. Never below the deadline; "

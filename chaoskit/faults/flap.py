@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from chaoskit.capabilities import Action, Cut, Cuts, Direction
 from chaoskit.clock import NS, now_ns
 from chaoskit.contracts import CLIENT, Dial, FaultModel, Hold, Lab, Targets
-from chaoskit.errors import LabError
+from chaoskit.errors import NotInjected
 from chaoskit.faults.cutting import EVERYBODY, cuts_from, prove
 from chaoskit.names import Names
 from chaoskit.units import PositiveSeconds, Ratio, format_duration, format_ratio
@@ -102,7 +102,7 @@ class Flap(FaultModel):
         """Down for the first time when this returns, read back; the rest as time goes by."""
         cuts = self._cuts(lab, targets)
         if not cuts:
-            raise LabError("there is nobody whose link to the target could flap")
+            raise NotInjected("there is nobody whose link to the target could flap")
         dials, spared = prove(lab, cuts)
         link = _Link(cast("Cuts", lab), cuts, self)
         hold = Hold(now_ns(), 0, None, dials, spared, detail=self._said(cuts))

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from chaoskit.capabilities import Cut, Direction, Netem
 from chaoskit.contracts import CLIENT, Claim, Dial, FaultModel, Hold, Lab, Targets
-from chaoskit.errors import LabError
+from chaoskit.errors import NotInjected
 from chaoskit.faults.cutting import EVERYBODY, Proof, cuts_from, held
 from chaoskit.faults.dials import datagrams
 from chaoskit.faults.shapes import shaped, some_peer
@@ -99,7 +99,7 @@ class Loss(FaultModel):
             return
         cuts = self._cuts(lab, targets)
         if not cuts:
-            raise LabError("nobody is there whose packets could be lost: the target is alone")
+            raise NotInjected("nobody is there whose packets could be lost: the target is alone")
         peers = ", ".join(peer.name for peer in cuts[0].peers)
         with held(lab, cuts, proof, f"{what} to or from {peers} are lost") as hold:
             hold.lost_share = self.share

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from chaoskit.capabilities import Action, Connections, Cut, Direction
 from chaoskit.contracts import CLIENT, OBSERVER, Dial, FaultModel, Hold, Lab, Targets
-from chaoskit.errors import LabError
+from chaoskit.errors import LabError, NotInjected
 from chaoskit.faults.cutting import EVERYBODY, cuts_from, held, prove, said
 from chaoskit.faults.grudges import Shape, between, grudge
 from chaoskit.names import Names
@@ -117,7 +117,7 @@ class Partition(FaultModel):
         """Cut whoever is to be cut off; verified by reading the rules back."""
         cuts = self._cuts(lab, targets)
         if not cuts:
-            raise LabError("the partition would cut nobody off: the target is all there is")
+            raise NotInjected("the partition would cut nobody off: the target is all there is")
         with held(lab, cuts, prove(lab, cuts), said(cuts)) as hold:
             yield hold
 

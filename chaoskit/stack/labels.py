@@ -267,7 +267,9 @@ def check_labels(stack: Stack) -> list[Problem]:
             if phrase is None and name.startswith("chaoskit.probe."):
                 schemes = schemes or tuple(registry.names("chaoskit.probes"))
                 scheme = a_place(text).scheme
-                if scheme not in schemes:
+                if name == "chaoskit.probe.events" and scheme != "http":
+                    phrase = f"events are told over http, not {quoted(scheme)}"
+                elif scheme not in schemes:
                     hint = did_you_mean(scheme, schemes)
                     phrase = f"no probe speaks {quoted(scheme)}{hint}"
             if phrase is not None:

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from chaoskit.instruments import rest_collector
+from chaoskit.instruments import RoleBoard, rest_collector
 
 
 class Knot:
@@ -63,3 +63,13 @@ def test_what_rested_is_looked_through_by_the_next_call():
     assert gone() is not None  # it rests: that is the price
     rest_collector()
     assert gone() is None
+
+
+def test_nobody_is_waited_for_as_leader_where_nobody_is_asked():
+    assert RoleBoard([], {"a": None, "b": None}).leaders() is None
+    board = RoleBoard(["a"], {"a": None})
+    assert board.leaders() == 0
+    board.take(
+        {"event": "change", "question": "role", "node": "a", "value": "primary", "done_ns": 1}
+    )
+    assert board.leaders() == 1

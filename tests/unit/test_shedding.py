@@ -140,3 +140,13 @@ def test_a_run_that_is_too_short_is_refused_at_its_place(tmp_path):
 def test_bad_terms_are_refused(tmp_path, block, sentence):
     with pytest.raises(BadInput, match=sentence):
         load_experiment(written(tmp_path, block))
+
+
+def test_a_step_that_owes_no_bite_is_not_waited_for(bench):
+    bench.fault(healed_s=10)
+    approval = FaultRecord(
+        1, "approve", "primary", ("b",), 1, 2, 3, None, None, None, None, must_bite=False
+    )
+    bench.faults.append(approval)
+    bench.look(at_s=15)
+    assert [command["do"] for command in bench.told] == ["shed"]

@@ -152,7 +152,8 @@ def thresholds(draw):
         phase = draw(st.sampled_from(PHASES))
         name += f"@{phase}"
     op, value = draw(st.sampled_from(["<", "<=", ">", ">="])), draw(values[kind])
-    if facts.phased and phase != "baseline" and draw(st.booleans()):
+    alone = facts.over == "requests" or name.partition("@")[0] == metric
+    if facts.phased and alone and phase != "baseline" and draw(st.booleans()):
         value = draw(st.sampled_from(["2 x baseline", "1.5x baseline", "3  x  baseline"]))
     a, b, c, d = (draw(blanks) for _ in range(4))
     if (
@@ -200,11 +201,16 @@ def test_any_text_at_all_is_read_or_refused(text):
 
 
 def test_a_third_partys_metric_takes_any_value():
-    for value in ("5s", "2%", "7", "3/s", "2 x baseline"):
-        assert (
-            parse_threshold(f"acme_lag.max@fault < {value}", others=["acme_lag"]).metric
-            == "acme_lag"
-        )
+    for bound in (
+        "acme_lag.max@fault < 5s",
+        "acme_lag.max@fault < 2%",
+        "acme_lag.max@fault < 7",
+        "acme_lag.max@fault < 3/s",
+        "acme_lag@fault < 2 x baseline",
+    ):
+        assert parse_threshold(bound, others=["acme_lag"]).metric == "acme_lag"
+    with pytest.raises(ThresholdError, match="no statistic 'count'"):
+        parse_threshold("acme_lag.count < 5", others=["acme_lag"])
     with pytest.raises(ThresholdError, match="unknown metric"):
         parse_threshold("acme_lag < 5s")
 
@@ -220,3 +226,23 @@ def test_the_catalogue_is_whole():
     for name, facts in METRICS.items():
         assert facts.kinds, name
         assert facts.summary, name
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("lost_writes.count == 0", "lost_writes has no statistic 'count'"),
+        ("promotions.count == 1", "promotions has no statistic 'count'"),
+        ("lost_goodput.count < 30", "lost_goodput has no statistic 'count'"),
+        ("error_rate.count < 3", "error_rate has no statistic 'count'"),
+        ("error_rate.p95@recovered < 2 x baseline", "each trial has a baseline of its own"),
+    ],
+)
+def test_a_statistic_that_could_never_be_told_is_refused(text, sentence):
+    with pytest.raises(ThresholdError, match=sentence):
+        parse_threshold(text)
+
+
+def test_what_only_looks_like_one_is_not():
+    for text in ("dropped_requests.count < 3", "dropped_requests.rate < 3%", "lost_writes == 0"):
+        assert parse_threshold(text).text == text

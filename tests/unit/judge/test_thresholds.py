@@ -1,6 +1,7 @@
 """Thresholds: which end of an interval counts, and what statistics over trials need."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -199,3 +200,46 @@ def test_too_few_answers_for_a_percentile_are_undecided(seen):
     found = judged(seen, fine)
     assert found.verdict is U
     assert "needs 1000" in found.reason
+
+
+SHARE = {"metric": "error_rate", "unit": "ratio", "value": 0.01, "phase": "run"}
+
+
+def shares(*values):
+    return [
+        Bounded(n, Reading(v, v, v, "ratio"), Bound.exact(0.01))
+        for n, v in enumerate(values, start=1)
+    ]
+
+
+def test_a_percentile_of_a_share_is_one_over_the_trials():
+    few = judge_all(threshold("error_rate.p95@run < 1%", stat="p95", **SHARE), shares(*[0.005] * 3))
+    assert (few.verdict, "needs 59" in few.reason) == (U, True)
+    half = threshold("error_rate.p50@run < 1%", stat="p50", **SHARE)
+    assert judge_all(half, shares(*[0.005] * 9, 0.4)).verdict is P
+    assert judge_all(half, shares(0.005, *[0.4] * 9)).verdict is F
+
+
+def test_a_count_and_a_share_of_requests_are_of_every_trial():
+    for stat in ("count", "rate"):
+        one = threshold("d", "dropped_requests", value=0.01, unit="ratio", stat=stat)
+        assert judge_all(one, shares(*[0.005] * 9, 0.4)).verdict is F
+
+
+def test_a_median_is_shown_in_the_unit_of_its_metric():
+    half = threshold("error_rate.p50@run < 1%", stat="p50", **SHARE)
+    assert "(median 0.5 %," in judge_all(half, shares(*[0.005] * 6)).observed
+
+
+def test_a_phase_that_never_was_is_no_proof_that_it_was_clean():
+    history, _ = simulate(Scenario(outage_s=0.5))
+    fault = replace(history.faults[0], heal_commanded_ns=None, healed_ns=None, felt_healed_ns=None)
+    never = replace(history, faults=(fault,))
+    for kind, bound in (("error_rate", "<"), ("availability", ">"), ("dropped_requests", "<")):
+        one = threshold("x", kind, op=bound, value=0.5, unit="ratio", phase="recovered")
+        found = judged((View(never), measure_view(View(never))), one)
+        assert found.verdict is Verdict.INVALID, kind
+        assert "no request was due" in found.observed
+        assert judged((View(history), measure_view(View(history))), one).verdict is P
+    none = threshold("x", "error_rate", value=0.5, unit="ratio", phase="outage")
+    assert judged((View(never), measure_view(View(never))), none).verdict is not Verdict.INVALID

@@ -11,6 +11,7 @@ from chaoskit.experiment.threshold import Threshold
 from chaoskit.history.history import FinalRead
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.judge.matrix import judge_cell
 from chaoskit.judge.result import RunResult, Verdict
 from chaoskit.judge.sentences import sentence
 from chaoskit.judge.verdict import (
@@ -90,6 +91,16 @@ def test_an_interval_that_straddles_the_bound_is_inconclusive():
     found = run(trial(1), thresholds=(edge,))
     assert (found.verdict, found.exit_code) == (Verdict.INCONCLUSIVE, 3)
     assert "Undecided in trial 1" in found.sentence
+
+
+def test_the_sentence_does_not_deny_a_loss_that_an_invalid_trial_proves():
+    found = run(trial(1), trial(2), blind(losing(trial(3), 3)))
+    assert found.verdict is Verdict.FAIL
+    assert "no acknowledged write lost" not in found.sentence
+    assert "3 acknowledged writes lost" in found.sentence
+    assert "Missed in trial 3, which is invalid otherwise: lost_writes == 0" in found.sentence
+    assert judge_cell(1, {}, {}, "cells/01", found).lost_writes == 3
+    assert "no acknowledged write lost" in run(trial(1), trial(2), blind(trial(3))).sentence
 
 
 def test_a_bound_on_time_is_neither_missed_nor_held_in_an_invalid_trial():

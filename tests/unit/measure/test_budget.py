@@ -57,3 +57,11 @@ def test_what_is_spread_over_hours_is_seen_by_the_longer_window_alone(calm):
     slow = would_page(out(calm, (60, 5), (4860, 5), (9660, 5)))
     assert slow["99.99%"].startswith("yes: 6 times")
     assert slow["99.9%"] == "no"
+
+
+def test_both_windows_of_an_alert_end_at_the_same_moment(calm):
+    # 50 s at once are no hour's 51.84 s; with 3 s spread over the half hour after it they are, but
+    # by then the last five minutes are calm.
+    later = [(600 + 60 * n, 0.1) for n in range(30)]
+    assert would_page(out(calm, (60, 50), *later))["99.9%"] == "no"
+    assert would_page(out(calm, (60, 50), (200, 3)))["99.9%"].startswith("yes: 14.4")

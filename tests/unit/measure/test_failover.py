@@ -288,3 +288,22 @@ def test_where_nothing_was_out_under_the_fault_the_one_at_the_heal_is_answered()
     found = measure_trial(out_again(history, 1.6, 3.0))
     assert found.failover_time.value_s == pytest.approx(3.0, abs=0.02)
     assert found.recovery == "in-place restart"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [("silent", False), ("reset", False), ("refused", True), ("HTTP 503", True)]
+)
+def test_a_poll_that_timed_out_does_not_say_that_a_node_was_still_no_primary(error, told):
+    history, truth = simulate(Scenario(outage_s=1.0))
+    until = history.window.observe_end_ns
+    sure = promotion(history, truth.begin_ns, until)
+    polls = [
+        replace(one, value=None, error=error)
+        if one.node == "node-b" and sure.after_ns - 200 * MS < one.sent_ns <= sure.after_ns
+        else one
+        for one in history.observations
+    ]
+    found = promotion(replace(history, observations=tuple(polls)), truth.begin_ns, until)
+    assert found.seen_ns == sure.seen_ns
+    assert (found.after_ns == sure.after_ns) is told
+    assert found.after_ns > sure.after_ns - 400 * MS

@@ -219,3 +219,9 @@ def test_a_bad_label_is_said_at_its_place(check, line):
 def test_the_place_of_a_label_in_list_form_is_its_value(check):
     (found,) = check("- chaoskit.role=boss")
     assert found.startswith("5:23:")
+
+
+def test_events_are_told_over_http_alone(check):
+    (found,) = check("chaoskit.probe.events: redis://:6379")
+    assert found.endswith("events are told over http, not 'redis'")
+    assert not check("chaoskit.probe.events: http://:8080/events")
