@@ -39,6 +39,11 @@ def dial_sources(steps: Sequence[Step], lab: Lab) -> list[str]:
     return sources
 
 
+def _only_read_back(run: Running) -> bool:
+    """Nobody outside feels it: what was read back when it was put on is all there is to see."""
+    return not run.hold.outside and run.hold.felt is None
+
+
 class Injector:
     """Everything about the faults of one trial."""
 
@@ -190,6 +195,8 @@ class Injector:
         met = run.hold.felt if run.active and run.bitten_ns is None else None
         if met is not None and met():
             run.bitten_ns = now_ns()
+        if run.active and run.bitten_ns is None and _only_read_back(run):
+            run.bitten_ns = run.hold.verified_ns
         if not dials:
             return
         if run.active and run.bitten_ns is None:
@@ -284,7 +291,7 @@ class Injector:
         if run.bitten_ns is None and poked and now_ns() - run.hold.acknowledged_ns > _SHORTEST_NS:
             silent = self._dials.unanswered(run.hold.dials, run.hold.acknowledged_ns)
             run.bitten_ns = now_ns() if silent else None
-        if run.bitten_ns is None and not run.hold.outside and run.hold.felt is None:
+        if run.bitten_ns is None and _only_read_back(run):
             run.bitten_ns = run.hold.verified_ns
         if run.owes_a_bite() and run.bitten_ns is None:
             run.problem = run.problem or self._hit_too_much(run)

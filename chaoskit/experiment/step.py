@@ -205,18 +205,21 @@ def _short(value: object) -> str:
 def ends_s(steps: Sequence[Step]) -> tuple[tuple[float, float], ...]:
     """Of each step the latest moment at which it can begin and end, from the end of warm-up.
 
-    A step that waits does so from the latest beginning of those before it; it ends where its last
-    repetition is healed, or begins, where it has no ``for``.
+    A step that waits does so from the latest beginning of those before it, of their last
+    repetitions; it ends where its own last one is healed, or begins, where it has no ``for``.
     """
     found: list[tuple[float, float]] = []
+    lasts: list[tuple[float, float]] = []  # the same of the last repetitions
     for step in steps:
         if step.when is None:
             begin = step.at_s or 0.0
         else:
-            begin = _armed_s(step.when, found) + step.waits_s + step.after_s
+            begin = _armed_s(step.when, lasts) + step.waits_s + step.after_s
         again = step.repeat
         last = begin + (again.every_s * (again.times - 1) if again else 0.0)
-        found.append((begin, last + max(one.for_s or 0.0 for one in step.alternatives())))
+        end = last + max(one.for_s or 0.0 for one in step.alternatives())
+        found.append((begin, end))
+        lasts.append((last, end))
     return tuple(found)
 
 

@@ -388,3 +388,18 @@ def test_what_was_done_is_undone_though_the_evidence_breaks(monkeypatch):
     with pytest.raises(KeyError):
         r.injector.heal(0)
     assert r.lab.identity(r.lab.node("a")) is not None
+
+
+def test_what_nobody_outside_can_feel_has_bitten_when_it_was_read_back():
+    class Inside(Kill):
+        @contextmanager
+        def inject(self, lab, targets):
+            with super().inject(lab, targets) as hold:
+                hold.outside, hold.dials = False, ()
+                yield hold
+
+    r = rig(Inside())
+    r.injector.inject(0)
+    assert pump(r, lambda: record(r).bitten_ns)
+    assert record(r).bitten_ns == record(r).verified_ns
+    assert ("bitten" in {event for _, event, _ in r.injector.news()}) is True

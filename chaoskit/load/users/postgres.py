@@ -7,6 +7,7 @@ reached or says that it is a standby. What an error proves stands in ``chaoskit/
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Mapping
@@ -198,7 +199,8 @@ class Postgres(CombUser):
                 operation.error = "acknowledged without its synchronous standby"
                 return Verdict.UNKNOWN
             if answer.rows and operation.op in (Op.GET, Op.PUT):
-                operation.seen = token_of(answer.rows[0])
+                with contextlib.suppress(ValueError):  # NULL, or what is no token of ours
+                    operation.seen = token_of(answer.rows[0])
             return Verdict.ACKNOWLEDGED
         said = f"{answer.severity} {answer.code}" if answer.severity != "ERROR" else answer.code
         operation.error = f"SQLSTATE {said}".replace("  ", " ")

@@ -157,6 +157,14 @@ def test_the_latest_end_counts_the_patience_of_every_step_before():
     assert ends_s(steps) == ((3, 5), (8, 9), (7, 8), (1, 6))
 
 
+def test_who_waits_for_a_step_that_repeats_waits_for_its_last_time():
+    again = step(at="4s", repeat={"every": "5s", "times": 5}, **{"for": "500ms"})
+    after = step(when="step 1 injected", after="6s", within="2s", **{"for": "2s"})
+    role = step(when="role backup -> primary", within="2s", **{"for": "1s"})
+    assert ends_s([again, after]) == ((4, 24.5), (32, 34))
+    assert ends_s([again, role]) == ((4, 24.5), (26, 27))
+
+
 # ---------------------------------------------------------------- repeat and choose
 
 
