@@ -7,6 +7,7 @@ side acknowledged that later gave way. After the heal: what a resync in the wron
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from chaoskit.history.records import Outcome
 from chaoskit.measure.failover import proven_ns
 from chaoskit.measure.model import Count, Interval, Safety
 from chaoskit.measure.track import Ints
-from chaoskit.measure.view import View
+from chaoskit.measure.view import View, healing_ns
 from chaoskit.measure.writes import Lost, among, appends, examples_of, unchecked
 
 __all__ = ["doubtful_writes", "post_heal_loss", "rpo_time", "split_brain_loss"]
@@ -27,7 +28,8 @@ def rpo_time(view: View, found: Lost | Safety) -> Interval:
 
     The recovery point that was achieved, in seconds (NIST SP 800-34 names the objective): t0 -
     min(done) over lost writes that had been acknowledged by t0. The low end counts to *commanded*,
-    the high end to *verified*. 0 where none of them is lost.
+    the high end to *verified*. 0 where none of them is lost. Of several faults the furthest: each
+    takes what was acknowledged since those before it began to be healed.
     """
     if view.fault is None:
         return Interval(applicable=False, note="there was no fault")
@@ -35,14 +37,18 @@ def rpo_time(view: View, found: Lost | Safety) -> Interval:
         return Interval(note=found.note)
     surely = not found.maybe.size
     done = view.table.column("done_ns")[found.rows if surely else found.maybe]
-    zero = view.fault.acknowledged_ns
-    before = done <= zero
-    if not before.any():
+    reached = []
+    for fault, since_ns in _turns(view):
+        before = (done > since_ns) & (done <= fault.acknowledged_ns)
+        if before.any():
+            first = int(done[before].min())
+            reached.append((fault.acknowledged_ns - first, first, fault, before))
+    if not reached:
         return Interval(value_s=0.0, low_s=0.0, high_s=0.0)
-    first = int(done[before].min())
-    low, high = view.fault.commanded_ns - first, proven_ns(view.fault) - first
+    back, first, fault, before = max(reached, key=lambda one: one[0])
+    low, high = fault.commanded_ns - first, proven_ns(fault) - first
     return Interval(
-        value_s=(zero - first) / NS if surely else 0.0,
+        value_s=back / NS if surely else 0.0,
         low_s=max(0, low) / NS if surely else 0.0,
         high_s=high / NS,
         note=f"{int(before.sum())} {'lost' if surely else 'perhaps lost'} writes had been "
@@ -51,7 +57,7 @@ def rpo_time(view: View, found: Lost | Safety) -> Interval:
 
 
 def split_brain_loss(view: View, found: Lost | Safety) -> Safety:
-    """Lost writes that were sent and acknowledged after the fault and before its heal began.
+    """Lost writes that were sent and acknowledged after a fault and before its heal began.
 
     Somebody was in charge enough to acknowledge them, and what he had was given up afterwards.
     """
@@ -76,13 +82,26 @@ def doubtful_writes(view: View, found: Lost | Safety) -> tuple[Count, Count]:
     return Count(count=there), Count(count=int(rows.size) - there)
 
 
+def _turns(view: View) -> Iterator[tuple[FaultRecord, int]]:
+    """Each fault that bites, and since when what is lost before it is its own doing, ns."""
+    since = -1
+    for fault in sorted(_biting(view), key=lambda one: one.commanded_ns):
+        yield fault, since
+        since = max(since, healing_ns(fault, view.observed[1]))
+
+
+def _biting(view: View) -> list[FaultRecord]:
+    found = [fault for fault in view.history.faults if fault.must_bite]
+    return found or ([view.fault] if view.fault is not None else [])
+
+
 def _between(view: View, found: Lost | Safety, *, after_heal: bool) -> Safety:
     if view.fault is None:
         return Safety(count=0)
     if isinstance(found, Safety):
         return unchecked(found.note or "lost writes could not be checked")
-    named = _acknowledged(view, view.fault, found.rows, after_heal=after_heal)
-    maybe = _acknowledged(view, view.fault, found.maybe, after_heal=after_heal)
+    chosen = _after if after_heal else _under
+    named, maybe = chosen(view, found.rows), chosen(view, found.maybe)
     what = "after the heal" if after_heal else "under the fault"
     return Safety(
         count=int(named.size),
@@ -92,12 +111,22 @@ def _between(view: View, found: Lost | Safety, *, after_heal: bool) -> Safety:
     )
 
 
-def _acknowledged(view: View, fault: FaultRecord, rows: Ints, *, after_heal: bool) -> Ints:
-    """Those of the rows that were sent under the fault, and acknowledged under it or after it."""
+def _under(view: View, rows: Ints) -> Ints:
+    """Those that were sent and acknowledged while one of the faults was on."""
     sent, done = (view.table.column(name)[rows] for name in ("sent_ns", "done_ns"))
-    late = done > view.spans["fault"][1]
-    chosen: Ints = rows[(sent > fault.acknowledged_ns) & (late if after_heal else ~late)]
-    return chosen
+    under = np.zeros(rows.size, dtype=bool)
+    for fault in _biting(view):
+        under |= (sent > fault.acknowledged_ns) & (done <= healing_ns(fault, view.observed[1]))
+    found: Ints = rows[under]
+    return found
+
+
+def _after(view: View, rows: Ints) -> Ints:
+    """Those that were sent under a fault or later, and acknowledged after the last heal began."""
+    assert view.fault is not None  # noqa: S101 - asked before
+    sent, done = (view.table.column(name)[rows] for name in ("sent_ns", "done_ns"))
+    found: Ints = rows[(sent > view.fault.acknowledged_ns) & (done > view.spans["fault"][1])]
+    return found
 
 
 def _who(view: View, rows: Ints, what: str) -> str | None:

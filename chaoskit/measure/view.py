@@ -271,7 +271,7 @@ class View:
         if self.fault is None:
             nothing = (end, end)
             return {p: (start, end) if p in ("baseline", "run") else nothing for p in PHASES}
-        healing = max(_healing_ns(f, end) for f in self.history.faults)
+        healing = max(healing_ns(f, end) for f in self.history.faults)
         healed = self.healed_ns
         outage = self.outage
         out = (commanded, commanded) if outage is None else (outage.start_ns, self.recovered_ns)
@@ -339,7 +339,7 @@ class View:
 _FAR = 1 << 62
 
 
-def _healing_ns(fault: FaultRecord, end: int) -> int:
+def healing_ns(fault: FaultRecord, end: int) -> int:
     """When a fault began to be taken away."""
     begins = fault.heal_commanded_ns
     return _healed_ns(fault, end) if begins is None else begins

@@ -127,3 +127,43 @@ def test_a_write_of_unknown_outcome_is_recovered_where_it_is_there_and_else_vani
     assert (found.recovered_writes.count, found.vanished_writes.count) == (7, unknown.size - 7)
     assert found.lost_writes.count == 0
     assert found.unexpected_writes.count == 0
+
+
+@pytest.fixture(scope="module")
+def twice(clean):
+    """A second fault three seconds after the first, which is healed after two."""
+    (first,) = clean.faults
+    times = ("commanded_ns", "acknowledged_ns", "verified_ns", "bitten_ns")
+    later = {name: getattr(first, name) + 3 * NS for name in times}
+    at = first.acknowledged_ns + int(3.5 * NS)
+    healed = {"heal_commanded_ns": at, "healed_ns": at + 1, "felt_healed_ns": at + 2}
+    return replace(clean, faults=(first, replace(first, step=1, **later, **healed)))
+
+
+def test_a_loss_before_a_later_fault_is_what_that_one_took(twice):
+    gone = acknowledged(twice, 2.8, 3.0)
+    found = measure_trial(without(twice, gone["token"]))
+    assert counts(found) == (gone.size, 0, 0)
+    assert found.rpo_time.value_s == pytest.approx(0.2, abs=0.02)
+    assert found.rpo_time.low_s <= found.rpo_time.value_s <= found.rpo_time.high_s
+
+
+def test_of_several_faults_the_furthest_reach_counts(twice):
+    gone = np.concatenate([acknowledged(twice, -0.3, 0.0), acknowledged(twice, 2.8, 3.0)])
+    found = measure_trial(without(twice, gone["token"]))
+    assert counts(found) == (gone.size, 0, 0)
+    assert found.rpo_time.value_s == pytest.approx(0.3, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("stretch", "split", "after"), [((1.0, 1.5), True, False), ((3.1, 3.4), True, False),
+                                    ((3.6, 3.9), False, True)],
+)  # fmt: skip
+def test_what_is_lost_under_either_fault_or_after_the_last_is_told_apart(
+    twice, stretch, split, after
+):
+    gone = acknowledged(twice, *stretch)
+    assert gone.size
+    found = measure_trial(without(twice, gone["token"]))
+    assert counts(found) == (gone.size, gone.size * split, gone.size * after)
+    assert found.rpo_time.value_s == 0.0
