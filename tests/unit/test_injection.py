@@ -1,13 +1,12 @@
 """The evidence about a fault: verified, bitten, held, healed, and by nobody else."""
 
-import random
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import pytest
 from unit.fakelab import FakeLab
+from unit.injection_rig import pump, record, rig
 
-from chaoskit.clock import now_ns, wait_until
+from chaoskit.clock import now_ns
 from chaoskit.contracts import Hold
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.experiment.model import Step
@@ -16,66 +15,7 @@ from chaoskit.faults.kill import Kill
 from chaoskit.faults.noop import Noop
 from chaoskit.faults.partition import Partition
 from chaoskit.faults.pause import Pause
-from chaoskit.injection import Injector
 from chaoskit.instruments import DialBoard, RoleBoard, Ticker
-
-
-class DialChild:
-    """Answers at once with what ``network`` says about source and target."""
-
-    def __init__(self, source, network):
-        self.source, self.network, self.answers = source, network, []
-
-    def send(self, question):
-        outcome = "open" if self.network["open"] else "silent"
-        moment = now_ns()
-        self.answers.append(
-            {"id": question["id"], "outcome": outcome, "sent_ns": moment, "done_ns": moment}
-        )
-
-    def receive(self, _timeout_s):
-        return self.answers.pop(0) if self.answers else None
-
-    def close(self):
-        pass
-
-
-def rig(fault=None, *, max_targets=None, target=("primary",), lab=None):
-    lab = lab or FakeLab()
-    network = {"open": True}
-    lab.spawn = lambda place, _argv: DialChild(place.name, network)
-    roles = RoleBoard([], {"a": "primary", "b": "backup", "w": "witness"})
-    step = Step.model_validate(
-        {"at": "0s", "for": "1s", "target": target, "fault": fault or Kill()}
-    )
-    experiment = SimpleNamespace(steps=(step,), max_targets=max_targets)
-    incidents = []
-    dials = DialBoard(lab)
-    injector = Injector(
-        experiment, lab, roles, dials, random.Random(1), incidents.append, lambda *_: None
-    )
-    return SimpleNamespace(
-        experiment=experiment,
-        lab=lab,
-        network=network,
-        dials=dials,
-        injector=injector,
-        incidents=incidents,
-    )
-
-
-def pump(rig, until):
-    def look():
-        rig.dials.pump()
-        rig.injector.feel()
-        return until()
-
-    return wait_until(look, within_s=2.0, every_s=0.005)
-
-
-def record(rig):
-    (found,) = rig.injector.records()
-    return found
 
 
 def test_a_fault_that_is_felt_has_bitten_and_its_heal_is_felt_too():

@@ -1,6 +1,6 @@
 """Whether a limit bit is for the kernel to say: a trial in which it never did is INVALID."""
 
-from unit.test_injection import pump, record, rig
+from unit.injection_rig import pump, record, rig
 from unit.test_limit_faults import Limiting
 
 from chaoskit.faults.fd_exhaustion import FdExhaustion
