@@ -6,9 +6,13 @@ Runs each experiment in both labs, with the same seed and so the same phases. Th
 come to the same verdict and the Hodges-Lehmann shift of ``failover_time``, with its exact 95 %
 interval, lies inside one period of the stack's failure detector on either side: what a run of
 either lab cannot tell from another phase. Where a fault is gray, trials of one lab differ among
-themselves by more than that; such labs are *not told apart* if the interval holds 0. Rows of
-experiments that are not run again stay as they are on the page. Exit status: 0 no two labs differ,
-1 some do.
+themselves by more than that; such labs are *not told apart* if the interval holds 0.
+
+Only trials in which another node took over are compared so. Where service came back on the node
+that had it, its time is that of the heal: the experiment's ``for`` and what the lab needs to start
+a service again, which is nothing that the system did. There the verdict is compared, and that no
+lab sees a failover where the other sees none. Rows of experiments that are not run again stay as
+they are on the page. Exit status: 0 no two labs differ, 1 some do.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "labs-agree.md"
 TOLD = ("PASS", "FAIL")
 """Verdicts about the system; the others are about the measurement, and two of them no agreement."""
+IN_PLACE = ("in-place restart", "rejected")
+"""Kinds of recovery without another node that took over."""
 HEAD = """# The two labs agree
 
 Made by `python benchmarks/labs_agree.py`: each experiment with ten trials, or with more where ten
@@ -38,8 +44,13 @@ could not tell (n), in the sandbox and in the Docker lab, same seed, so the same
 failure detector's period. *Shift* is the Hodges-Lehmann estimate of Docker less sandbox with its
 exact 95 % interval. They agree where the verdict is the same and that interval lies inside one
 period of the detector on either side. They are *not told apart* where trials of one lab differ
-among themselves by more than that, and the interval holds 0. Where several nodes serve nothing
-fails over, and only the verdict is compared.
+among themselves by more than that, and the interval holds 0.
+
+Compared are trials in which another node took over. Service that came back *in place*, on the node
+that had it, came with the heal: that time is the experiment's `for` and what the lab needs to start
+a service again, so it is shown and not compared, and the labs agree where the verdict is the same
+and neither sees failovers where the other sees none. Where several nodes serve nothing fails over,
+and only the verdict is compared.
 
 | experiment | verdict | sandbox, median | Docker, median | shift | allowed | agree |
 |---|---|---|---|---|---|---|
@@ -69,9 +80,10 @@ class Agreement:
 
     experiment: str
     verdicts: tuple[str, str]  # sandbox, docker
-    values: tuple[list[float], list[float]]
-    shift: Shift | None  # docker less sandbox; None where nothing fails over
+    values: tuple[list[float], list[float]]  # of trials in which another node took over
+    shift: Shift | None  # docker less sandbox; None where that cannot be compared
     allowed_s: float
+    in_place: tuple[list[float], list[float]] = ([], [])  # of trials in which none did
 
     @property
     def good(self) -> bool:
@@ -79,35 +91,54 @@ class Agreement:
         inside = self.shift is None or (
             -self.allowed_s < self.shift.low and self.shift.high < self.allowed_s
         )
-        return self._same and inside
+        return self._same and inside and not self._one_sided
 
     @property
     def differs(self) -> bool:
         """Another verdict, none that was reached, or times that are shifted for sure."""
-        held = self.shift is not None and self.shift.low <= 0 <= self.shift.high
-        few = self.shift is not None and min(map(len, self.values)) < LEAST_TRIALS
-        return not self.good and (few or not (self._same and held))
+        held = self.shift is None or self.shift.low <= 0 <= self.shift.high
+        return not self.good and (self._few or self._one_sided or not (self._same and held))
 
     @property
     def _same(self) -> bool:
         return self.verdicts[0] in TOLD and self.verdicts[0] == self.verdicts[1]
 
+    @property
+    def _few(self) -> bool:
+        """Too few to compare, of those that are compared."""
+        return self.shift is not None and min(map(len, self.values)) < LEAST_TRIALS
+
+    @property
+    def _one_sided(self) -> bool:
+        """Enough trials of one lab failed over to compare them, and too few of the other's."""
+        few, many = sorted(map(len, self.values))
+        return few < LEAST_TRIALS <= many
+
     def row(self) -> str:
         """A line of the table."""
         said = " and ".join(dict.fromkeys(self.verdicts))
-        allowed = "-"
-        if self.shift is None and not set(self.verdicts) <= set(TOLD):
-            times = "could not be told | | "
-        elif self.shift is None:
-            times = "not applicable | | "
-        else:
-            middle = (f"{median(v):.3f} s (n = {len(v)})" for v in self.values)
-            found = self.shift
-            moved = f"{found.point:+.3f} s ({found.low:+.3f} to {found.high:+.3f})"
-            times = f"{' | '.join(middle)} | {moved}"
+        times, allowed = self._times(), "-"
+        if self.shift is not None:
             allowed = f"{self.allowed_s:.2f} s"
         good = "yes" if self.good else "**no**" if self.differs else "not told apart"
         return f"| `{self.experiment}` | {said} | {times} | {allowed} | {good} |"
+
+    def _times(self) -> str:
+        if not any(self.values) and not any(self.in_place):
+            told = set(self.verdicts) <= set(TOLD)
+            return f"{'not applicable' if told else 'could not be told'} | | "
+        middle = " | ".join(map(_middle, self.values, self.in_place))
+        if self.shift is None:
+            return f"{middle} | not compared"
+        found = self.shift
+        return f"{middle} | {found.point:+.3f} s ({found.low:+.3f} to {found.high:+.3f})"
+
+
+def _middle(moved: list[float], in_place: list[float]) -> str:
+    """The medians of one lab, those that came back in place apart."""
+    parts = [f"{median(v):.3f} s (n = {len(v)})" for v in (moved,) if v]
+    parts += [f"{median(v):.3f} s in place (n = {len(v)})" for v in (in_place,) if v]
+    return ", ".join(parts) or "none"
 
 
 def run(file: Path, lab: str, trials: int, seed: int, keep: Path | None) -> dict[str, Any]:
@@ -124,15 +155,18 @@ def run(file: Path, lab: str, trials: int, seed: int, keep: Path | None) -> dict
     return found
 
 
-def observed(result: dict[str, Any]) -> list[Observed]:
-    """``failover_time`` of every valid trial, where something failed over."""
-    valid = [t for t in result["trials"] if not t["invalid_because"]]
-    times = [t["metrics"]["failover_time"] for t in valid]
-    return [
-        Observed(time["value_s"], ended=not time.get("censored"))
-        for time in times
-        if time.get("applicable", True) and time.get("value_s") is not None
-    ]
+def observed(result: dict[str, Any]) -> tuple[list[Observed], list[float]]:
+    """``failover_time`` of every valid trial that has one; those that came back in place apart."""
+    moved, in_place = [], []
+    for trial in result["trials"]:
+        time = trial["metrics"]["failover_time"] if not trial["invalid_because"] else {}
+        if not time.get("applicable", True) or time.get("value_s") is None:
+            continue
+        if trial["metrics"]["recovery"] in IN_PLACE:
+            in_place.append(time["value_s"])
+        else:
+            moved.append(Observed(time["value_s"], ended=not time.get("censored")))
+    return moved, in_place
 
 
 def agree(file: Path, trials: int, seed: int, keep: Path | None = None) -> Agreement:
@@ -141,14 +175,23 @@ def agree(file: Path, trials: int, seed: int, keep: Path | None = None) -> Agree
 
     period_s = longest_period_s(load_stack(load_experiment(file).stack))
     results = [run(file, lab, trials, seed, keep) for lab in ("sandbox", "docker")]
-    base, new = (observed(result) for result in results)
-    found = shift(base, new) if base and new else None
+    return compared(file.stem, results[0], results[1], period_s)
+
+
+def compared(
+    name: str, sandbox: dict[str, Any], docker: dict[str, Any], allowed_s: float
+) -> Agreement:
+    """Two runs of one experiment; ``allowed_s`` is what they may differ by."""
+    (base, base_in_place), (new, new_in_place) = observed(sandbox), observed(docker)
+    in_place = (base_in_place, new_in_place)
+    few = min(len(base), len(new)) < LEAST_TRIALS and any(in_place)
     return Agreement(
-        file.stem,
-        (results[0]["verdict"], results[1]["verdict"]),
+        name,
+        (sandbox["verdict"], docker["verdict"]),
         ([o.rank for o in base], [o.rank for o in new]),
-        found,
-        period_s,
+        shift(base, new) if base and new and not few else None,
+        allowed_s,
+        in_place,
     )
 
 

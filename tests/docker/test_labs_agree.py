@@ -73,3 +73,56 @@ def test_another_verdict_is_found():
     found = of(SANDBOX, SANDBOX, ("PASS", "FAIL"))
     assert not found.good
     assert "**no**" in found.row()
+
+
+# ---------------------------------------------------------------- trials that came back in place
+
+
+def told(*trials, verdict="PASS"):
+    """A run's result, of (kind of recovery, failover_time) each."""
+    each = [
+        {
+            "invalid_because": [],
+            "metrics": {"recovery": kind, "failover_time": {"value_s": value, "censored": False}},
+        }
+        for kind, value in trials
+    ]
+    return {"verdict": verdict, "trials": each}
+
+
+def both(base, new):
+    return agreement.compared("x", told(*base), told(*new), 0.1)
+
+
+MOVED = [("failover", v) for v in SANDBOX]
+
+
+def in_place(first):
+    return [("in-place restart", first + 0.01 * n) for n in range(10)]
+
+
+def test_what_a_lab_needs_to_start_a_service_again_is_shown_and_not_compared():
+    found = both(in_place(2.0), in_place(2.4))
+    assert found.good
+    assert found.shift is None
+    assert "2.045 s in place (n = 10) | 2.445 s in place (n = 10) | not compared | -" in found.row()
+
+
+def test_only_trials_that_failed_over_are_compared():
+    slower = [(kind, v + 0.15) for kind, v in MOVED]
+    mixed = in_place(2.0)[:3]
+    assert both(MOVED + mixed, MOVED + in_place(2.9)[:3]).good
+    assert both(MOVED + mixed, slower + mixed).differs
+    assert "0.285 s (n = 10), 2.010 s in place (n = 3)" in both(MOVED + mixed, MOVED + mixed).row()
+
+
+def test_failovers_in_one_lab_alone_are_found():
+    for found in (both(MOVED, in_place(0.3)), both(in_place(0.3), MOVED)):
+        assert not found.good
+        assert found.differs
+        assert "**no**" in found.row()
+
+
+def test_another_verdict_of_what_came_back_in_place_is_found():
+    found = agreement.compared("x", told(*in_place(2.0)), told(*in_place(2.0), verdict="FAIL"), 0.1)
+    assert found.differs
