@@ -8,7 +8,7 @@ from chaoskit.history.history import FaultRecord
 from chaoskit.measure.cause import cause
 from chaoskit.measure.failover import proven_ns
 from chaoskit.measure.model import Interval
-from chaoskit.measure.reigns import Reigns, pinned_to, reigns_of
+from chaoskit.measure.reigns import Reigns, pinned_to, reigns_of, within_others
 from chaoskit.measure.view import View, as_seconds
 
 __all__ = ["fencing_latency"]
@@ -21,7 +21,9 @@ def fencing_latency(view: View, found: dict[int, Reigns] | None = None) -> Inter
     High end: what was sent next and refused, or acknowledged in a new epoch, was answered, counted
     from the fault's command. Censored where neither came before observation ended: it may go on.
     Only the reign that the fault fell into counts: what the node acknowledges after it was elected
-    anew is no failure to stop.
+    anew is no failure to stop. Where answers carry no epoch, and others acknowledged while it was
+    silent, it may have been elected anew: what it acknowledged since counts for the high end, and
+    for the value where it did so in the midst of another's.
 
     Not applicable where nobody else acknowledged after the fault, or where nobody asked the node
     itself and no client saw it go on either. None where no server is named. Of several faults it
@@ -40,7 +42,7 @@ def fencing_latency(view: View, found: dict[int, Reigns] | None = None) -> Inter
     began = (r.begun.max() > fault.commanded_ns for s, r in found.items() if s != old)
     if not any(began):
         return Interval(applicable=False, note="nobody else took over")
-    return _of(view, old, found[old], fault)
+    return _of(view, old, found, fault)
 
 
 def _in_office(found: dict[int, Reigns], at_ns: int) -> int | None:
@@ -49,12 +51,14 @@ def _in_office(found: dict[int, Reigns], at_ns: int) -> int | None:
     return max((s for s in last if last[s].size), key=lambda s: int(last[s].max()), default=None)
 
 
-def _of(view: View, old: int, reigns: Reigns, fault: FaultRecord) -> Interval:
-    reign = int(reigns.of[reigns.sent < fault.commanded_ns].max())
+def _of(view: View, old: int, found: dict[int, Reigns], fault: FaultRecord) -> Interval:
+    reigns = found[old]
+    before = reigns.sent < fault.commanded_ns
+    reign, run = int(reigns.of[before].max()), int(reigns.runs[before].max())
     mine = reigns.of == reign
-    done = int(reigns.done[mine].max())
-    value = max(0, done - fault.acknowledged_ns)
-    low = max(0, min(value, int(reigns.sent[mine].max()) - proven_ns(fault)))
+    surely = mine & ((reigns.runs == run) | within_others(found, old))
+    value = max(0, int(reigns.done[surely].max()) - fault.acknowledged_ns)
+    low = max(0, min(value, int(reigns.sent[surely].max()) - proven_ns(fault)))
     name = view.history.servers[old]
     if pinned_to(view, old) is None:
         why = f"{name} was deposed and has no pinned writer"
@@ -66,7 +70,7 @@ def _of(view: View, old: int, reigns: Reigns, fault: FaultRecord) -> Interval:
     end = reigns.ended_ns(reign)
     if end is None:
         since = f"{name} was deposed, and after its last acknowledgement"
-        asked = _asked_since(view, old, done)
+        asked = _asked_since(view, old, int(reigns.done[mine].max()))
         said = f"it answered none of {asked} writes" if asked else "nothing was sent to it"
         return _at_least(value, low, f"{since} {said} until observation ended")
     return Interval(

@@ -8,15 +8,24 @@ server was in office, surely or possibly, are its reigns.
 from __future__ import annotations
 
 import math
-from functools import reduce
 from itertools import combinations
 
 import numpy as np
 
 from chaoskit.history.records import Op
 from chaoskit.measure.model import DualPrimary, Example
-from chaoskit.measure.reigns import ACKED, WRITES, Reigns, Spans, pause_ns, pinned_to, reigns_of
-from chaoskit.measure.track import Bools, Ints
+from chaoskit.measure.reigns import (
+    ACKED,
+    WRITES,
+    Reigns,
+    Spans,
+    pause_ns,
+    pinned_to,
+    reigns_of,
+    within,
+    within_others,
+)
+from chaoskit.measure.track import Ints
 from chaoskit.measure.view import View, as_seconds
 
 __all__ = ["dual_primary"]
@@ -74,7 +83,7 @@ def _dual(view: View, found: dict[int, Reigns]) -> DualPrimary | None:
 
 def _proof(found: dict[int, Reigns]) -> Places:
     """Every write that one server acknowledged wholly within a sure reign of another's."""
-    inside = {server: np.flatnonzero(_inside_others(found, server)) for server in found}
+    inside = {server: np.flatnonzero(within_others(found, server)) for server in found}
     servers = np.repeat(np.array(list(inside), dtype=np.int64), [k.size for k in inside.values()])
     at = np.concatenate(list(inside.values()))
     order = np.lexsort((at, servers, np.concatenate([found[s].done[k] for s, k in inside.items()])))
@@ -128,22 +137,6 @@ def _is_handover(view: View, stretches: Ints) -> bool:
     """
     usual = _usual_ns(view)
     return usual is not None and 0 < int(stretches.max(initial=0)) <= 2 * usual
-
-
-def _inside_others(found: dict[int, Reigns], server: int) -> Bools:
-    """Which of a server's acknowledged writes lie wholly within a sure reign of another's."""
-    mine = found[server]
-    parts = [_within(mine, r.sure) for other, r in found.items() if other != server]
-    return reduce(np.logical_or, parts, np.zeros(mine.rows.size, dtype=bool))
-
-
-def _within(mine: Reigns, spans: Spans) -> Bools:
-    starts, ends = spans
-    if not starts.size:
-        return np.zeros(mine.rows.size, dtype=bool)
-    at = np.searchsorted(starts, mine.sent, side="left") - 1
-    inside: Bools = (at >= 0) & (mine.done < ends[np.maximum(at, 0)])
-    return inside
 
 
 # ---------------------------------------------------------------- words
@@ -205,7 +198,7 @@ def _between(view: View, found: dict[int, Reigns], server: int, at: int) -> str:
     sent, done = found[server].sent[at], found[server].done[at]
     token = view.table.column("token")
     for other, theirs in found.items():
-        if other == server or not _within(found[server], theirs.sure)[at]:
+        if other == server or not within(found[server], theirs.sure)[at]:
             continue
         before = int(np.searchsorted(theirs.done, sent, side="left")) - 1
         later = np.flatnonzero(theirs.sent > done)

@@ -6,15 +6,18 @@ throughout. Where they carry none, or one that several servers acknowledged in a
 tells no two of them apart, a refusal of the server's own ends it. That is what makes a failback no
 overlap.
 
-Within a reign the server was surely in office from its first acknowledgement to the last write sent
-to it that it acknowledged; possibly from the first write sent to the last acknowledgement.
+Within a reign the server was possibly in office from the first write sent to the last
+acknowledgement. Surely it was from its first acknowledgement to the last write sent to it that it
+acknowledged, but where answers carry no epoch only as long as it was heard: if others acknowledged
+while it was silent, the office may have gone to them and come back. What it acknowledged without
+such a silence is a *run*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -25,11 +28,22 @@ from chaoskit.measure.shards import shard_of
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
 
-__all__ = ["ACKED", "WRITES", "Reigns", "Spans", "pause_ns", "pinned_to", "reigns_of"]
+__all__ = [
+    "ACKED",
+    "WRITES",
+    "Reigns",
+    "Spans",
+    "pause_ns",
+    "pinned_to",
+    "reigns_of",
+    "within",
+    "within_others",
+]
 
 WRITES = (int(Op.APPEND), int(Op.PUT))
 ACKED = (int(Outcome.OK), int(Outcome.OK_LATE))
 _NOBODY_LISTENS = "connection refused"
+_SILENT = 3  # writes in succession that a server in office would have been sent, and did not take
 
 Spans = tuple[Ints, Ints]
 """Starts and ends of disjoint stretches in order of time, ns."""
@@ -43,23 +57,24 @@ class Reigns:
     sent: Ints
     done: Ints
     of: Ints  # the reign of each row, from 0
+    runs: Ints  # the run of each row, from 0; no run reaches past its reign
     denied: Spans  # writes that it did not take, from sent to answered
 
     @cached_property
     def sure(self) -> Spans:
-        """From the first acknowledgement of a reign until its last acknowledged write was sent."""
-        starts, ends = self._least(self.done), self._most(self.sent)
+        """From the first acknowledgement of a run until its last acknowledged write was sent."""
+        starts, ends = _least(self.done, self.runs), _most(self.sent, self.runs)
         return _merged(starts[ends > starts], ends[ends > starts])
 
     @cached_property
     def possible(self) -> Spans:
         """From when the first acknowledged write of a reign was sent until the last was done."""
-        return _merged(self._least(self.sent), self._most(self.done))
+        return _merged(_least(self.sent, self.of), _most(self.done, self.of))
 
     @cached_property
     def begun(self) -> Ints:
-        """When the first acknowledged write of each reign was sent."""
-        return self._least(self.sent)
+        """When the first acknowledged write of each run was sent."""
+        return _least(self.sent, self.runs)
 
     def ended_ns(self, reign: int) -> int | None:
         """When the reign was surely over; None if that was never seen.
@@ -73,17 +88,22 @@ class Reigns:
         later = np.concatenate((done[sent >= last], self.done[~mine & (self.sent >= last)]))
         return int(later.min()) if later.size else None
 
-    def _least(self, times: Ints) -> Ints:
-        found: Ints = np.minimum.reduceat(times, self._firsts)
-        return found
 
-    def _most(self, times: Ints) -> Ints:
-        found: Ints = np.maximum.reduceat(times, self._firsts)
-        return found
+def within_others(found: dict[int, Reigns], server: int) -> Bools:
+    """Which of a server's acknowledged writes lie wholly within a sure run of another's."""
+    mine = found[server]
+    parts = [within(mine, r.sure) for other, r in found.items() if other != server]
+    return reduce(np.logical_or, parts, np.zeros(mine.rows.size, dtype=bool))
 
-    @cached_property
-    def _firsts(self) -> Ints:
-        return np.flatnonzero(np.diff(self.of, prepend=-1))
+
+def within(mine: Reigns, spans: Spans) -> Bools:
+    """Which of the acknowledged writes lie wholly within one of the stretches."""
+    starts, ends = spans
+    if not starts.size:
+        return np.zeros(mine.rows.size, dtype=bool)
+    at = np.searchsorted(starts, mine.sent, side="left") - 1
+    inside: Bools = (at >= 0) & (mine.done < ends[np.maximum(at, 0)])
+    return inside
 
 
 def reigns_of(view: View, shard: int = 0) -> dict[int, Reigns]:
@@ -104,7 +124,8 @@ def reigns_of(view: View, shard: int = 0) -> dict[int, Reigns]:
             spoken = no & mine  # what the server itself said
             silent = no & (servers == 0) & _nobody_listened(view, server)
             rows = np.flatnonzero(acked & mine)
-            found[server] = _of_server(view, rows, spoken, spoken | silent, shared)
+            one = _of_server(view, rows, spoken, spoken | silent, shared)
+            found[server] = _heard(view, server, one, acked & ~mine, shared)
     return found
 
 
@@ -131,9 +152,28 @@ def _of_server(view: View, rows: Ints, spoken: Bools, denied: Bools, shared: Int
         refusals = np.searchsorted(no, done)  # refusals before each acknowledgement
         breaks[1:] |= (epoch[1:] == 0) & (refusals[1:] != refusals[:-1])
     of: Ints = np.cumsum(breaks)
-    return Reigns(
-        rows, sent, done, of, (table.column("sent_ns")[denied], table.column("done_ns")[denied])
-    )
+    told = (table.column("sent_ns")[denied], table.column("done_ns")[denied])
+    return Reigns(rows, sent, done, of, of, told)
+
+
+def _heard(view: View, server: int, one: Reigns, others: Bools, shared: Ints) -> Reigns:
+    """The same reigns, with a new run where others acknowledged while the server was silent."""
+    epoch = view.table.column("epoch")[one.rows[1:]]
+    pinned = pinned_to(view, server)
+    stream = view.headline.stream if pinned is None else pinned[1]
+    silence = one.sent[1:] - one.done[:-1] > _SILENT * pause_ns(view, stream)
+    silence &= (epoch == 0) | np.isin(epoch, shared)
+    if not silence.any():
+        return one
+    sent, done = (view.table.column(name)[others] for name in ("sent_ns", "done_ns"))
+    order = np.argsort(sent, kind="stable")
+    sent = sent[order]
+    soonest = np.minimum.accumulate(done[order][::-1])[::-1]  # done first of what was sent later
+    soonest = np.append(soonest, np.iinfo(np.int64).max)
+    after, before = one.done[:-1], one.sent[1:]
+    silence &= soonest[np.searchsorted(sent, after)] <= before
+    breaks = np.append([False], silence | (one.of[1:] != one.of[:-1]))
+    return replace(one, runs=np.cumsum(breaks))
 
 
 # ---------------------------------------------------------------- past the front door
@@ -180,6 +220,20 @@ def _rejecting(faults: Iterable[FaultRecord]) -> list[tuple[int, int]]:
 
 
 # ---------------------------------------------------------------- stretches
+
+
+def _least(times: Ints, groups: Ints) -> Ints:
+    found: Ints = np.minimum.reduceat(times, _firsts(groups))
+    return found
+
+
+def _most(times: Ints, groups: Ints) -> Ints:
+    found: Ints = np.maximum.reduceat(times, _firsts(groups))
+    return found
+
+
+def _firsts(groups: Ints) -> Ints:
+    return np.flatnonzero(np.diff(groups, prepend=-1))
 
 
 def _merged(starts: Ints, ends: Ints) -> Spans:

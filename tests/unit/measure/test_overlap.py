@@ -64,10 +64,9 @@ BEFORE = (ack(A, 10, 12), ack(A, 50, 52))
 
 
 def test_the_bracket_is_the_two_writer_argument():
-    dual, fenced = both(
-        *(*BEFORE, ack(A, 200, 204), ack(B, 150, 153), ack(A, 300, 306), ack(B, 320, 322)),
-        no(A, 340, 341, stream=1),
-    )
+    first = ack(A, 200, 204, epoch=1), ack(A, 300, 306, epoch=1)
+    second = ack(B, 150, 153, epoch=2), ack(B, 320, 322, epoch=2)
+    dual, fenced = both(*EPOCH_1, *first, *second, no(A, 340, 341, stream=1))
     assert (dual.low_s, dual.high_s) == (pytest.approx(0.147), pytest.approx(0.156))
     assert dual.low_s == pytest.approx((300 - 153) / 1000)
     assert dual.high_s == pytest.approx((306 - 150) / 1000)
@@ -124,8 +123,46 @@ def test_a_timeout_or_a_refused_connection_ends_no_reign():
         no(A, 160, 161, stream=1, flags=int(Flag.TIMED_OUT)),
         (A, 165, 166, {"outcome": Outcome.AMBIGUOUS, "stream": 1}),
     )
-    dual, _ = both(*BEFORE, *lost, ack(B, 150, 153), ack(B, 190, 193), ack(A, 200, 203))
+    story = (ack(A, 141, 143), *lost, ack(B, 150, 153), ack(B, 190, 193))
+    dual, _ = both(*BEFORE, *story, ack(A, 200, 203))
     assert dual.low_s == pytest.approx(0.037)
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_return_without_a_word_of_how_it_came_about_proves_nothing(pinned):
+    """Nobody says in which office he acknowledges: after a silence it may have come back to him."""
+    served = [ack(B, t, t + 3) for t in range(150, 300, 10)]
+    again = [ack(A, t, t + 3) for t in range(310, 400, 10)]
+    view = View(history_of(*BEFORE, *served, *again, pinned=pinned))
+    dual, late = dual_primary(view), fencing_latency(view)
+    assert (dual.low_s, dual.writes) == (0.0, 0 if pinned else None)
+    assert dual.high_s == pytest.approx((293 - 150) / 1000), "it may never have left office"
+    if pinned:
+        assert (late.value_s, late.high_s, late.censored) == (0.0, None, True)
+    else:
+        assert not late.applicable
+    writes = (*BEFORE, *served, *again)
+    told = [(s, sent, done, {**more, "epoch": s}) for s, sent, done, more in writes]
+    known = dual_primary(View(history_of(*told, pinned=pinned)))
+    assert known.low_s == pytest.approx((290 - 153) / 1000), "in one epoch it never did"
+
+
+def test_what_it_acknowledges_in_the_midst_of_another_after_a_silence_is_a_proof():
+    """It comes back from behind a partition and goes on, while the new one does as well."""
+    served = [ack(B, t, t + 3) for t in range(150, 400, 10)]
+    again = [ack(A, t, t + 3) for t in range(300, 360, 10)]
+    dual, late = both(*BEFORE, *TIMEOUTS, *served, *again, no(A, 365, 366, stream=1))
+    assert dual.low_s == pytest.approx((350 - 303) / 1000)
+    assert dual.high_s == pytest.approx((353 - 150) / 1000)
+    assert (late.low_s, late.value_s) == (pytest.approx(0.25), pytest.approx(0.253))
+    assert late.high_s == pytest.approx(0.266)
+
+
+def test_one_after_the_other_in_turns_is_a_proof_without_epochs():
+    """A front door that asks both in turns: neither is silent for long."""
+    turns = [ack((A, B)[n % 2], 100 + 10 * n, 103 + 10 * n) for n in range(20)]
+    dual = dual_primary(View(history_of(*BEFORE, *turns, pinned=False)))
+    assert dual.low_s > 0.15
 
 
 def test_of_three_any_two_count_once():
@@ -229,7 +266,8 @@ def test_of_a_node_without_a_pinned_writer_only_what_clients_saw_is_said():
     unseen = fencing_latency(View(history_of(*BEFORE, *TAKEN_OVER, pinned=False)))
     assert not unseen.applicable
     assert "node-a was deposed and has no pinned writer" in unseen.note
-    seen = fencing_latency(View(history_of(*BEFORE, ack(A, 400, 403), *TAKEN_OVER, pinned=False)))
+    late = (*EPOCH_1, ack(A, 400, 403, epoch=1), *TAKEN_OVER)
+    seen = fencing_latency(View(history_of(*late, pinned=False)))
     assert (seen.low_s, seen.value_s) == (pytest.approx(0.3), pytest.approx(0.303))
     assert (seen.high_s, seen.censored) == (None, True)
 
@@ -283,7 +321,8 @@ def test_of_several_faults_it_counts_from_the_one_that_the_outage_followed():
 )
 def test_what_two_usual_writes_explain_is_a_handover_and_no_more(last, first, verdict):
     """Usual are 2 ms here, as those before the fault took."""
-    view = View(history_of(*BEFORE, ack(A, *last), ack(B, *first), ack(B, 900, 902)))
+    second = (ack(B, *first, epoch=2), ack(B, 900, 902, epoch=2))
+    view = View(history_of(*EPOCH_1, ack(A, *last, epoch=1), *second))
     dual = dual_primary(view)
     metrics = measure_view(view)
     found = read(view, metrics, "dual_primary", stat=None, phase=None, unit="s")
@@ -338,7 +377,7 @@ def test_the_bracket_is_ordered_and_shifting_changes_nothing(writes, shift):
 @given(st.lists(write, min_size=2, max_size=8))
 def test_a_proof_is_a_proof(writes):
     """Whenever a bracket's low end is above 0, two writes of different servers say so in words."""
-    found = dual_primary(View(history_of(*writes)))
+    found = dual_primary(View(history_of(*(ack(s, a, z, epoch=s) for s, a, z, _ in writes))))
     by = {s: [(w[1], w[2]) for w in writes if w[0] == s] for s in (A, B, C)}
     sandwiched = any(
         min(d for _, d in by[x]) < s and d < max(e for e, _ in by[x])
