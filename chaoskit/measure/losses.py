@@ -7,17 +7,16 @@ side acknowledged that later gave way. After the heal: what a resync in the wron
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 
 from chaoskit.clock import NS
-from chaoskit.history.history import FaultRecord
 from chaoskit.history.records import Outcome
 from chaoskit.measure.failover import proven_ns
 from chaoskit.measure.model import Count, Interval, Safety
 from chaoskit.measure.track import Ints
-from chaoskit.measure.view import View, healing_ns
+from chaoskit.measure.turns import turns_of
+from chaoskit.measure.view import View
 from chaoskit.measure.writes import Lost, among, appends, examples_of, unchecked
 
 __all__ = ["doubtful_writes", "post_heal_loss", "rpo_time", "split_brain_loss"]
@@ -29,17 +28,19 @@ def rpo_time(view: View, found: Lost | Safety) -> Interval:
     The recovery point that was achieved, in seconds (NIST SP 800-34 names the objective): t0 -
     min(done) over lost writes that had been acknowledged by t0. The low end counts to *commanded*,
     the high end to *verified*. 0 where none of them is lost. Of several faults the furthest: each
-    takes what was acknowledged since those before it began to be healed.
+    takes what was acknowledged since those before it began to be healed, and where they overlap,
+    what whoever was still in office by then had acknowledged.
     """
     if view.fault is None:
         return Interval(applicable=False, note="there was no fault")
     if isinstance(found, Safety):
         return Interval(note=found.note)
     surely = not found.maybe.size
-    done = view.table.column("done_ns")[found.rows if surely else found.maybe]
+    rows = found.rows if surely else found.maybe
+    done, turns = view.table.column("done_ns")[rows], turns_of(view, rows)
     reached = []
-    for fault, since_ns in _turns(view):
-        before = (done > since_ns) & (done <= fault.acknowledged_ns)
+    for n, fault in enumerate(turns.faults):
+        before = turns.before == n
         if before.any():
             first = int(done[before].min())
             reached.append((fault.acknowledged_ns - first, first, fault, before))
@@ -60,6 +61,7 @@ def split_brain_loss(view: View, found: Lost | Safety) -> Safety:
     """Lost writes that were sent and acknowledged after a fault and before its heal began.
 
     Somebody was in charge enough to acknowledge them, and what he had was given up afterwards.
+    What one in office acknowledged before another fault in the midst of this one is that one's.
     """
     return _between(view, found, after_heal=False)
 
@@ -82,19 +84,6 @@ def doubtful_writes(view: View, found: Lost | Safety) -> tuple[Count, Count]:
     return Count(count=there), Count(count=int(rows.size) - there)
 
 
-def _turns(view: View) -> Iterator[tuple[FaultRecord, int]]:
-    """Each fault that bites, and since when what is lost before it is its own doing, ns."""
-    since = -1
-    for fault in sorted(_biting(view), key=lambda one: one.commanded_ns):
-        yield fault, since
-        since = max(since, healing_ns(fault, view.observed[1]))
-
-
-def _biting(view: View) -> list[FaultRecord]:
-    found = [fault for fault in view.history.faults if fault.must_bite]
-    return found or ([view.fault] if view.fault is not None else [])
-
-
 def _between(view: View, found: Lost | Safety, *, after_heal: bool) -> Safety:
     if view.fault is None:
         return Safety(count=0)
@@ -112,12 +101,8 @@ def _between(view: View, found: Lost | Safety, *, after_heal: bool) -> Safety:
 
 
 def _under(view: View, rows: Ints) -> Ints:
-    """Those that were sent and acknowledged while one of the faults was on."""
-    sent, done = (view.table.column(name)[rows] for name in ("sent_ns", "done_ns"))
-    under = np.zeros(rows.size, dtype=bool)
-    for fault in _biting(view):
-        under |= (sent > fault.acknowledged_ns) & (done <= healing_ns(fault, view.observed[1]))
-    found: Ints = rows[under]
+    """Those sent and acknowledged while one of the faults was on, and lost to no other."""
+    found: Ints = rows[turns_of(view, rows).under]
     return found
 
 

@@ -167,3 +167,76 @@ def test_what_is_lost_under_either_fault_or_after_the_last_is_told_apart(
     found = measure_trial(without(twice, gone["token"]))
     assert counts(found) == (gone.size, gone.size * split, gone.size * after)
     assert found.rpo_time.value_s == 0.0
+
+
+# ---------------------------------------------------------------- faults that overlap
+
+
+@pytest.fixture(scope="module")
+def amid(clean):
+    """The failover's fault 1.5 s into another that nobody feels and that lasts longer."""
+    (kill,) = clean.faults
+    times = ("commanded_ns", "acknowledged_ns", "verified_ns", "bitten_ns")
+    sooner = {name: getattr(kill, name) - 3 * NS // 2 for name in times}
+    load = replace(kill, fault="cpu", **sooner)
+    return replace(clean, faults=(load, replace(kill, step=1)))
+
+
+def since_kill(history, start_s, end_s):
+    return acknowledged(replace(history, faults=history.faults[1:]), start_s, end_s)
+
+
+def test_what_was_acknowledged_under_a_load_and_before_the_kill_is_the_kill_s_loss(amid):
+    gone = since_kill(amid, -0.3, 0.0)
+    assert gone.size > 40
+    found = measure_trial(without(amid, gone["token"]))
+    assert counts(found) == (gone.size, 0, 0)
+    assert found.rpo_time.value_s == pytest.approx(0.3, abs=0.02)
+
+
+def test_what_the_kill_took_may_reach_back_beyond_the_load(amid):
+    gone = since_kill(amid, -1.6, 0.0)
+    found = measure_trial(without(amid, gone["token"]))
+    assert counts(found)[:2] == (gone.size, 0)
+    assert found.rpo_time.value_s == pytest.approx(1.6, abs=0.02)
+
+
+def test_what_was_acknowledged_after_the_kill_is_under_both(amid):
+    gone = since_kill(amid, 0.6, 1.2)
+    found = measure_trial(without(amid, gone["token"]))
+    assert counts(found) == (gone.size, gone.size, 0)
+    assert found.rpo_time.value_s == 0.0
+
+
+def test_a_deposed_node_s_writes_are_a_split_brain_whatever_is_done_to_it_next(clean):
+    """A partition, node-b takes over, node-a goes on, and is then killed amid the partition."""
+    (cut,) = clean.faults
+    times = ("commanded_ns", "acknowledged_ns", "verified_ns", "bitten_ns")
+    later = {name: getattr(cut, name) + 3 * NS // 2 for name in times}
+    both = replace(clean, faults=(cut, replace(cut, step=1, fault="kill", **later)))
+    mine = clean.servers.index("node-a")
+    chosen = acknowledged(clean, 1.0, 1.2)["token"]
+    requests = clean.requests.copy()
+    requests["server"][np.isin(requests["token"], chosen)] = mine
+    found = measure_trial(without(replace(both, requests=requests), chosen))
+    assert counts(found) == (chosen.size, chosen.size, 0)
+    assert found.rpo_time.value_s == 0.0
+
+
+def test_what_the_new_primary_had_acknowledged_is_lost_to_the_fault_that_hits_it(clean):
+    (cut,) = clean.faults
+    times = ("commanded_ns", "acknowledged_ns", "verified_ns", "bitten_ns")
+    later = {name: getattr(cut, name) + 3 * NS // 2 for name in times}
+    both = replace(clean, faults=(cut, replace(cut, step=1, fault="kill", **later)))
+    gone = acknowledged(clean, 1.2, 1.5)
+    found = measure_trial(without(both, gone["token"]))
+    assert counts(found) == (gone.size, 0, 0)
+    assert found.rpo_time.value_s == pytest.approx(0.3, abs=0.02)
+
+
+def test_where_nobody_is_named_the_first_of_both_has_it(amid):
+    requests = amid.requests.copy()
+    requests["server"] = 0
+    gone = since_kill(amid, -0.3, 0.0)["token"]
+    found = measure_trial(without(replace(amid, requests=requests), gone))
+    assert counts(found) == (gone.size, gone.size, 0)
