@@ -10,8 +10,8 @@ themselves by more than that; such labs are *not told apart* if the interval hol
 
 Only trials in which another node took over are compared so. Where service came back on the node
 that had it, its time is that of the heal: the experiment's ``for`` and what the lab needs to start
-a service again, which is nothing that the system did. There the verdict is compared, and that no
-lab sees a failover where the other sees none. Rows of experiments that are not run again stay as
+a service again, which is nothing that the system did. There the verdict is compared, and the share
+of trials that failed over (Fisher's exact test). Rows of experiments that are not run again stay as
 they are on the page. Exit status: 0 no two labs differ, 1 some do.
 """
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ TOLD = ("PASS", "FAIL")
 """Verdicts about the system; the others are about the measurement, and two of them no agreement."""
 IN_PLACE = ("in-place restart", "rejected")
 """Kinds of recovery without another node that took over."""
+CHANCE = 0.05
 HEAD = """# The two labs agree
 
 Made by `python benchmarks/labs_agree.py`: each experiment with ten trials, or with more where ten
@@ -48,9 +50,9 @@ among themselves by more than that, and the interval holds 0.
 
 Compared are trials in which another node took over. Service that came back *in place*, on the node
 that had it, came with the heal: that time is the experiment's `for` and what the lab needs to start
-a service again, so it is shown and not compared, and the labs agree where the verdict is the same
-and neither sees failovers where the other sees none. Where several nodes serve nothing fails over,
-and only the verdict is compared.
+a service again, so it is shown and not compared. Where too few trials failed over to be compared,
+or several nodes serve and nothing fails over, the labs agree on *the verdict*; it must be the same,
+and the shares of trials that failed over must not be told apart (Fisher's exact test, 5 %).
 
 | experiment | verdict | sandbox, median | Docker, median | shift | allowed | agree |
 |---|---|---|---|---|---|---|
@@ -110,9 +112,8 @@ class Agreement:
 
     @property
     def _one_sided(self) -> bool:
-        """Enough trials of one lab failed over to compare them, and too few of the other's."""
-        few, many = sorted(map(len, self.values))
-        return few < LEAST_TRIALS <= many
+        """More trials of one lab failed over than chance explains."""
+        return fisher(*(len(v) for v in (*self.values, *self.in_place))) < CHANCE
 
     def row(self) -> str:
         """A line of the table."""
@@ -120,7 +121,9 @@ class Agreement:
         times, allowed = self._times(), "-"
         if self.shift is not None:
             allowed = f"{self.allowed_s:.2f} s"
-        good = "yes" if self.good else "**no**" if self.differs else "not told apart"
+        good = "**no**" if self.differs else "not told apart"
+        if self.good:
+            good = "yes" if self.shift is not None else "the verdict"
         return f"| `{self.experiment}` | {said} | {times} | {allowed} | {good} |"
 
     def _times(self) -> str:
@@ -139,6 +142,19 @@ def _middle(moved: list[float], in_place: list[float]) -> str:
     parts = [f"{median(v):.3f} s (n = {len(v)})" for v in (moved,) if v]
     parts += [f"{median(v):.3f} s in place (n = {len(v)})" for v in (in_place,) if v]
     return ", ".join(parts) or "none"
+
+
+def fisher(moved: int, others_moved: int, stayed: int, others_stayed: int) -> float:
+    """Two-sided p of Fisher's exact test: as far apart as these two shares, or farther."""
+    mine, all_moved = moved + stayed, moved + others_moved
+    total = all_moved + stayed + others_stayed
+    ways = [
+        math.comb(mine, k) * math.comb(total - mine, all_moved - k)
+        for k in range(min(mine, all_moved) + 1)
+        if all_moved - k <= total - mine
+    ]
+    seen = math.comb(mine, moved) * math.comb(total - mine, others_moved)
+    return sum(w for w in ways if w <= seen) / math.comb(total, all_moved)
 
 
 def run(file: Path, lab: str, trials: int, seed: int, keep: Path | None) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def row(name: str, results: list[dict[str, Any]]) -> tuple[str, bool]:
     verdicts = [str(result["verdict"]) for result in results]
     times = []
     for result in results:
-        found = [one.rank for one in observed(result)]
+        moved, in_place = observed(result)
+        found = [one.rank for one in moved] + in_place
         times.append(f"{median(found):.3f} s" if found else "-")
     valid = [sum(not t["invalid_because"] for t in result["trials"]) for result in results]
     count = str(valid[0]) if valid[0] == valid[1] else f"{valid[0]}, {valid[1]}"

@@ -105,7 +105,8 @@ def test_what_a_lab_needs_to_start_a_service_again_is_shown_and_not_compared():
     found = both(in_place(2.0), in_place(2.4))
     assert found.good
     assert found.shift is None
-    assert "2.045 s in place (n = 10) | 2.445 s in place (n = 10) | not compared | -" in found.row()
+    says = "2.045 s in place (n = 10) | 2.445 s in place (n = 10) | not compared | - | the verdict"
+    assert says in found.row()
 
 
 def test_only_trials_that_failed_over_are_compared():
@@ -117,10 +118,31 @@ def test_only_trials_that_failed_over_are_compared():
 
 
 def test_failovers_in_one_lab_alone_are_found():
-    for found in (both(MOVED, in_place(0.3)), both(in_place(0.3), MOVED)):
+    some = MOVED[:6] + in_place(0.3)[:4]
+    for base, new in ((MOVED, in_place(0.3)), (in_place(0.3), MOVED), (in_place(0.3), some)):
+        found = both(base, new)
         assert not found.good
         assert found.differs
         assert "**no**" in found.row()
+
+
+def test_a_single_failover_among_those_in_place_is_chance():
+    found = both(in_place(2.0), in_place(2.0)[:9] + MOVED[:1])
+    assert found.good
+    assert (
+        "| 0.240 s (n = 1), 2.040 s in place (n = 9) | not compared | - | the verdict"
+        in found.row()
+    )
+
+
+@pytest.mark.parametrize(
+    "seen", [(10, 0, 0, 10), (6, 0, 4, 10), (5, 1, 5, 9), (3, 2, 0, 0), (0, 0, 0, 0)]
+)
+def test_the_chance_is_that_of_the_exact_test(seen):
+    stats = pytest.importorskip("scipy.stats")
+    moved, others, stayed, others_stayed = seen
+    expected = stats.fisher_exact([[moved, stayed], [others, others_stayed]]).pvalue
+    assert agreement.fisher(*seen) == pytest.approx(expected)
 
 
 def test_another_verdict_of_what_came_back_in_place_is_found():

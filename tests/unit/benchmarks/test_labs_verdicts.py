@@ -10,9 +10,13 @@ verdicts = benchmark("labs_verdicts")
 sys.path.remove(str(ROOT / "benchmarks"))
 
 
-def result(verdict, *times, invalid=0):
+def result(verdict, *times, invalid=0, recovery="failover"):
     trials = [
-        {"invalid_because": [], "metrics": {"failover_time": {"value_s": time}}} for time in times
+        {
+            "invalid_because": [],
+            "metrics": {"recovery": recovery, "failover_time": {"value_s": time}},
+        }
+        for time in times
     ]
     return {"verdict": verdict, "trials": trials + [{"invalid_because": ["late"]}] * invalid}
 
@@ -37,6 +41,12 @@ def result(verdict, *times, invalid=0):
             result("FAIL", 0.3),
             "| `x` | 1 | PASS | FAIL | 0.300 s | 0.300 s | **no** |",
             False,
+        ),
+        (
+            result("PASS", 2.0, recovery="in-place restart"),
+            result("PASS", 0.3),
+            "| `x` | 1 | PASS | PASS | 2.000 s | 0.300 s | yes |",
+            True,
         ),
         (
             result("INVALID", invalid=2),
