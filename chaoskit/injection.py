@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from chaoskit.blame import blaming
 from chaoskit.capabilities import LINK_NEEDS
@@ -81,40 +82,75 @@ class Injector:
         lacking = unmet(step.fault, self._lab)
         if lacking is not None:
             raise LabError(lacking)
-        roles = self._roles.roles()
-        limit = self._experiment.max_targets
-        nodes = select(step.target, self._lab, roles, self._rng, max_targets=limit)
-        others = {
-            name: select(words, self._lab, roles, self._rng)
-            for name, words in step.fault.selectors().items()
-        }
-        names = tuple(node.name for node in nodes)
+        targets = self._resolve(step)
+        names = tuple(node.name for node in targets.nodes)
+        gone = self._gone()
         self._refuse_collision(step, names)
+        _refuse_gone(step, names, gone)
         self._say("fault", {"fault": fault.kind, "nodes": list(names)})
         self._look_at_others(names)
-        targets = Targets(nodes, others, links_of(step.target))
-        with blaming(_called(step), LabError):
-            worked = self._rehearse(step, targets)
+        with blaming(_called(step), LabError), self._down_before(step, targets):
+            worked = self._rehearse(step, targets, gone)
             context = fault.inject(self._lab, targets)
             hold = context.__enter__()
         self._adopt(names)
-        now_running = {node.name: self._lab.identity(node) for node in nodes}
+        now_running = {node.name: self._lab.identity(node) for node in targets.nodes}
         params = drawn.model_dump(mode="json", by_alias=True)
         run = Running(index, step, context, hold, names, now_running, params=params)
         self._running.append(run)
         # What did not work before proves nothing by working or not working now.
-        run.spared = tuple(dial for dial in hold.spared if dial in worked)
-        self._dials.watch((*hold.dials, *run.spared))
+        run.spared = self._try([dial for dial in hold.spared if dial in worked], gone)
+        meant, hold.dials = hold.dials, self._try(hold.dials, gone)
         self._dials.restart((*hold.dials, *run.spared))
+        if meant and not hold.dials:
+            ends = dict.fromkeys(end for dial in meant for end in (dial.source, dial.target))
+            idle = ", ".join(end for end in ends if end in gone) or "one end of each connection"
+            run.problem = f"{fault.kind} cannot be seen to bite: {idle} does not run"
         if hold.verified_ns is None:
             run.problem = f"{fault.kind} could not be verified: {hold.detail}"
 
-    def _rehearse(self, step: Step, targets: Targets) -> frozenset[Dial]:
+    def _resolve(self, step: Step) -> Targets:
+        """Whom the words of the step mean now. Raises ``NotInjected``."""
+        roles, gone = self._roles.roles(), self._gone()
+        limit = self._experiment.max_targets
+        nodes = select(step.target, self._lab, roles, self._rng, max_targets=limit, gone=gone)
+        others = {
+            name: select(words, self._lab, roles, self._rng, gone=gone)
+            for name, words in step.fault.selectors().items()
+        }
+        return Targets(nodes, others, links_of(step.target))
+
+    def _gone(self) -> frozenset[str]:
+        """Services that no step has struck and that do not run: they have ended by themselves."""
+        ours = {name for run in self._running for name in run.nodes}
+        others = [node for node in self._lab.nodes() if node.name not in ours]
+        return frozenset(node.name for node in others if self._lab.identity(node) is None)
+
+    @contextmanager
+    def _down_before(self, step: Step, targets: Targets) -> Iterator[None]:
+        """A fault that fails on a node that did not run was not injected; it is no failed lab."""
+        down = [node.name for node in targets.nodes if self._lab.identity(node) is None]
+        try:
+            yield
+        except NotInjected:
+            raise
+        except LabError as error:
+            idle = [name for name in down if name not in (CLIENT, OBSERVER)]
+            if not idle:
+                raise
+            raise NotInjected(
+                f"{', '.join(idle)} did not run when {step.fault.kind} was due: {error}"
+            ) from error
+
+    def _try(self, dials: Sequence[Dial], gone: frozenset[str]) -> tuple[Dial, ...]:
+        """Repeat those of the dials that can be tried and could work."""
+        return self._dials.watch([dial for dial in dials if dial.target not in gone])
+
+    def _rehearse(self, step: Step, targets: Targets, gone: frozenset[str]) -> frozenset[Dial]:
         """Try the dials that must work beforehand; those that did, none of them tried for long."""
-        dials = step.fault.rehearse(self._lab, targets)
+        dials = self._try(step.fault.rehearse(self._lab, targets), gone)
         if not dials:
             return frozenset()
-        self._dials.watch(dials)
         self._dials.restart(dials)
 
         def look() -> bool:
@@ -328,6 +364,15 @@ class Injector:
                 f"{run.step.fault.kind} lost {lost / sent:.0%} of {sent} datagrams, not "
                 f"{share:.0%} of them"
             )
+
+
+def _refuse_gone(step: Step, names: tuple[str, ...], gone: frozenset[str]) -> None:
+    """Nobody can be ended who has ended by himself; a heal would start a job a second time."""
+    ends = any(claim.resource == "life" and not claim.share for claim in step.fault.claims())
+    if ends and (idle := [name for name in names if name in gone]):
+        raise NotInjected(
+            f"{step.fault.kind} cannot strike {idle[0]}: it does not run, and no step has ended it"
+        )
 
 
 def _called(step: Step) -> str:

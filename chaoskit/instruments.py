@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from chaoskit.clock import NS, MonotonicClock, now_ns
-from chaoskit.contracts import Child, Dial, Lab
+from chaoskit.contracts import CLIENT, OBSERVER, Child, Dial, Lab
 
 __all__ = ["DialBoard", "RoleBoard", "Ticker", "rest_collector"]
 
@@ -130,12 +130,15 @@ class DialBoard:
     def prepare(self, sources: Sequence[str]) -> None:
         """Start a dial child in each node's namespace before anything is timed.
 
-        A node that was started again since may have another network: its child is replaced.
+        A node that was started again since may have another network: its child is replaced. One
+        that does not run gets none.
         """
         for name in dict.fromkeys(sources):
             node = self.lab.node(name)
             who = self.lab.identity(node)
-            if name in self.children and (who is None or who == self._who[name]):
+            if who is None and name not in (CLIENT, OBSERVER):
+                continue
+            if name in self.children and who == self._who.get(name):
                 continue
             if name in self.children:
                 self.children.pop(name).close()
@@ -143,12 +146,22 @@ class DialBoard:
             self.children[name] = self.lab.spawn(node, ["python", "-m", "chaoskit.probes.dial"])
             self._who[name] = who
 
-    def watch(self, dials: Sequence[Dial]) -> None:
-        """Repeat these from now on. Raises ``LabError`` if a source has no child."""
-        self.prepare([dial.source for dial in dials])
-        self.prepare([dial.target for dial in dials if dial.how in _TWO_ENDS])
+    def watch(self, dials: Sequence[Dial]) -> tuple[Dial, ...]:
+        """Repeat these from now on; those of them that can be tried.
+
+        None can from or to a node that has not run since the dials were prepared.
+        """
         for dial in dials:
+            self.prepare([dial.source, *([dial.target] if dial.how in _TWO_ENDS else [])])
+        able = tuple(dial for dial in dials if self._is_able(dial))
+        for dial in able:
             self._lines.setdefault(dial, _Line(dial))
+        return able
+
+    def _is_able(self, dial: Dial) -> bool:
+        return dial.source in self.children and (
+            dial.how not in _TWO_ENDS or dial.target in self.children
+        )
 
     def forget(self, dials: Sequence[Dial]) -> None:
         """Repeat these no longer."""

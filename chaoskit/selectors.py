@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from chaoskit.contracts import CLIENT, OBSERVER, Lab, Node
 from chaoskit.errors import NotInjected
@@ -24,15 +24,18 @@ def select(
     rng: random.Random,
     *,
     max_targets: int | None = None,
+    gone: Collection[str] = (),
 ) -> tuple[Node, ...]:
     """The nodes that ``words`` mean now, in the stack's order and without repeats.
 
-    ``roles`` is each service's role as last observed, its label where it is not probed. Raises
-    ``NotInjected`` where a word matches nothing, or all together match more than ``max_targets``.
+    ``roles`` is each service's role as last observed, its label where it is not probed. ``gone``
+    are services that have ended by themselves, such as a job that is done: no word for several
+    nodes means them. Raises ``NotInjected`` where a word matches nothing, or all together match
+    more than ``max_targets``.
     """
     chosen: dict[str, Node] = {}
     for word in words:
-        found = _one(word, lab, roles, rng)
+        found = _one(word, lab, roles, rng, gone)
         if not found:
             known = ", ".join(f"{name} is {role or 'unknown'}" for name, role in roles.items())
             raise NotInjected(f"nothing matches the target '{word}' now ({known})")
@@ -51,23 +54,24 @@ def links_of(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _one(  # noqa: PLR0911 - one return for each kind of word
-    word: str, lab: Lab, roles: Mapping[str, str | None], rng: random.Random
+    word: str, lab: Lab, roles: Mapping[str, str | None], rng: random.Random, gone: Collection[str]
 ) -> tuple[Node, ...]:
     nodes = lab.nodes()
+    there = tuple(n for n in nodes if n.name not in gone)
     if word.startswith(LINK_WORD):
         label = f"chaoskit.link.{word.removeprefix(LINK_WORD)}"
         return tuple(n for n in nodes if label in n.labels)
     if word.startswith("service:"):
         return tuple(n for n in nodes if n.name == word.removeprefix("service:"))
     if word.startswith("not "):
-        unwanted = {n.name for n in _one(word.removeprefix("not ").strip(), lab, roles, rng)}
-        return tuple(n for n in nodes if n.name not in unwanted)
+        unwanted = {n.name for n in _one(word.removeprefix("not ").strip(), lab, roles, rng, gone)}
+        return tuple(n for n in there if n.name not in unwanted)
     if word in (CLIENT, OBSERVER):
         return (lab.node(word),)
     if word == "all":
-        return nodes
+        return there
     if word in ("any", "minority", "majority"):
-        return _drawn(word, nodes, rng)
+        return _drawn(word, there, rng)
     if word in ROLE_WORDS:
         return tuple(n for n in nodes if roles.get(n.name) == word)
     return tuple(n for n in nodes if n.name == word)

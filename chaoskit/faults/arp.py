@@ -99,7 +99,8 @@ class Arp(FaultModel):
         fails: tuple[Dial, ...] = ()
         works: tuple[Dial, ...] = ()
         misled = {peer.name for peer in targets["on"]}
-        everybody = (*lab.nodes(), lab.node(CLIENT))
+        running = (node for node in lab.nodes() if lab.identity(node) is not None)
+        everybody = (*running, lab.node(CLIENT))
         for node in targets.nodes:
             for peer in targets["on"]:
                 if peer.name == node.name:

@@ -91,7 +91,8 @@ def _pair(cut: Cut, peer: Node) -> tuple[Sequence[Dial], Sequence[Dial]]:
 def _thirds(lab: Lab, cuts: Sequence[Cut]) -> Iterator[Dial]:
     """Whoever is not cut off must still be heard, by both sides of a cut."""
     apart = {frozenset((cut.node.name, peer.name)) for cut in cuts for peer in cut.peers}
-    everybody = (*lab.nodes(), lab.node(CLIENT))
+    running = (node for node in lab.nodes() if lab.identity(node) is not None)
+    everybody = (*running, lab.node(CLIENT))
     for cut in cuts:
         for side in (cut.node, cut.peers[0]):
             for third in everybody:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from chaoskit.capabilities import Process, Processes
 from chaoskit.contracts import Node
-from chaoskit.errors import LabError
+from chaoskit.errors import NotInjected
 
 __all__ = ["MAIN", "find", "matches"]
 
@@ -32,13 +32,15 @@ def matches(pattern: str, process: Process) -> bool:
 
 
 def find(lab: Processes, nodes: Sequence[Node], pattern: str) -> list[tuple[Node, Process]]:
-    """Every process of every node that is meant. ``LabError`` where a node has none."""
+    """Every process of every node that is meant. ``NotInjected`` where a node has none."""
     found = []
     for node in nodes:
         there = lab.processes(node)
         mine = [process for process in there if matches(pattern, process)]
         if not mine:
             known = ", ".join(sorted({p.name for p in there})) or "nothing"
-            raise LabError(f"no process of {node.name} is called '{pattern}'; there runs {known}")
+            raise NotInjected(
+                f"no process of {node.name} is called '{pattern}'; there runs {known}"
+            )
         found += [(node, process) for process in mine]
     return found

@@ -52,5 +52,5 @@ def some_peer(node: Node, peers: Sequence[Node]) -> Node:
 
 def observer_of(lab: Lab, node: Node) -> Node:
     """Who tries what a node sends: another service near it, else the client."""
-    others = [other for other in lab.nodes() if other.name != node.name]
+    others = [n for n in lab.nodes() if n.name != node.name and lab.identity(n) is not None]
     return some_peer(node, [*others, lab.node(CLIENT)])
