@@ -75,7 +75,8 @@ class Switchover(FaultModel):
             yield hold
         finally:
             desk.child.close()
-        hold.heal_commanded_ns = hold.healed_ns = now_ns()
+        if hold.healed_ns is None:
+            hold.heal_commanded_ns = hold.healed_ns = now_ns()
 
 
 def _take(hold: Hold, message: dict[str, Any]) -> None:
@@ -86,3 +87,4 @@ def _take(hold: Hold, message: dict[str, Any]) -> None:
     hold.commanded_ns = hold.acknowledged_ns = act.t_ns
     if message.get("status"):
         hold.verified_ns = int(message["done_ns"])
+        hold.heal_commanded_ns = hold.healed_ns = hold.verified_ns  # an answer ends it

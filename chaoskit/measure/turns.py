@@ -35,7 +35,7 @@ class Turns:
 
 def turns_of(view: View, rows: Ints) -> Turns:
     """Of acknowledged writes, by their rows in the table."""
-    faults = tuple(sorted(_biting(view), key=lambda fault: fault.acknowledged_ns))
+    faults = tuple(sorted(view.biting, key=lambda fault: fault.acknowledged_ns))
     begun = np.array([fault.acknowledged_ns for fault in faults], dtype=np.int64)
     ended = np.array([healing_ns(f, view.observed[1]) for f in faults], dtype=np.int64)
     table = view.table
@@ -60,11 +60,6 @@ def _packed(parts: tuple[Ints, ...]) -> Ints:
     for part in parts:
         found = found * (int(part.max(initial=0)) + 1) + part
     return found
-
-
-def _biting(view: View) -> list[FaultRecord]:
-    found = [fault for fault in view.history.faults if fault.must_bite]
-    return found or ([view.fault] if view.fault is not None else [])
 
 
 def _shards(view: View, rows: Ints) -> Ints:

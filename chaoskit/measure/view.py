@@ -45,9 +45,15 @@ class View:
         The first of all where none is, as with an operator who was only on duty; None where no
         fault was recorded.
         """
-        faults = self.history.faults
-        biting = [f for f in faults if f.must_bite] or faults
-        return min(biting, key=lambda f: f.commanded_ns, default=None)
+        return min(self.biting, key=lambda f: f.commanded_ns, default=None)
+
+    @cached_property
+    def biting(self) -> tuple[FaultRecord, ...]:
+        """The faults that are supposed to bite; all of them where none is.
+
+        An operator who is on duty beside a kill, until the load stops, is no failure going on.
+        """
+        return tuple(f for f in self.history.faults if f.must_bite) or self.history.faults
 
     @cached_property
     def observed(self) -> Span:
@@ -271,7 +277,7 @@ class View:
         if self.fault is None:
             nothing = (end, end)
             return {p: (start, end) if p in ("baseline", "run") else nothing for p in PHASES}
-        healing = max(healing_ns(f, end) for f in self.history.faults)
+        healing = max(healing_ns(f, end) for f in self.biting)
         healed = self.healed_ns
         outage = self.outage
         out = (commanded, commanded) if outage is None else (outage.start_ns, self.recovered_ns)
@@ -289,7 +295,7 @@ class View:
     def healed_ns(self) -> int:
         """When every fault was over; the end of observation if one never was, or there is none."""
         start, end = self.observed
-        healed = max((_healed_ns(f, end) for f in self.history.faults), default=end)
+        healed = max((_healed_ns(f, end) for f in self.biting), default=end)
         return min(max(healed, self.commanded_ns, start), end)
 
     # ------------------------------------------------------------ who answered
