@@ -32,7 +32,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "defects.md"
 COMMAND = (sys.executable, "-c", "from chaoskit.cli import main; main()")
 MOST_INVALID = 3  # runs in a row that say nothing, because the machine was too slow
-SHARDS = "outage_by_shard"
 ALSO = {
     "active-passive-failback": "active-passive",
     "active-passive-failback-manual": "active-passive",
@@ -92,28 +91,9 @@ def failing(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [e for e in result["expectations"] if e["verdict"] == "FAIL"]
 
 
-def orphans(result: dict[str, Any]) -> str:
-    """Shards that nobody took over while others were served again; empty if there are none."""
-    for trial in result["trials"]:
-        shards = (trial["metrics"] or {}).get("sharing", {}).get("outage_by_shard", {})
-        out = [name for name, outage in shards.items() if outage["censored"]]
-        if out and len(out) < len(shards) and not trial["invalid_because"]:
-            worst = max(shards[name]["value_s"] for name in shards if name not in out)
-            return f"shard {', '.join(out)} never again, each other one after at most {worst:.2f} s"
-    return ""
-
-
 def hits(defect: Defect, result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Missed thresholds that name what is wrong: on a metric that must find it.
-
-    ``outage_by_shard`` is found by ``client_outage``, the worst shard's, where it is that of some
-    shards and not of all.
-    """
-    found = [e for e in failing(result) if metric_of(e["expression"]) in defect.metrics]
-    if SHARDS in defect.metrics and (which := orphans(result)):
-        outages = [e for e in failing(result) if metric_of(e["expression"]) == "client_outage"]
-        found += [{**e, "observed": f"{e['observed']}: {which}"} for e in outages]
-    return found
+    """What was missed that names what is wrong: a threshold on the right metric, or a finding."""
+    return [e for e in failing(result) if metric_of(e["expression"]) in defect.metrics]
 
 
 def told(missed: Sequence[dict[str, Any]]) -> tuple[str, str]:

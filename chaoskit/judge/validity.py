@@ -1,6 +1,6 @@
 """Assumptions: may this trial be judged at all? Only the harness and the fault are tested here.
 
-A system that flaps, stays down or never rejoins is a finding about the system (``findings``),
+A system that flaps, stays down or never rejoins is a finding about the system (``findings.py``),
 never a reason to throw the trial away. Each reason is one sentence: what is wrong, and the knob.
 """
 
@@ -15,16 +15,13 @@ from chaoskit.history.history import FRONTDOOR, FaultRecord
 from chaoskit.history.records import LATE
 from chaoskit.judge.wording import joined, plural, seconds
 from chaoskit.measure.coherence import contradictions, missing_slots
-from chaoskit.measure.outage import Outage
 from chaoskit.measure.roles import PRIMARY
 from chaoskit.measure.steady import STEADY_S
-from chaoskit.measure.takeovers import calm_takeovers
-from chaoskit.measure.told import ended_before
 from chaoskit.measure.track import Track
 from chaoskit.measure.view import View
 from chaoskit.measure.writes import asked_in_vain, missing_reads
 
-__all__ = ["FINDINGS", "Gates", "findings", "reasons"]
+__all__ = ["Gates", "reasons"]
 
 
 @dataclass(frozen=True)
@@ -276,69 +273,3 @@ def _read_reasons(view: View) -> list[str]:
 
 def _place(name: str) -> str:
     return "the front door" if name == FRONTDOOR else name
-
-
-# ---------------------------------------------------------------- findings about the system
-
-COMES_BACK = "service comes back while it is observed"
-CALM = "no failover without a fault"
-STANDS = "services run until something is done to them"
-READABLE = "every data node can be read when all is healed"
-FINDINGS = (COMES_BACK, CALM, STANDS, READABLE)
-
-
-def findings(view: View) -> tuple[tuple[str, str], ...]:
-    """What fails a trial without any threshold: expectation and what was seen instead."""
-    found: list[tuple[str, str]] = []
-    never = [
-        (name, outage)
-        for name, track in view.served.items()
-        if (outage := _never_back(view, track)) is not None and _was_there(view, track)
-    ]
-    if never:
-        names = joined([name for name, _ in never])
-        longest = max((o.end_ns - o.start_ns) / NS for _, o in never)
-        found.append(
-            (
-                COMES_BACK,
-                f"{names}: still out after {seconds(longest)}, when observation ended",
-            )
-        )
-    change = _false_failover(view)
-    if change is not None:
-        found.append((CALM, change))
-    if fallen := ended_before(view.history):
-        found.append(
-            (STANDS, f"{joined(fallen)} had ended by itself before the first step; look at logs/")
-        )
-    if silent := asked_in_vain(view):
-        found.append((READABLE, "; ".join(silent.values())))
-    return tuple(found)
-
-
-def _never_back(view: View, track: Track) -> Outage | None:
-    """An outage that was still on at the end."""
-    last = view.outages(track)[-1:]
-    return last[0] if last and last[0].censored else None
-
-
-def _was_there(view: View, track: Track) -> bool:
-    """Whether anything was served before the fault: what never was there cannot come back."""
-    good = track.good
-    if view.fault is not None:
-        good = good & (track.done < view.commanded_ns)
-    return bool(good.any())
-
-
-def _false_failover(view: View) -> str | None:
-    """Another node became primary while no fault was in force."""
-    if view.fault is None:
-        return None
-    found = calm_takeovers(view)
-    if not found:
-        return None
-    first = found[0]
-    when = (first.seen_ns - view.origin_ns) / NS
-    text = f"primary moved from {first.before} to {first.node} at {when:+.2f} s"
-    more = f", the first of {len(found)} times" if len(found) > 1 else ""
-    return f"{text}{more}, with no fault in force"

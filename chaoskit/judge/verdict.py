@@ -14,6 +14,7 @@ from chaoskit.experiment.threshold import Threshold
 from chaoskit.history.history import FaultRecord, History
 from chaoskit.judge.bounds import Bounded
 from chaoskit.judge.claims import claims
+from chaoskit.judge.findings import FINDINGS, findings
 from chaoskit.judge.noted import noted
 from chaoskit.judge.over_trials import summary
 from chaoskit.judge.result import (
@@ -29,7 +30,7 @@ from chaoskit.judge.sentences import not_checked, sentence, trial_notes
 from chaoskit.judge.several import corrected, judge_looks, said
 from chaoskit.judge.soaking import soaked
 from chaoskit.judge.thresholds import expectation, measure, over_trials
-from chaoskit.judge.validity import FINDINGS, Gates, findings, reasons
+from chaoskit.judge.validity import Gates, reasons
 from chaoskit.judge.wording import joined, plural, seconds
 from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.view import View

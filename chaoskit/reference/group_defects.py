@@ -57,7 +57,7 @@ ROWS: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
         "cluster",
         "one shard is taken over by nobody when its owner dies",
         "cluster-3-kill",
-        ("outage_by_shard",),
+        ("every shard is served again",),
         "",
     ),
     (

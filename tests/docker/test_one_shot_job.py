@@ -36,7 +36,8 @@ def test_a_primary_is_cut_off_from_everybody_beside_it(run_until_valid, experime
     assert ran.result["verdict"] == "PASS", (ran.stdout, ran.stderr)
     (fault,) = ran.result["trials"][0]["faults"]
     assert fault["node"] == "node-a"
-    assert fault["bitten_ns"] and fault["felt_healed_ns"]
+    assert fault["bitten_ns"]
+    assert fault["felt_healed_ns"]
 
 
 @pytest.mark.parametrize("lab", LABS)

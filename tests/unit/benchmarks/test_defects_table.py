@@ -4,6 +4,7 @@ import pytest
 from support import ROOT, benchmark
 
 from chaoskit.experiment.loader import load_experiment
+from chaoskit.judge.findings import FINDINGS, OWNED
 from chaoskit.reference.defects import DEFECTS
 
 defects = benchmark("defects")
@@ -13,9 +14,7 @@ defects = benchmark("defects")
 def test_each_defects_experiment_has_a_threshold_on_what_must_find_it(defect):
     experiment = load_experiment(ROOT / "experiments" / f"{defect.experiment}.yaml")
     metrics = {t.metric for t in experiment.thresholds}
-    if "client_outage" in metrics:
-        metrics.add(defects.SHARDS)
-    assert set(defect.metrics) & metrics
+    assert set(defect.metrics) & (metrics | set(FINDINGS))
 
 
 def test_no_defect_is_found_by_an_outage_that_says_nothing_of_its_property():
@@ -60,34 +59,10 @@ def test_a_defect_that_only_fails_otherwise_stays_open(monkeypatch):
     assert "more than 2" in page
 
 
-def sharded(*never, of=3, verdict="FAIL"):
-    said = result("client_outage < 2s", verdict=verdict)
-    shards = {
-        str(n): {"value_s": 5.9 if n in never else 0.31, "censored": n in never} for n in range(of)
-    }
-    for trial in said["trials"]:
-        trial["metrics"] = {"sharing": {"outage_by_shard": shards}}
-    return said
-
-
-@pytest.mark.parametrize(
-    ("said", "good"),
-    [
-        (sharded(1), True),
-        (sharded(), False),  # a long outage, and everybody is back
-        (sharded(0, 1, 2), False),  # all of it is down: no shard in particular
-    ],
-)
-def test_a_shard_without_owner_is_found_by_the_outage_of_that_shard(monkeypatch, said, good):
-    monkeypatch.setattr(defects, "run", lambda *_: said)
-    row = defects.catch(DEFECTS["shard-without-owner"], cap=1)
-    assert row.good is good
-    if good:
-        assert row.evidence == "7: shard 1 never again, each other one after at most 0.31 s"
-
-
-def test_an_invalid_trial_shows_no_shard_without_owner():
-    assert defects.orphans(sharded(1, verdict="INVALID")) == ""
+@pytest.mark.parametrize(("missed", "good"), [(OWNED, True), ("client_outage < 2s", False)])
+def test_a_shard_without_owner_is_found_by_the_finding_that_says_so(monkeypatch, missed, good):
+    monkeypatch.setattr(defects, "run", lambda *_: result(missed))
+    assert defects.catch(DEFECTS["shard-without-owner"], cap=1).good is good
 
 
 @pytest.fixture

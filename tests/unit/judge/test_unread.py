@@ -9,8 +9,9 @@ from chaoskit.experiment.grammar import parse_threshold
 from chaoskit.history.history import FRONTDOOR, FinalRead
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
+from chaoskit.judge.findings import READABLE, findings
 from chaoskit.judge.result import Verdict
-from chaoskit.judge.validity import READABLE, Gates, findings, reasons
+from chaoskit.judge.validity import Gates, reasons
 from chaoskit.judge.verdict import Case, TrialInput, judge_histories
 from chaoskit.measure.metrics import measure_trial
 from chaoskit.measure.view import View

@@ -8,7 +8,8 @@ import pytest
 
 from chaoskit.history.records import LATE, Outcome
 from chaoskit.history.simulated import Scenario, simulate
-from chaoskit.judge.validity import Gates, findings, reasons
+from chaoskit.judge.findings import findings
+from chaoskit.judge.validity import Gates, reasons
 from chaoskit.measure.view import View
 
 MS = 1_000_000

@@ -39,7 +39,8 @@ def test_phases_are_those_of_the_kill(killed):
 def test_what_is_measured_under_the_fault_is_not_diluted(killed):
     alone, beside = (measure_trial(h).values["error_rate@fault"] for h in (killed, on_duty(killed)))
     assert beside == alone
-    assert alone is not None and float(getattr(alone, "value", alone)) > 0.1
+    assert alone is not None
+    assert float(getattr(alone, "value", alone)) > 0.1
 
 
 def test_an_operator_alone_has_the_time_of_his_duty(killed):
