@@ -73,3 +73,12 @@ def test_nobody_is_waited_for_as_leader_where_nobody_is_asked():
         {"event": "change", "question": "role", "node": "a", "value": "primary", "done_ns": 1}
     )
     assert board.leaders() == 1
+
+
+def test_where_nobody_is_asked_his_role_there_is_nothing_to_wait_for():
+    board = RoleBoard([], {"a": None})
+    assert board.leaders() is None
+    assert board.settled_for_s() == float("inf")
+    asked = RoleBoard(["a"], {"a": "primary"})
+    assert asked.leaders() == 0, "it was asked and has not said so"
+    assert asked.settled_for_s() == 0.0
