@@ -91,6 +91,7 @@ def _false_failover(view: View) -> str | None:
         return None
     first = found[0]
     when = (first.seen_ns - view.origin_ns) / NS
-    text = f"primary moved from {first.before} to {first.node} at {when:+.2f} s"
+    what = f"shard {first.shard}" if first.shard else "primary"
+    text = f"{what} moved from {first.before} to {first.node} at {when:+.2f} s"
     more = f", the first of {len(found)} times" if len(found) > 1 else ""
     return f"{text}{more}, with no fault in force"

@@ -211,7 +211,8 @@ class Failback(Frozen):
     """The way back of the primary's role to the node that had it before the fault.
 
     ``kind``: never, automatic, or manual (a step of the experiment asked for it). ``time`` counts
-    from the last heal. ``outage`` is the longest that clients felt of it.
+    from the last heal. ``outage`` is the longest that clients felt of it. Both are not applicable,
+    with a note, where the node came home only because a fault struck its successor: never.
     """
 
     kind: str

@@ -13,6 +13,7 @@ from chaoskit.history.history import FaultRecord, Observation
 from chaoskit.measure.model import Failback, Interval
 from chaoskit.measure.outage import find_outages
 from chaoskit.measure.roles import PRIMARY, last_word, primaries
+from chaoskit.measure.takeovers import takeovers
 from chaoskit.measure.told import told
 from chaoskit.measure.view import View, as_seconds, bracketed
 
@@ -20,6 +21,7 @@ __all__ = ["failback", "time_to_redundancy"]
 
 WHOLE = frozenset({PRIMARY, "backup"})
 _NEVER = (-1,)
+_PLANNED = "switchover"
 _SETTLE_NS = 1_000_000_000  # so long after the way back clients may still feel it
 
 
@@ -64,24 +66,36 @@ def _whole_again(seen: Sequence[Observation], fault: FaultRecord) -> tuple[int, 
 def failback(view: View) -> Failback | None:
     """Whether the role went back to where it was before the fault, when, and what clients felt.
 
-    None where it never left, or where it is not known who was primary before.
+    None where it never left, or where it is not known who was primary before. A return because a
+    fault struck whoever was in office is a failover, and no way back: times are not applicable.
     """
     fault = view.fault
     before = primaries(view.history, fault.commanded_ns) if fault else frozenset()
     if fault is None or len(before) != 1 or view.several_serve:
         return None
     (home,) = before
-    away = _away_ns(view, home, fault)
+    away = _away_ns(view, home, fault.commanded_ns)
     if away is None:
         return None
-    ended = [f.healed_ns for f in view.history.faults if f.healed_ns is not None and f.must_bite]
-    back = _back(view, home, away)
-    if back is None:
-        return Failback(kind="never", home=home)
+    failover: Interval | None = None
+    while away is not None:
+        back = _back(view, home, away)
+        if back is None:
+            break
+        last = _last_step(view, home, away, back)
+        if last is None or last.fault == _PLANNED:
+            return _gone_back(view, home, away, back, "manual" if last else "automatic")
+        failover = failover or _no_way_back(view, home, last)
+        away = _away_ns(view, home, back[1])
+    return Failback(kind="never", home=home, time=failover, outage=failover)
+
+
+def _gone_back(view: View, home: str, away: int, back: tuple[int, int], kind: str) -> Failback:
     low, high = back
-    healed = max([t for t in ended if t <= high], default=fault.acknowledged_ns)
+    ended = [f.healed_ns for f in view.history.faults if f.healed_ns is not None and f.must_bite]
+    acknowledged = view.fault.acknowledged_ns if view.fault else low
+    healed = max([t for t in ended if t <= high], default=acknowledged)
     middle = (low + high) // 2
-    asked = any(f.fault == "switchover" and f.commanded_ns > away for f in view.history.faults)
     span = (min(healed, low), high + _SETTLE_NS)
     felt = [
         o
@@ -91,7 +105,7 @@ def failback(view: View) -> Failback | None:
     none = Interval(value_s=0.0, low_s=0.0, high_s=0.0)
     outage = bracketed(felt, view.headline) if felt else none
     return Failback(
-        kind="manual" if asked else "automatic",
+        kind=kind,
         home=home,
         time=Interval(
             value_s=as_seconds(max(0, middle - healed)),
@@ -102,13 +116,54 @@ def failback(view: View) -> Failback | None:
     )
 
 
-def _away_ns(view: View, home: str, fault: FaultRecord) -> int | None:
-    """When another node was first seen to be primary after the fault."""
+def _no_way_back(view: View, home: str, struck: FaultRecord) -> Interval:
+    at = as_seconds(struck.commanded_ns - view.origin_ns)
+    what = f"{struck.fault} of {' and '.join(struck.nodes)} at {at:+.2f} s"
+    note = f"{home} came back to office by a failover, after the {what}"
+    return Interval(applicable=False, note=note)
+
+
+def _last_step(view: View, home: str, away: int, back: tuple[int, int]) -> FaultRecord | None:
+    """The last step that can have ended the office of the node before: a switchover, or a fault.
+
+    A fault can if it bites and struck that node while it was in office, unless the node went on in
+    office for a while after the heal. One that was struck before it took over, or another node that
+    was, gave nothing back.
+    """
+    others = [t for t in takeovers(view) or () if t.node != home and t.seen_ns <= back[1]]
+    found = []
+    for step in view.history.faults:
+        if not step.commanded_ns <= back[1]:
+            continue
+        if step.fault == _PLANNED:
+            found += [step] * (step.commanded_ns > away)
+        elif step.must_bite and others and others[-1].node in step.nodes:
+            # The poll that saw it in office came up to an interval late.
+            since = others[-1].seen_ns - view.history.poll_every_ns
+            if step.commanded_ns > since and not _went_on(view, others[-1].node, step, back):
+                found.append(step)
+    return max(found, key=lambda step: step.commanded_ns, default=None)
+
+
+def _went_on(view: View, node: str, step: FaultRecord, back: tuple[int, int]) -> bool:
+    """Whether it was still seen to be primary a while after the fault was over.
+
+    A word or two more say nothing: whoever wakes up has not noticed yet that it was deposed.
+    """
+    if step.healed_ns is None:
+        return False
+    since = step.healed_ns + _SETTLE_NS
+    seen = view.history.polls.get(node, ())
+    return any(one.value == PRIMARY and since < one.sent_ns <= back[1] for one in seen)
+
+
+def _away_ns(view: View, home: str, since: int) -> int | None:
+    """When another node was first seen to be primary since then."""
     moments = [
         one.done_ns
         for node, seen in view.history.polls.items()
         for one in seen
-        if node != home and one.value == PRIMARY and one.done_ns > fault.commanded_ns
+        if node != home and one.value == PRIMARY and one.done_ns > since
     ]
     return min(moments, default=None)
 

@@ -1,39 +1,44 @@
 """When a node took the office over: with cause, and without any.
 
-A node that goes on as primary after it was silent, paused or fenced took nothing over.
+A node that goes on as primary after it was silent, paused or fenced took nothing over. Where the
+workload is cut into shards, each has an office of its own, and acknowledgements tell who holds it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from chaoskit.history.history import Observation
 from chaoskit.measure.model import Count, FalseFailovers
+from chaoskit.measure.owners import Takeover, owners
 from chaoskit.measure.roles import PRIMARY
 from chaoskit.measure.view import View, as_seconds
 
-__all__ = ["Takeover", "calm", "calm_takeovers", "false_failovers", "promotions", "takeovers"]
+__all__ = [
+    "Takeover",
+    "calm",
+    "calm_takeovers",
+    "false_failovers",
+    "promotions",
+    "takeovers",
+    "untold",
+]
 
 NOBODY = "no node was seen to be primary"
-
-
-@dataclass(frozen=True)
-class Takeover:
-    """``node`` had become primary by ``seen_ns``; ``before`` was that last; empty: nobody."""
-
-    node: str
-    seen_ns: int
-    before: str
+NOT_NAMED = "no acknowledged write says which node owned its shard"
 
 
 def takeovers(view: View) -> tuple[Takeover, ...] | None:
     """Every one of the trial in order of time, the first primary of all included.
 
     A node became primary that had never been it, or that somebody else had relieved since it last
-    was. None where nobody was seen to be primary.
+    was. None where nobody was seen to be primary. Of shards: see ``owners``; None where it cannot
+    be told of each that was written to.
     """
+    if view.shards:
+        owned = owners(view)
+        return None if owned is None else owned.takeovers
     answers = _answers(view)
     if not any(poll.value == PRIMARY for seen in answers.values() for poll in seen):
         return None
@@ -50,11 +55,16 @@ def takeovers(view: View) -> tuple[Takeover, ...] | None:
     return tuple(sorted(found, key=lambda t: (t.seen_ns, t.node)))
 
 
+def untold(view: View) -> str:
+    """Why takeovers are None."""
+    return NOT_NAMED if view.shards else NOBODY
+
+
 def promotions(view: View) -> Count:
-    """How often the office changed hands since the fault was commanded."""
+    """How often the office, or that of any shard, changed hands since the fault was commanded."""
     found = takeovers(view)
     if found is None:
-        return Count(count=None, note=NOBODY)
+        return Count(count=None, note=untold(view))
     since = view.commanded_ns if view.fault else view.observed[0]
     return Count(count=sum(since < t.seen_ns <= view.observed[1] for t in found))
 
@@ -75,20 +85,28 @@ def false_failovers(view: View) -> FalseFailovers:
 
     Looked for until the first fault that bites is commanded: in the whole observation where none
     does, as in a soak. What happens under a fault too weak to justify it is counted by
-    ``promotions``.
+    ``promotions``. Of shards each takeover counts, and the time for which all owners were known.
     """
     if view.several_serve and not view.shards:
         return FalseFailovers(count=None, note="nobody takes over where all nodes serve")
     start, end = calm(view)
-    seen = [poll for answers in _answers(view).values() for poll in answers]
-    first = min((p.done_ns for p in seen if p.value == PRIMARY), default=None)
+    first = _first_ns(view)
     if first is None or end <= max(start, first):
-        return FalseFailovers(count=None, note=NOBODY)
+        return FalseFailovers(count=None, note=untold(view))
     return FalseFailovers(
         count=len(calm_takeovers(view)),
         watched_s=as_seconds(end - max(start, first)),
         soak=not any(fault.must_bite for fault in view.history.faults),
     )
+
+
+def _first_ns(view: View) -> int | None:
+    """From when on it is known who is in office, in each shard; None where it never is."""
+    if view.shards:
+        owned = owners(view)
+        return None if owned is None else owned.since_ns
+    seen = [poll for answers in _answers(view).values() for poll in answers]
+    return min((p.done_ns for p in seen if p.value == PRIMARY), default=None)
 
 
 def calm(view: View) -> tuple[int, int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from chaoskit.history.history import Observation
 from chaoskit.measure.model import Count, Interval
 from chaoskit.measure.roles import PRIMARY
+from chaoskit.measure.takeovers import takeovers, untold
 from chaoskit.measure.view import View, as_seconds
 
 __all__ = ["flapping", "gray_time"]
@@ -49,14 +51,24 @@ def flapping(view: View) -> Count:
     """Times that a node became primary since the fault, beyond one for each fault that bites.
 
     A node that goes on as primary after it was silent did not become it. A planned return to the
-    first primary counts: it is a second interruption.
+    first primary counts: it is a second interruption. Each shard has an office of its own: in each
+    it is takeovers beyond one for each fault, and all of them together.
     """
-    roles = view.history.polls
-    if not any(poll.value == PRIMARY for seen in roles.values() for poll in seen):
-        return Count(count=None, note="no node was seen to be primary")
+    allowed = sum(fault.must_bite for fault in view.history.faults)
     since = view.commanded_ns if view.fault else view.observed[0]
+    found = takeovers(view)
+    if found is None:
+        return Count(count=None, note=untold(view))
+    if view.shards:
+        taken = Counter(t.shard for t in found if since < t.seen_ns <= view.observed[1])
+        return Count(count=sum(max(0, count - allowed) for count in taken.values()))
+    return Count(count=max(0, _became(view, since) - allowed))
+
+
+def _became(view: View, since: int) -> int:
+    """How often a poll saw a node as primary that had answered otherwise before."""
     became = 0
-    for seen in roles.values():
+    for seen in view.history.polls.values():
         answers = [poll for poll in seen if poll.value is not None]
         became += sum(
             1
@@ -65,8 +77,7 @@ def flapping(view: View) -> Count:
             and before.value != PRIMARY
             and since < poll.done_ns <= view.observed[1]
         )
-    allowed = sum(fault.must_bite for fault in view.history.faults)
-    return Count(count=max(0, became - allowed))
+    return became
 
 
 # ---------------------------------------------------------------- stretches of time

@@ -77,6 +77,22 @@ ROWS: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
         "",
     ),
     (
+        "shard-flaps",
+        "cluster",
+        "a shard that was taken over is given up again by each owner after half a second",
+        "cluster-3-kill",
+        ("flapping",),
+        "",
+    ),
+    (
+        "never-recovers",
+        "cluster",
+        "a node that comes back copies nothing, so the next failure ends service",
+        "cluster-3-kill",
+        ("time_to_redundancy",),
+        "",
+    ),
+    (
         "two-owners",
         "cluster",
         "an owner that is cut off from the others goes on acknowledging",

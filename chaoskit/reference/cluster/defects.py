@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from chaoskit.reference.cluster.messages import Piece
 from chaoskit.reference.cluster.node import Node
 from chaoskit.reference.cluster.office import Office
+from chaoskit.reference.cluster.recovery import Recovery
 from chaoskit.reference.cluster.shard import Shard
-from chaoskit.reference.messages import Answer
-from chaoskit.reference.settings import BadSettings
+from chaoskit.reference.messages import Answer, Note
+from chaoskit.reference.settings import BadSettings, Timing
 
 __all__ = ["NODES", "node_type"]
 
@@ -109,11 +111,64 @@ class ReplaysOnTakeover(Node):
     shard_type = _ReplayingShard
 
 
+class _Tired(Office):
+    """Half a second of office is enough for whoever took a shard over from somebody else.
+
+    It gives up as a sound owner does that is deposed, and lets the others go first: nothing is
+    lost, and no two ever own the shard. A shard that nobody had before is kept.
+    """
+
+    ENOUGH_NS = 500_000_000
+
+    def __init__(self, shard: Shard, ballot: int, now: int) -> None:
+        super().__init__(shard, ballot, now)
+        self.inherited = shard.ballot > 0
+
+    def tick(self, now: int) -> None:
+        """Overridden: looks how long it has lasted."""
+        super().tick(now)
+        shard = self.shard
+        if self.elected and self.inherited and now - self.began_ns >= self.ENOUGH_NS:
+            shard.office = None
+            shard.next_try = now + 3 * self.node.timing.detect_ns
+            self.node.out.append(Note("tired", f"gives shard {shard.number} up"))
+            self.resign()
+
+
+class _TiredShard(Shard):
+    office_type = _Tired
+
+
+class ShardFlaps(Node):
+    """A shard that was taken over once is handed on again and again."""
+
+    shard_type = _TiredShard
+
+
+class _Blank(Recovery):
+    """Copies nothing."""
+
+    def piece(self, now: int, piece: Piece) -> None:
+        """Overridden: what it is given is not taken."""
+
+
+class NeverRecovers(Node):
+    """A node that comes back never counts again: one more that is lost, and service is."""
+
+    def __init__(
+        self, name: str, inc: int, members: tuple[str, ...], shards: int, timing: Timing, now: int
+    ) -> None:
+        super().__init__(name, inc, members, shards, timing, now)
+        self.recovery = _Blank(self, now)
+
+
 NODES: dict[str, type[Node]] = {
     "shard-without-owner": ShardWithoutOwner,
     "acks-before-majority": AcksBeforeMajority,
     "two-owners": TwoOwners,
     "replays-on-takeover": ReplaysOnTakeover,
+    "shard-flaps": ShardFlaps,
+    "never-recovers": NeverRecovers,
 }
 """The state machine of each."""
 

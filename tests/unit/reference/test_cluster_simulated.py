@@ -15,6 +15,8 @@ from chaoskit.reference.cluster.office import Office
 from chaoskit.reference.cluster.recovery import Recovery
 from chaoskit.reference.cluster.shard import Shard
 
+LIVENESS = {"shard-without-owner", "shard-flaps", "never-recovers"}
+"""Defects that break no rule of safety: see ``test_cluster_defects.py``."""
 NAMES = ("node-a", "node-b", "node-c", "node-d", "node-e")
 
 
@@ -218,7 +220,7 @@ BROKEN = {
     "no lease": with_office(_NoLease),
     "forgets what was accepted": with_office(_TakesAnything),
     "takes part with an empty memory": Forgetful,
-    **{n: k for n, k in DEFECTS.items() if n != "shard-without-owner"},
+    **{n: k for n, k in DEFECTS.items() if n not in LIVENESS},
 }
 
 
