@@ -92,7 +92,8 @@ def failback(view: View) -> Failback | None:
 
 def _gone_back(view: View, home: str, away: int, back: tuple[int, int], kind: str) -> Failback:
     low, high = back
-    ended = [f.healed_ns for f in view.history.faults if f.healed_ns is not None and f.must_bite]
+    faults = [f for f in view.history.faults if f.must_bite and f.fault != _PLANNED]
+    ended = [f.healed_ns for f in faults if f.healed_ns is not None]
     acknowledged = view.fault.acknowledged_ns if view.fault else low
     healed = max([t for t in ended if t <= high], default=acknowledged)
     middle = (low + high) // 2

@@ -82,8 +82,7 @@ def test_a_page_is_read_back_as_it_was_written():
 
 def test_each_stored_finding_is_one_that_names_what_is_wrong():
     for row in (r for r in defects.stored(PAGE) if r.wanted and r.good):
-        named = {"client_outage" if m == defects.SHARDS else m for m in row.wanted}
-        assert {defects.metric_of(one) for one in row.found.split("; ")} <= named
+        assert {defects.metric_of(one) for one in row.found.split("; ")} <= set(row.wanted)
 
 
 def test_what_was_not_run_again_stays_and_what_was_takes_its_place():

@@ -8,8 +8,8 @@ import pytest
 from chaoskit.experiment.grammar import parse_threshold
 from chaoskit.history.history import FaultRecord, History, Observation, Stream, Window
 from chaoskit.history.records import Op, Outcome, empty
+from chaoskit.judge.findings import findings
 from chaoskit.judge.soaking import soaked
-from chaoskit.judge.validity import findings
 from chaoskit.measure.metrics import measure_view
 from chaoskit.measure.owners import owners
 from chaoskit.measure.reading import read

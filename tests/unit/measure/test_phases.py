@@ -181,7 +181,8 @@ def test_the_way_back_is_timed_from_the_heal_and_its_kind_told(fault, kind):
     home = (*home, (2950, "node-b", "backup"))
     (first,) = history.faults
     first = replace(first, healed_ns=truth.begin_ns + 1000 * MS)
-    second = replace(first, step=1, fault=fault, commanded_ns=truth.begin_ns + 2900 * MS)
+    asked, answered = truth.begin_ns + 2900 * MS, truth.begin_ns + 2910 * MS
+    second = replace(first, step=1, fault=fault, commanded_ns=asked, healed_ns=answered)
     faults = (first, second) if fault == "switchover" else (first,)
     found = measure_trial(
         replace(history, observations=roles(truth, *home), faults=faults)
