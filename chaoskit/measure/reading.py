@@ -9,7 +9,7 @@ from typing import Literal
 
 from chaoskit.measure.metrics import percentile_s
 from chaoskit.measure.model import Count, DualPrimary, Interval, Metastability, Metrics, Safety
-from chaoskit.measure.requests import dropped, error_share, impact, latency
+from chaoskit.measure.requests import dropped, error_share, latency, until_recovery
 from chaoskit.measure.view import PHASES, View
 
 __all__ = ["METRICS", "Reading", "Unit", "quantile_of", "read"]
@@ -225,7 +225,7 @@ def _metastable(found: Metastability | None) -> Reading:
 
 def _dropped(view: View, phase: str | None, stat: str | None, unit: str) -> Reading:
     """Slots that were never asked count as dropped; whether the system would have is not known."""
-    found = dropped(view, view.spans[phase] if phase else impact(view))
+    found = dropped(view, view.spans[phase] if phase else until_recovery(view))
     if phase in _NEVER_EMPTY and not found.due:
         return _nothing_due("dropped_requests", phase, "ratio" if stat == "rate" else unit)
     unasked = found.by_class["not_sent"]

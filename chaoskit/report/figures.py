@@ -200,7 +200,7 @@ def _beats(seen: Heartbeats) -> str:
 
 def _tallies(metrics: Metrics) -> Iterator[tuple[str, str]]:
     """Requests by stream and outcome: of the whole observation, and from commanded to recovery."""
-    for where, tally in (("", metrics.tally), (" in impact", metrics.tally_impact)):
+    for where, tally in (("", metrics.tally), (" until recovery", metrics.tally_impact)):
         for stream, outcomes in tally.items():
             for outcome, number in outcomes.items():
                 yield f"{clean(stream)} {clean(outcome)}{where}", count(number)

@@ -6,7 +6,7 @@ import pytest
 from chaoskit.history.history import FaultRecord, History, Stream, Window
 from chaoskit.history.records import Op, Outcome, empty
 from chaoskit.measure.metrics import measure_view
-from chaoskit.measure.requests import dropped, impact
+from chaoskit.measure.requests import dropped, until_recovery
 from chaoskit.measure.shards import shard_of
 from chaoskit.measure.view import View
 
@@ -123,10 +123,10 @@ def test_shares_and_the_second_after_a_node_was_lost():
 
 def test_the_share_of_dropped_requests_is_of_the_whole_time_that_a_node_was_missing():
     view = View(history_of(spread_out, spread=True))
-    found = dropped(view, impact(view))
+    found = dropped(view, until_recovery(view))
     assert (found.count, found.due) == (1, 200)
     alone = View(history_of(spread_out))
-    assert dropped(alone, impact(alone)).due < 5, "with one node serving: until recovery"
+    assert dropped(alone, until_recovery(alone)).due < 5, "with one node serving: until recovery"
 
 
 def test_all_keep_their_share_where_nobody_was_lost():
