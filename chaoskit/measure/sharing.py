@@ -13,8 +13,6 @@ from chaoskit.measure.view import Span, View, as_seconds
 
 __all__ = ["impact_second", "lost_servers", "shares"]
 
-_LOST = 0.05  # of the share it had: who keeps less no longer serves
-
 
 def shares(view: View) -> Mapping[str, Share]:
     """Server → its share before, during and after the fault; empty where one is meant to serve.
@@ -51,11 +49,7 @@ def _answers(view: View, span: Span) -> dict[str, int]:
 
 def lost_servers(view: View) -> tuple[str, ...]:
     """Who served before the fault and has next to nothing of its share while it is on."""
-    return tuple(
-        name
-        for name, share in shares(view).items()
-        if share.before and share.fault is not None and share.fault < _LOST * share.before
-    )
+    return tuple(name for name, share in shares(view).items() if share.gone)
 
 
 def impact_second(view: View) -> Impact | None:
