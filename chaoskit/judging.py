@@ -29,6 +29,7 @@ from chaoskit.judge.verdict import (
 from chaoskit.measure.timeline import Timeline, timeline_of
 from chaoskit.measure.view import View
 from chaoskit.report.facts import RunFacts
+from chaoskit.report.sharing_words import sharing_lines
 from chaoskit.rundir import read_json, trial_folder, trial_folders
 from chaoskit.runfile import RunFile, ThresholdFact, read_run_file
 
@@ -195,6 +196,7 @@ def trial_line(trial: TrialResult) -> str:
         maybe = found.lost_writes.unknown
         parts.append(f"lost {found.lost_writes.count}{f', perhaps {maybe}' if maybe else ''}")
     text = ", ".join(parts)
+    text += "".join(f"\n          {line}" for line in sharing_lines(found.sharing))
     if trial.invalid_because:
         more = len(trial.invalid_because) - 1
         text += f"\n          because {trial.invalid_because[0]}"

@@ -23,7 +23,7 @@ __all__ = [
 
 Kind = Literal["s", "ratio", "count"]
 
-PHASES = ("baseline", "fault", "outage", "recovery", "recovered", "run")
+PHASES = ("baseline", "fault", "impact", "outage", "recovery", "recovered", "run")
 """What may follow ``@``: stretches of a trial."""
 
 STATS = ("min", "max", "mean", "p50", "p95", "p99", "pN", "count", "rate")

@@ -22,7 +22,7 @@ class Threshold:
     value: float
     unit: Literal["s", "ratio", "count", "rate", "baseline"]
     stat: str | None = None  # "p99", "max", "count", ...
-    phase: str | None = None  # "baseline", "fault", "outage", "recovery", "recovered", "run"
+    phase: str | None = None  # what follows @: one of ``catalogue.PHASES``
     exceedance: float | None = None  # q of "P(metric op value) <= q"; op and value are the inner
     line: int = 0  # in the experiment file; 0 when it came from a flag
     because: str | None = None

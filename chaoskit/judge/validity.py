@@ -6,6 +6,7 @@ never a reason to throw the trial away. Each reason is one sentence: what is wro
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ from chaoskit.measure.view import View
 from chaoskit.measure.writes import asked_in_vain, missing_reads
 
 __all__ = ["Gates", "reasons"]
+
+_PHASES = ("baseline", "fault", "outage", "recovery", "recovered")
+"""Together the whole observation."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,17 @@ class Gates:
     steady_s: float = STEADY_S  # not a gate: as good as before for so long, to call it steady
 
 
-def reasons(view: View, gates: Gates) -> tuple[str, ...]:
-    """Why the trial is invalid; empty if it is not."""
+def reasons(view: View, gates: Gates, timed: Collection[str] = ()) -> tuple[str, ...]:
+    """Why the trial is invalid; empty if it is not.
+
+    ``timed``: the phases in which a threshold bounds a latency.
+    """
     return (
         *view.history.incidents,
         *_fault_reasons(view),
         *_baseline_reasons(view, gates),
         *_role_reasons(view, gates),
-        *_load_reasons(view, gates),
+        *_load_reasons(view, gates, timed),
         *_read_reasons(view),
         *contradictions(view),
     )
@@ -170,7 +177,7 @@ def _role_reasons(view: View, gates: Gates) -> list[str]:
 # ---------------------------------------------------------------- load and harness
 
 
-def _load_reasons(view: View, gates: Gates) -> list[str]:
+def _load_reasons(view: View, gates: Gates, timed: Collection[str]) -> list[str]:
     found: list[str] = []
     history = view.history
     if not history.alive_at_end:
@@ -183,7 +190,7 @@ def _load_reasons(view: View, gates: Gates) -> list[str]:
         )
     for name, track in view.tracks.items():
         found += _comb_reasons(view, name, track, gates)
-    return found + _lag_reasons(view, gates)
+    return found + _lag_reasons(view, gates, timed)
 
 
 def _comb_reasons(view: View, name: str, track: Track, gates: Gates) -> list[str]:
@@ -217,9 +224,18 @@ def _longest_unasked(track: Track) -> int:
     return int(np.diff(asked).max()) - 1
 
 
-def _lag_reasons(view: View, gates: Gates) -> list[str]:
-    """One sentence for all combs: they share one process, and one knob."""
-    late = [(n, how) for n, track in view.tracks.items() if (how := _lateness(view, track, gates))]
+def _lag_reasons(view: View, gates: Gates, timed: Collection[str]) -> list[str]:
+    """One sentence for all combs: they share one process, and one knob.
+
+    The second of the impact lies in the other phases and is too short to weigh in their p99: it is
+    looked at by itself where a latency in it is judged, which a late generator makes longer.
+    """
+    phases = [*_PHASES, *(["impact"] if "impact" in timed else [])]
+    late = [
+        (name, how)
+        for name, track in view.tracks.items()
+        if (how := _lateness(view, track, gates, phases))
+    ]
     if not late:
         return []
     name, how = late[0]
@@ -228,9 +244,9 @@ def _lag_reasons(view: View, gates: Gates) -> list[str]:
     return [f"the generator of {name}{too} was {how}; lower the rate or free the machine"]
 
 
-def _lateness(view: View, track: Track, gates: Gates) -> str | None:
+def _lateness(view: View, track: Track, gates: Gates, phases: Sequence[str]) -> str | None:
     allowed = max(1 / track.stream.rate, gates.lag_p99_s)
-    for phase in ("baseline", "fault", "outage", "recovery", "recovered"):
+    for phase in phases:
         places = track.due_between(*view.spans[phase])
         if skipped := _too_late(view, track, places):
             slots = plural(skipped, "slot")

@@ -141,7 +141,8 @@ def judge_view(case: Case, trial: TrialInput, view: View) -> JudgedTrial:
         )
         for expected, observed in findings(view)
     ]
-    broken = [*reasons(view, case.gates)]
+    timed = {t.phase for t in case.thresholds if t.metric == "latency" and t.phase}
+    broken = [*reasons(view, case.gates, timed)]
     broken += [
         f"{e.expression} cannot be judged: {e.observed}"
         for e in each

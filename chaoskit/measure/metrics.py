@@ -36,10 +36,10 @@ from chaoskit.measure.requests import (
     dropped,
     error_share,
     goodput_gap,
-    impact,
     latencies_at,
     latency_at,
     max_stall,
+    until_recovery,
 )
 from chaoskit.measure.settling import backlog_drain, settle_time
 from chaoskit.measure.sharing import impact_second, shares
@@ -98,7 +98,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         bad_time=bad_time(view),
         goodput_gap=goodput_gap(view),
         max_stall=max_stall(view),
-        dropped_requests=dropped(view, impact(view)),
+        dropped_requests=dropped(view, until_recovery(view)),
         lost_writes=lost_writes(view, gone),
         rpo_time=rpo_time(view, gone),
         split_brain_loss=split_brain_loss(view, gone),
@@ -137,7 +137,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         phases=phases(view),
         values=_values(view),
         tally={n: view.counts(t, view.observed) for n, t in view.tracks.items()},
-        tally_impact={n: view.counts(t, impact(view)) for n, t in view.tracks.items()},
+        tally_impact={n: view.counts(t, until_recovery(view)) for n, t in view.tracks.items()},
         spans_s={
             name: (as_seconds(a - origin), as_seconds(b - origin))
             for name, (a, b) in view.spans.items()

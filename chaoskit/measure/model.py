@@ -119,6 +119,10 @@ class Safety(Frozen):
     note: str | None = None
 
 
+_KEEPS = 0.05
+"""Of the share that a node had: who is left with less than this no longer serves."""
+
+
 class Share(Frozen):
     """Of the answers that clients got in a stretch, those that one node gave; None: no answers."""
 
@@ -126,9 +130,22 @@ class Share(Frozen):
     fault: float | None
     after: float | None
 
+    @property
+    def gone(self) -> bool:
+        """Whether the node served before the fault, and next to nothing while it was on."""
+        return self._lost(self.fault)
+
+    @property
+    def not_back(self) -> bool:
+        """Whether it served before the fault, and next to nothing after all was healed."""
+        return self._lost(self.after)
+
+    def _lost(self, left: float | None) -> bool:
+        return bool(self.before) and left is not None and left < _KEEPS * (self.before or 0.0)
+
 
 class Impact(Frozen):
-    """One second from the fault's command on, beside the seconds before it.
+    """The phase ``impact``, one second from the fault's command on, beside the seconds before it.
 
     Rates are answered requests a second. Latencies are of answered requests, from when they were
     due, seconds.

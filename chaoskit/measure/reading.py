@@ -9,7 +9,7 @@ from typing import Literal
 
 from chaoskit.measure.metrics import percentile_s
 from chaoskit.measure.model import Count, DualPrimary, Interval, Metastability, Metrics, Safety
-from chaoskit.measure.requests import dropped, error_share, impact, latency
+from chaoskit.measure.requests import dropped, error_share, latency, until_recovery
 from chaoskit.measure.view import PHASES, View
 
 __all__ = ["METRICS", "Reading", "Unit", "quantile_of", "read"]
@@ -44,8 +44,12 @@ _INTERVALS = (
     "mistake_duration",
     "query_accuracy",
 )
-_NEVER_EMPTY = frozenset({"baseline", "recovered", "run"})
+_NEVER_EMPTY = frozenset({"baseline", "impact", "recovered", "run"})
 """Phases that every trial has, if its fault is over before its end. An outage there may be none."""
+_EMPTY_SINCE = {
+    "impact": "there was no fault, or less than a second was observed from its command on",
+    "recovered": "a fault without 'for' is healed only at the end",
+}
 _RATIOS = ("user_uptime", "query_accuracy")
 _SAFETIES = (
     "lost_writes",
@@ -225,7 +229,7 @@ def _metastable(found: Metastability | None) -> Reading:
 
 def _dropped(view: View, phase: str | None, stat: str | None, unit: str) -> Reading:
     """Slots that were never asked count as dropped; whether the system would have is not known."""
-    found = dropped(view, view.spans[phase] if phase else impact(view))
+    found = dropped(view, view.spans[phase] if phase else until_recovery(view))
     if phase in _NEVER_EMPTY and not found.due:
         return _nothing_due("dropped_requests", phase, "ratio" if stat == "rate" else unit)
     unasked = found.by_class["not_sent"]
@@ -238,11 +242,9 @@ def _dropped(view: View, phase: str | None, stat: str | None, unit: str) -> Read
 
 
 def _nothing_due(metric: str, phase: str, unit: str) -> Reading:
-    return _absent(
-        f"{metric}@{phase} says nothing: no request was due in it (a fault without 'for' is healed "
-        "only at the end)",
-        "ratio" if unit == "ratio" else "count",
-    )
+    why = f" ({_EMPTY_SINCE[phase]})" if phase in _EMPTY_SINCE else ""
+    said = f"{metric}@{phase} says nothing: no request was due in it{why}"
+    return _absent(said, "ratio" if unit == "ratio" else "count")
 
 
 def _share(view: View, metric: str, phase: str | None) -> Reading:

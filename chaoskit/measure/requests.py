@@ -20,17 +20,17 @@ __all__ = [
     "dropped",
     "error_share",
     "goodput_gap",
-    "impact",
     "latencies_at",
     "latency",
     "latency_at",
     "max_stall",
+    "until_recovery",
 ]
 
 BAD = (Outcome.OK_LATE, Outcome.FAIL_DEFINITE, Outcome.AMBIGUOUS, Outcome.NOT_SENT)
 
 
-def impact(view: View) -> Span:
+def until_recovery(view: View) -> Span:
     """From the fault's command to recovery; the whole observation where there was no fault.
 
     Where several nodes serve, the others go on: it then lasts until every fault is healed, too,

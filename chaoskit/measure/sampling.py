@@ -21,7 +21,7 @@ import numpy as np
 from chaoskit.clock import NS
 from chaoskit.measure.model import Metrics
 from chaoskit.measure.reading import Reading, quantile_of, read
-from chaoskit.measure.requests import impact
+from chaoskit.measure.requests import until_recovery
 from chaoskit.measure.statistics import exceedance_lower, exceedance_upper
 from chaoskit.measure.view import View
 
@@ -52,7 +52,7 @@ def sampled(
         return found
     span = view.spans[phase or "run"]
     if metric == "dropped_requests" and phase is None:
-        span = impact(view)
+        span = until_recovery(view)
     low, high = view.headline.due_between(*span)
     alone = phase != "baseline"
     if metric == "latency":

@@ -13,8 +13,6 @@ from chaoskit.measure.view import Span, View, as_seconds
 
 __all__ = ["impact_second", "lost_servers", "shares"]
 
-_LOST = 0.05  # of the share it had: who keeps less no longer serves
-
 
 def shares(view: View) -> Mapping[str, Share]:
     """Server → its share before, during and after the fault; empty where one is meant to serve.
@@ -51,32 +49,32 @@ def _answers(view: View, span: Span) -> dict[str, int]:
 
 def lost_servers(view: View) -> tuple[str, ...]:
     """Who served before the fault and has next to nothing of its share while it is on."""
-    return tuple(
-        name
-        for name, share in shares(view).items()
-        if share.before and share.fault is not None and share.fault < _LOST * share.before
-    )
+    return tuple(name for name, share in shares(view).items() if share.gone)
 
 
 def impact_second(view: View) -> Impact | None:
-    """What the second after the fault was like. None without a fault, or with one node serving."""
+    """What the second after the fault was like: the phase ``impact``, of the headline stream.
+
+    None without a fault, with one node serving, or where no second was observed before or after.
+    """
     if view.fault is None or not view.several_serve:
         return None
-    track, at = view.headline, view.commanded_ns
+    track, second = view.headline, view.spans["impact"]
+    at, end = second
     seconds = [(start, start + NS) for start in range(at - NS, view.observed[0] - 1, -NS)]
-    if not seconds or at + NS > view.observed[1]:
+    if not seconds or at == end:
         return None
     base = (seconds[-1][0], at)
     rates = [_answered(track, span) for span in seconds]
     return Impact(
-        due=_count(track, (at, at + NS)),
-        bad=_bad(track, (at, at + NS)),
+        due=_count(track, second),
+        bad=_bad(track, second),
         bad_before=max(_bad(track, span) for span in seconds),
-        rate=float(_answered(track, (at, at + NS))),
+        rate=float(_answered(track, second)),
         rate_before=float(np.median(rates)),
-        p50_s=_quantile(track, (at, at + NS), 0.5),
+        p50_s=_quantile(track, second, 0.5),
         p50_before_s=_quantile(track, base, 0.5),
-        p99_s=_quantile(track, (at, at + NS), 0.99),
+        p99_s=_quantile(track, second, 0.99),
         p99_before_s=_quantile(track, base, 0.99),
     )
 

@@ -26,7 +26,7 @@ from chaoskit.measure.track import Bools, Track
 
 __all__ = ["PHASES", "Span", "View", "as_seconds", "bracketed"]
 
-PHASES = ("baseline", "fault", "outage", "recovery", "recovered", "run")
+PHASES = ("baseline", "fault", "impact", "outage", "recovery", "recovered", "run")
 
 Span = tuple[int, int]
 """From (inside) to (outside), ns; empty where both are the same."""
@@ -269,6 +269,7 @@ class View:
 
         ``fault``: from the first command until the last heal is commanded, so that what the heal
         itself costs (a container's start takes a machine's breath away) is not the fault's.
+        ``impact``: the second from that command on; empty if it was not observed to its end.
         ``outage``: the headline's. ``recovery``: from the outage's end (the fault's command if
         there was none) until every fault is healed too; ``recovered``: after that.
         """
@@ -282,9 +283,11 @@ class View:
         outage = self.outage
         out = (commanded, commanded) if outage is None else (outage.start_ns, self.recovered_ns)
         calm = max(out[1], healed)
+        second = commanded + NS if commanded + NS <= end else commanded
         return {
             "baseline": (start, commanded),
             "fault": (commanded, min(max(healing, commanded), end)),
+            "impact": (commanded, second),
             "outage": out,
             "recovery": (out[1], calm),
             "recovered": (calm, end),

@@ -27,6 +27,7 @@ from chaoskit.report.format import (
     seconds,
     signed,
 )
+from chaoskit.report.sharing_words import sharing_figures
 
 __all__ = [
     "CLASSES",
@@ -139,6 +140,7 @@ def figures(trial: TrialResult) -> Iterator[tuple[str, str]]:
         for stream, outage in metrics.client_outage_by_stream.items():
             yield f"client outage, {clean(stream)}", interval(outage)
         yield from _clients(metrics)
+        yield from sharing_figures(metrics.sharing)
         yield from _after(metrics)
         yield "recovery", clean(metrics.recovery)
         for name, phase in metrics.phases.items():
@@ -200,7 +202,7 @@ def _beats(seen: Heartbeats) -> str:
 
 def _tallies(metrics: Metrics) -> Iterator[tuple[str, str]]:
     """Requests by stream and outcome: of the whole observation, and from commanded to recovery."""
-    for where, tally in (("", metrics.tally), (" in impact", metrics.tally_impact)):
+    for where, tally in (("", metrics.tally), (" until recovery", metrics.tally_impact)):
         for stream, outcomes in tally.items():
             for outcome, number in outcomes.items():
                 yield f"{clean(stream)} {clean(outcome)}{where}", count(number)

@@ -9,6 +9,7 @@ from chaoskit.judge.result import RunResult, TrialResult, Verdict
 from chaoskit.report.facts import RunFacts
 from chaoskit.report.figures import by_severity, figure, reasons, worst_first
 from chaoskit.report.format import NONE, clean, over_trials, seconds
+from chaoskit.report.sharing import build_sharing
 
 __all__ = ["LIMIT", "SIGNS", "as_text", "render_markdown"]
 
@@ -85,6 +86,7 @@ def _lines(result: RunResult, facts: RunFacts, most: int) -> list[str]:
         lines += _thresholds(result, most)
     if result.trials:
         lines += _trials(result, most)
+        lines += _sharing(result, most)
     lines += [f"- {as_text(claim)}" for claim in result.claims[:most]]
     lines += [f"- not checked: {as_text(one)}" for one in result.not_checked[:most]]
     started, version = as_text(facts.started()), as_text(facts.version)
@@ -146,6 +148,39 @@ def _trials(result: RunResult, most: int) -> list[str]:
             f"Median over valid trials (95 % interval; of fewer than six the extremes): {said}.",
             "",
         ]
+    return lines
+
+
+def _sharing(result: RunResult, most: int) -> list[str]:
+    """Where several nodes serve: up to three trials, those in which most went wrong."""
+    found = build_sharing(result, most, few=3)
+    if found is None:
+        return []
+    lines: list[str] = []
+    if found.nodes:
+        head = ("trial", "node", "share before", "under the fault", "after", "what became of it")
+        lines += _table(
+            head,
+            (
+                (str(r.trial), as_text(r.node), *(text for text, _ in r.bars), r.became)
+                for r in found.nodes
+            ),
+        )
+    if found.impacts:
+        words = ("bad in the second of the fault", "answered", "p50", "p99")
+        lines += _table(
+            ("trial", *words),
+            (
+                (str(r.trial), *(f"{now}; before: {before}" for now, before in r.cells))
+                for r in found.impacts
+            ),
+        )
+    if found.shards:
+        lines += _table(
+            ("shard", "longest outage"), ((as_text(r.shard), r.worst) for r in found.shards)
+        )
+    if len(found.trials) < found.of:
+        lines += [f"The worst {len(found.trials)} of {found.of} trials in that second.", ""]
     return lines
 
 

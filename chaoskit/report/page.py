@@ -35,6 +35,7 @@ from chaoskit.report.sections import (
     build_safety,
     build_streams,
 )
+from chaoskit.report.sharing import Shared, build_sharing
 from chaoskit.report.trials_chart import (
     Phases,
     Strip,
@@ -105,6 +106,7 @@ class Page:
     errors: tuple[ErrorRow, ...]
     errors_left_out: int
     clients: Clients | None
+    sharing: Shared | None
     phases: Phases | None
     beats: Beats | None
     safety: tuple[SafetyRow, ...]
@@ -142,13 +144,14 @@ def build_page(
     trial_rows = _trial_rows(result, {v.n for v in views}, detail)
     long_head, long_rows = _long(result, detail)
     phases, beats = build_phases(_few(result, views)), build_beats(_few(result, views))
-    clients = build_clients(result, detail)
+    clients, sharing = build_clients(result, detail), build_sharing(result, detail.items)
     many = len(result.trials) > detail.timelines
     missing = _missing(
         invalid=reasons(result, 1),
         timeline=views,
         dropped=any(t.metrics is not None for t in result.trials),
         clients=clients,
+        sharing=sharing,
         phases=phases,
         heartbeats=beats,
         faults=faults,
@@ -174,6 +177,7 @@ def build_page(
         errors=errors,
         errors_left_out=errors_left_out,
         clients=clients,
+        sharing=sharing,
         phases=phases,
         beats=beats,
         safety=build_safety(result, detail),
@@ -237,6 +241,7 @@ _SECTIONS = (
     ("timeline", "Timeline"),
     ("dropped", "Dropped requests"),
     ("clients", "Clients"),
+    ("sharing", "Several nodes"),
     ("phases", "Phases"),
     ("heartbeats", "Heartbeats"),
     ("safety", "Safety"),

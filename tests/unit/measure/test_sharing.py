@@ -3,52 +3,19 @@
 import numpy as np
 import pytest
 
-from chaoskit.history.history import FaultRecord, History, Stream, Window
-from chaoskit.history.records import Op, Outcome, empty
+from chaoskit.history.history import History
 from chaoskit.measure.metrics import measure_view
-from chaoskit.measure.requests import dropped, impact
+from chaoskit.measure.requests import dropped, until_recovery
 from chaoskit.measure.shards import shard_of
 from chaoskit.measure.view import View
-
-MS = 1_000_000
-NS = 1_000 * MS
-RATE, SHARDS = 100.0, 4
-FAULT = 4 * NS
-HEALED = 6 * NS
-SERVERS = ("", "node-a", "node-b", "node-c")
-
-
-def history_of(act, *, shards=0, spread=False, end=9 * NS):
-    """A comb of appends; ``act(due, shard)`` gives server (0: refused) and latency in ms."""
-    step = int(NS / RATE)
-    dues = np.arange(0, end, step, dtype=np.int64)
-    records = empty(dues.size)
-    for k, (row, due) in enumerate(zip(records, dues.tolist(), strict=True)):
-        key = k % SHARDS + 1 if shards else 0
-        server, took = act(due, key)
-        row["op"], row["key"], row["server"], row["client"] = Op.APPEND, key, server, 1
-        row["due_ns"] = row["sent_ns"] = due
-        row["done_ns"] = due + int(took * MS)
-        row["outcome"] = Outcome.OK if server else Outcome.FAIL_DEFINITE
-    records["token"] = np.arange(1, dues.size + 1)
-    fault = FaultRecord(
-        0, "kill", "node-b", ("node-b",), FAULT, FAULT, FAULT, FAULT, HEALED, HEALED, HEALED
-    )
-    stream = Stream("write", "write", RATE, "kept", 100 * MS, 200 * MS)
-    return History(
-        records, (stream,), ("",), SERVERS, ("", "client"), (), (fault,), Window(0, 0, end), {}, (),
-        notes={"sharing": {"spread": spread, "shards": shards}},
-    )  # fmt: skip
-
-
-def taken_over(due, shard):
-    """Shard 2 is out for 600 ms and shard 3 for 200; then node-c has what node-b had."""
-    out = {2: 600, 3: 200}.get(shard, 0) * MS
-    if shard in (2, 3):
-        if FAULT <= due < FAULT + out:
-            return 0, 1
-        return (2 if due < FAULT else 3), 1
-    return 1, 1
+from tests.unit.measure.sharing_script import (
+    MS,
+    SHARDS,
+    history_of,
+    orphan,
+    spread_out,
+    taken_over,
+)
 
 
 def test_each_shard_has_its_outage_and_the_headline_is_the_worst():
@@ -74,9 +41,6 @@ def test_without_the_declaration_the_good_shards_hide_the_bad_one():
 
 
 def test_a_shard_that_stays_out_is_out_whatever_the_others_do():
-    def orphan(due, shard):
-        return (0, 1) if shard == 2 and due >= FAULT else (1, 1)
-
     metrics = measure_view(View(history_of(orphan, shards=SHARDS)))
     assert metrics.client_outage.censored
     assert metrics.recovery == "failed"
@@ -94,14 +58,6 @@ def test_two_owners_are_two_of_the_same_shard(one_shard, dual):
 
     found = measure_view(View(history_of(act, shards=SHARDS))).dual_primary
     assert (found.low_s > 0) is dual
-
-
-def spread_out(due, _shard):
-    """Three in turn; node-b is gone from the fault to its heal, with one request lost."""
-    turn = due // (10 * MS)
-    if FAULT <= due < HEALED:
-        return (0, 5) if due == FAULT else ((1, 3)[turn % 2], 2)
-    return turn % 3 + 1, 1
 
 
 def test_shares_and_the_second_after_a_node_was_lost():
@@ -123,10 +79,10 @@ def test_shares_and_the_second_after_a_node_was_lost():
 
 def test_the_share_of_dropped_requests_is_of_the_whole_time_that_a_node_was_missing():
     view = View(history_of(spread_out, spread=True))
-    found = dropped(view, impact(view))
+    found = dropped(view, until_recovery(view))
     assert (found.count, found.due) == (1, 200)
     alone = View(history_of(spread_out))
-    assert dropped(alone, impact(alone)).due < 5, "with one node serving: until recovery"
+    assert dropped(alone, until_recovery(alone)).due < 5, "with one node serving: until recovery"
 
 
 def test_all_keep_their_share_where_nobody_was_lost():

@@ -81,6 +81,7 @@ def with_every_string(sample: Sample, payload: str) -> Sample:
         return f"{payload}{next(counter)}"
 
     free = {"by_error", "phases", "values", "overhead_s", "summary", "tally"}
+    free |= {"shares", "outage_by_shard"}
     dumped = _model(sample.result.model_dump(mode="json"), write, free)
     return Sample(
         RunResult.model_validate(dumped),

@@ -6,6 +6,7 @@ import random
 
 from chaoskit.history.history import Stream
 from chaoskit.judge.result import Count, Dropped, Example, FaultResult, Interval, Metrics, Safety
+from chaoskit.measure.model import Impact, Share, Sharing
 from chaoskit.measure.timeline import Band, Dot, RoleSpan, Timeline
 
 NS = 1_000_000_000
@@ -215,6 +216,26 @@ def _calm() -> Metrics:
         values={"error_rate@run": 0.0, "availability@run": 1.0},
         tally={"write": {"due": 2600, "ok": 2600}, "read": {"due": 2600, "ok": 2600}},
     )
+
+
+def sharing(orphaned: bool) -> Sharing:
+    """Three nodes of unequal weight and three shards, of which the last stays out or does not."""
+    return Sharing(
+        shares={
+            "node-a": Share(before=0.6, fault=0.857, after=0.6),
+            "node-b": Share(before=0.3, fault=0.0, after=0.0 if orphaned else 0.3),
+            "node-c": Share(before=0.1, fault=0.143, after=0.1),
+        },
+        impact=Impact(
+            due=300, bad=2, bad_before=0, rate=297.0, rate_before=300.0,
+            p50_s=0.0062, p50_before_s=0.0059, p99_s=0.0311, p99_before_s=0.0083,
+        ),
+        outage_by_shard={
+            "1": zero(),
+            "2": around(0.312, 0.011),
+            "3": Interval(value_s=8.97, low_s=8.95, censored=True) if orphaned else zero(),
+        },
+    )  # fmt: skip
 
 
 def fault(n: int, *, kind: str = "kill", bitten: bool = True) -> FaultResult:

@@ -20,7 +20,7 @@ from chaoskit.judge.result import (
 )
 from chaoskit.measure.timeline import Timeline
 from chaoskit.report import RunFacts
-from tests.unit.report.parts import NS, STREAMS, fault, metrics, timeline
+from tests.unit.report.parts import NS, STREAMS, fault, metrics, sharing, timeline
 
 SOURCE = """\
 chaoskit: 1
@@ -267,6 +267,24 @@ def noop() -> Sample:
     return Sample(result, _timelines(calm), facts())
 
 
+def several() -> Sample:
+    """One of three nodes that all serve is killed; in the last trial a shard stays without owner."""
+    calm = tuple(
+        one.model_copy(
+            update={"metrics": one.metrics.model_copy(update={"sharing": sharing(one.n == 3)})}
+        )
+        for one in (trial(n, 0.0) for n in (1, 2, 3))
+        if one.metrics is not None
+    )
+    result = _run(
+        calm,
+        experiment="active-active-kill",
+        expectations=(expect("error_rate@impact < 1.5%", "0.67 %", Verdict.PASS),),
+        band=None,
+    )
+    return Sample(result, _timelines(calm), facts(stack="active-active"))
+
+
 def unfinished(verdict: Verdict) -> Sample:
     """Interrupted, aborted or crashed: few trials or none."""
     trials = () if verdict is Verdict.ERROR else (trial(1, 0.41),)
@@ -305,6 +323,7 @@ ALL: dict[str, Callable[[], Sample]] = {
     "invalid": invalid,
     "inconclusive": inconclusive,
     "noop": noop,
+    "several": several,
     "interrupted": lambda: unfinished(Verdict.INTERRUPTED),
     "aborted": lambda: unfinished(Verdict.ABORTED),
     "error": lambda: unfinished(Verdict.ERROR),

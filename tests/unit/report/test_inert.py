@@ -26,7 +26,11 @@ def test_hostile_strings_add_no_element_and_no_attribute(payload):
     assert_inert(samples.failing(), payload)
 
 
-@pytest.mark.parametrize("sample", [samples.invalid(), samples.many(9)], ids=["invalid", "many"])
+@pytest.mark.parametrize(
+    "sample",
+    [samples.invalid(), samples.many(9), samples.several()],
+    ids=["invalid", "many", "several"],
+)
 def test_nor_do_they_where_other_things_are_shown(sample):
     assert_inert(sample, " ".join(PAYLOADS.values()))
 

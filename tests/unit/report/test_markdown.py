@@ -64,6 +64,15 @@ def test_hostile_strings_are_plain_words(payload):
     assert not re.search(r"(?<![\\&])[@#](?=\w)", prose)
 
 
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS.keys())
+def test_nor_are_the_names_of_nodes_and_shards(payload):
+    text = text_of(with_every_string(samples.several(), payload))
+    benign = text_of(with_every_string(samples.several(), twin(payload)))
+    assert cells(text) == cells(benign)
+    assert "what became of it" in text
+    assert not re.search(r"(?<!\\)<[a-zA-Z/!?]", text.split("what became of it")[1].split("```")[0])
+
+
 def test_code_cannot_be_left():
     text = text_of(with_every_string(samples.failing(), "```\n`x` | y"))
     assert text.count("```") == 2

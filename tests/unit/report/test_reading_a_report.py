@@ -52,7 +52,7 @@ def rows():
 def family(name):
     """``latency.p50`` for each phase, ``write`` for each class, and so on."""
     return re.sub(
-        r"@(baseline|fault|outage|recover(y|ed)|run)$|^(write) \w+|(?<=: )\w+$|(?<=^dropped, ).*",
+        r"@(baseline|fault|impact|outage|recover(y|ed)|run)$|^(write) \w+|(?<=: )\w+$|(?<=^dropped, ).*",
         "",
         name,
     )
