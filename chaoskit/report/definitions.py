@@ -211,17 +211,17 @@ DEFINITIONS = (
     Definition(
         "flapping",
         "flapping",
-        "How often a node became primary since the fault, beyond once for each fault.",
+        "How often another node took over since the fault, beyond once a fault; of each shard.",
     ),
     Definition(
         "promotions",
         "promotions",
-        "How often another node became primary since the fault: 0 where nothing must fail over.",
+        "How often another node took over since the fault, of every shard: 0 where none must.",
     ),
     Definition(
         "false_failovers",
         "false failovers",
-        "How often another node became primary while no fault was in force: before the first fault,"
+        "How often another node took over while no fault was in force: before the first fault,"
         " or at any time where none bites.",
     ),
     Definition(

@@ -1,7 +1,7 @@
 """What fails a trial without any threshold, where a service has shards."""
 
 import pytest
-from unit.measure.test_sharing import FAULT, SHARDS, history_of, taken_over
+from unit.measure.sharing_script import FAULT, SHARDS, history_of, taken_over
 
 from chaoskit.judge.findings import COMES_BACK, OWNED, findings
 from chaoskit.measure.view import View
