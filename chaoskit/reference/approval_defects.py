@@ -91,6 +91,7 @@ APPROVAL = (
         "active-passive-approval-kill",
         ("promotions",),
         IgnoresApproval,
+        only="approval",
     ),
     Defect(
         "approval-wrong-candidate",
@@ -99,6 +100,7 @@ APPROVAL = (
         "active-passive-approval-wrong",
         ("promotions",),
         TakesAnyCandidate,
+        only="approval",
     ),
     Defect(
         "approval-races",
@@ -107,6 +109,7 @@ APPROVAL = (
         "active-passive-approval-split",
         ("dual_primary",),
         PromotesTwice,
+        only="approval",
     ),
     Defect(
         "approval-too-late",
@@ -115,6 +118,7 @@ APPROVAL = (
         "active-passive-approval-late",
         ("promotions",),
         HonoursLateApprovals,
+        only="approval",
     ),
 )
 """The rows of this shape."""
