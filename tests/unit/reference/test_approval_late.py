@@ -4,7 +4,9 @@ import pytest
 from reference_simulation import MS, World
 from test_protocol_scenarios import A, B, until
 
+from chaoskit.probes.operator import _TAKEN, _became
 from chaoskit.reference.approval_defects import HonoursLateApprovals, TakesAnyCandidate
+from chaoskit.reference.desk import look
 from chaoskit.reference.node import Node
 from chaoskit.reference.settings import Rules
 
@@ -77,3 +79,24 @@ def test_an_approval_for_another_is_taken_by_the_flawed_one_only(kind, status):
     assert world.decide(B, "reject", asked, A) == 409, "a rejection has to name it"
     assert world.decide(B, "approve", asked, A) == status
     assert (roles_after(world)[B] == "primary") == (status == 200)
+
+
+def told(world, asked):
+    """What a look at the candidate's desk says became of a request."""
+    return _became(look(world.machine(B), world.now), asked)
+
+
+@pytest.mark.parametrize("what", ["approve", "reject"])
+def test_whoever_lost_the_answer_can_see_that_the_decision_was_taken(what):
+    world, asked = paused(Node)
+    assert told(world, asked) == "", "it is pending"
+    assert world.decide(B, what, asked, B) == 200
+    assert told(world, asked) in _TAKEN[what]
+    world.run_for(500 * MS)
+    assert told(world, asked) in _TAKEN[what]
+
+
+def test_what_was_withdrawn_is_not_said_to_be_taken():
+    world, asked = withdrawn(Node)
+    assert told(world, asked) == "withdrawn"
+    assert told(world, asked + "0") == ""
