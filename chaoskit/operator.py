@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
 from chaoskit.clock import now_ns
 from chaoskit.contracts import OBSERVER, Act, Child, Lab, Node
-from chaoskit.errors import BadInput, Refused
+from chaoskit.errors import BadInput, Problem, Refused
 from chaoskit.experiment.model import Experiment, Step
 from chaoskit.stack.labels import OPERATOR, SWITCHOVER, place_of
 
@@ -78,8 +78,13 @@ class Desk:
 
 
 def ask_a_person(experiment: Experiment) -> Experiment:
-    """The same experiment with a person for its operator. Raises ``BadInput`` if it has none."""
+    """The same experiment with a person for its operator.
+
+    Raises ``BadInput`` if it has no operator, or if a step waits for the end of an operator's.
+    """
     steps = tuple(_asking(step) for step in experiment.steps)
+    if problems := [problem for step in steps for problem in _never_healed(step, steps)]:
+        raise BadInput(problems)
     asked = experiment.model_copy(update={"steps": steps})
     if not asks(asked):
         raise BadInput(
@@ -104,6 +109,28 @@ def _asking(step: Step) -> Step:
         fault = step.fault.model_copy(update={"decide": "ask"})
         return step.model_copy(update={"fault": fault, "for_s": None})
     return step.model_copy(update={"choose": tuple(_asking(one) for one in step.choose)})
+
+
+def _never_healed(step: Step, steps: Sequence[Step]) -> Iterator[Problem]:
+    """What a step waits for in vain now that a person's step lasts to the end."""
+    instead = "or let the experiment's own operator decide (--operator file)"
+    when = step.when
+    if when is not None and when.event == "healed" and not _is_over(steps[when.step]):
+        yield step.when_place.problem(
+            f"when: with --operator ask step {when.step + 1} lasts to the end, as nobody knows how "
+            "long a person takes, so it is not healed before; wait for something else here, e.g. "
+            f"'served again', {instead}"
+        )
+    if step.repeat is not None and not _is_over(step):
+        yield step.place.problem(
+            "repeat: with --operator ask this step lasts to the end, as nobody knows how long a "
+            f"person takes, so it cannot come again; take 'repeat' out, {instead}"
+        )
+
+
+def _is_over(step: Step) -> bool:
+    """Whether it is over before the end, whatever it turns out to be."""
+    return all(one.for_s for one in step.alternatives())
 
 
 def check_terminal(answers: TextIO, questions: TextIO, *, quiet: bool) -> None:

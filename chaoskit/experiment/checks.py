@@ -18,6 +18,7 @@ from chaoskit.experiment.model import Experiment
 from chaoskit.experiment.step import Step, ends_s
 from chaoskit.experiment.targets import wrong_kind, wrong_word
 from chaoskit.experiment.together import too_many, trigger_problems
+from chaoskit.experiment.vain import never_sheds, nobody_else
 from chaoskit.stack.compose import load_stack
 from chaoskit.stack.labels import check_labels, endpoint
 from chaoskit.stack.model import Stack
@@ -62,8 +63,8 @@ def check_experiment(
     for position, (step, node) in enumerate(step_nodes):
         for one, place in _alternatives(step, node):
             problems += check_step(one, place, stack)
-            if stack is not None:
-                problems += too_many(one, place, stack, experiment.max_targets)
+            problems += too_many(one, place, stack, experiment.max_targets)
+            problems += never_sheds(experiment.metastability, one, place)
         problems += trigger_problems(position, [s for s, _ in step_nodes], node, stack)
     if stack is not None and not problems:
         for position, sentence in collisions([step for step, _ in step_nodes], stack):
@@ -205,4 +206,6 @@ def check_step(step: Step, node: ys.Mapping, stack: Stack | None) -> list[Proble
                 phrase = wrong_kind(word, strikes, fault.kind)
             if phrase is not None:
                 problems.append(place_of(node, loc).problem(f"{key}: {phrase}"))
+    if stack is not None and not problems:
+        problems += nobody_else(step, node, stack)
     return problems

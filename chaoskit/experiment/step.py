@@ -21,12 +21,14 @@ from chaoskit.contracts import FaultModel
 from chaoskit.experiment.trigger import Trigger, When
 from chaoskit.names import Names
 from chaoskit.units import PositiveSeconds, Seconds, format_duration
+from chaoskit.yaml_source import Mark
 
 __all__ = ["Again", "Step", "ends_s", "unfolded"]
 
 _WITHIN_S = 10.0
 _WITHIN_STEP_S = 2.0  # past the moment at which the other step is due to do it
 MOST_OCCURRENCES = 1000
+_NOWHERE = Mark("the experiment", 1, 1)  # of a step that no file says
 
 
 def _complain(sentence: str) -> PydanticCustomError:
@@ -125,7 +127,8 @@ class Step(BaseModel):
         title="Choose",
         description="Instead of 'fault': several, of which the run's seed takes one each time.",
     )
-    _line: int = PrivateAttr(0)
+    _mark: Mark | None = PrivateAttr(None)
+    _when_mark: Mark | None = PrivateAttr(None)
     _origin: int = PrivateAttr(-1)
 
     @model_validator(mode="after")
@@ -158,11 +161,21 @@ class Step(BaseModel):
     @property
     def line(self) -> int:
         """Where it stands in the experiment file; 0 if it did not come from one."""
-        return self._line
+        return self._mark.line if self._mark else 0
 
-    def standing_in(self, line: int) -> Step:
-        """The same step, once it is known where it stands."""
-        self._line = line
+    @property
+    def place(self) -> Mark:
+        """Where it stands in the experiment file, for problems that are found later."""
+        return self._mark or _NOWHERE
+
+    @property
+    def when_place(self) -> Mark:
+        """The same of its ``when``; of the step itself, where it has none."""
+        return self._when_mark or self.place
+
+    def standing_in(self, mark: Mark, when: Mark | None = None) -> Step:
+        """The same step, once it is known where it, and its ``when``, stand."""
+        self._mark, self._when_mark = mark, when
         return self
 
     @property

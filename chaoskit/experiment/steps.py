@@ -74,7 +74,8 @@ def read_step(node: ys.Node, problems: list[Problem]) -> Step | None:
     except ValidationError as error:
         problems += explain(error, Step, node)
         return None
-    return step.standing_in(node.mark.line)
+    when = node.get("when")
+    return step.standing_in(node.mark, when.mark if when else None)
 
 
 def _choices(
@@ -111,7 +112,7 @@ def _choice(item: ys.Node, shared: dict[str, object], problems: list[Problem]) -
     except ValidationError as error:
         problems += explain(error, Step, item)
         return None
-    return step.standing_in(item.mark.line)
+    return step.standing_in(item.mark)
 
 
 def _fault(node: ys.Mapping, problems: list[Problem]) -> FaultModel | None:

@@ -18,10 +18,10 @@ __all__ = ["too_many", "trigger_problems"]
 
 
 def too_many(
-    step: Step, node: ys.Mapping, stack: Stack, max_targets: int | None
+    step: Step, node: ys.Mapping, stack: Stack | None, max_targets: int | None
 ) -> Iterator[Problem]:
     """A target that is sure to come to more nodes than ``max_targets``."""
-    if max_targets is None or not step.target:
+    if stack is None or max_targets is None or not step.target:
         return
     count = least(step.target, stack)
     if count > max_targets:

@@ -3,8 +3,9 @@
 It breaks nothing. From its start to its end it watches the places that ``chaoskit.operator`` names;
 when a failover is pending there it decides, a reaction time after it was seen. What was seen and
 done becomes marks of the trial. A request that is withdrawn meanwhile is decided on all the same:
-that is how late approvals come about. A trial in which the operator decided on nothing is invalid,
-unless the step says ``optional: true``.
+that is how late approvals come about. A decision that nobody answered is sent again, the same one,
+while the request is pending and the step lasts; only one that was answered, or that the system says
+it took, is a decision. A trial without any is invalid, unless the step says ``optional: true``.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ class _Watch:
     def __init__(self, desk: Desk, hold: Hold, person: Person | None) -> None:
         self._desk, self._hold, self._person = desk, hold, person
         self._decided: list[str] = []
+        self._unanswered = 0  # tries
 
     def until_ready(self) -> None:
         """Wait for the first look; a system that nobody can ask leaves the hold unverified."""
@@ -149,10 +151,14 @@ class _Watch:
         self._hold.acts.append(act)
         if act.event == "operator-ready":
             self._hold.verified_ns = now_ns()
-        elif "status" in message:
+        elif message.get("taken"):
+            self._decided.append(act.detail)  # nobody knows which of the tries it was
+        elif message.get("status"):
             self._decided.append(
                 f"{act.detail}, {message['after_ns'] / 1e6:.0f} ms after it was seen"
             )
+        elif "status" in message:
+            self._unanswered += 1
 
     def answered(self) -> None:
         """No question is open any more."""
@@ -162,9 +168,10 @@ class _Watch:
 
     def summary(self, intent: str) -> str:
         """One phrase for the report."""
-        if self._decided:
-            return f"{intent}; " + "; ".join(self._decided)
-        return f"{intent}; " + ("no decision was sent" if self._saw() else NEVER)
+        said = list(self._decided)
+        if self._unanswered:
+            said.append(f"no answer came {_times(self._unanswered)}")
+        return "; ".join([intent, *(said or ["no decision was sent" if self._saw() else NEVER])])
 
     def unmet(self) -> str:
         """Why the operator decided on nothing, and what would help; empty if they did."""
@@ -176,6 +183,12 @@ class _Watch:
                 "('at') and last long enough ('for'), look at the label chaoskit.operator, or say "
                 "'optional: true' if nobody need be asked"
             )
+        if self._unanswered:
+            return (
+                f"a decision was sent {_times(self._unanswered)} and no answer came, so nobody is "
+                "known to have heard it; let the step last until the node that asks can be reached "
+                "again ('for'), or say 'optional: true' if nobody need decide"
+            )
         sooner = "answer sooner" if self._person is not None else "shorten its 'reaction'"
         return (
             f"a failover was pending and no decision was sent; {sooner}, let the step and the "
@@ -184,3 +197,7 @@ class _Watch:
 
     def _saw(self) -> bool:
         return any(act.event == "operator-saw" for act in self._hold.acts)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -4,10 +4,11 @@
 library only. Either ``{"watch": [{"node", "url"}], "every_s", "reaction_s", "decision",
 "names"}``: every place is asked again and again, and ``decision`` ("approve", "reject", "wrong":
 approve, but another of ``names``) is sent ``reaction_s`` after a failover was first seen pending;
-without a decision it waits for ``{"do": "decide", "id", "decision"}``. A request that nobody had
-decided on, and that is gone where it was first seen, is said to be withdrawn. Or ``{"switchover":
-url, "node", "candidate", "leader"}``: one request. What is seen and done is said, one line
-each, with CLOCK_MONOTONIC; how a system is asked stands in ``docs/stacks.md``.
+without a decision it waits for ``{"do": "decide", "id", "decision"}``. A decision that nobody
+answered is sent again while the request stands. A request that is gone where it was first seen is
+said to be withdrawn, unless a decision on it was answered, or was taken as the system says. Or
+``{"switchover": url, "node", "candidate", "leader"}``: one request. What is seen and done is said,
+one line each, with CLOCK_MONOTONIC; how a system is asked stands in ``docs/stacks.md``.
 """
 
 from __future__ import annotations
@@ -28,8 +29,12 @@ __all__ = ["main", "request"]
 
 _TIMEOUT_S = 0.5
 _SWITCH_TIMEOUT_S = 10.0
+_AGAIN_S = 0.5  # after a try that nobody answered, until the next one
 _ANSWER_MAX = 64 << 10
 _TEXT_MAX = 300
+_APPROVED = ("approved", "done", "lapsed")
+_TAKEN = {"approve": _APPROVED, "wrong": _APPROVED, "reject": ("rejected",)}
+"""Decision → the states of a request, as systems say them, that prove it was taken."""
 
 
 def request(
@@ -56,7 +61,7 @@ class _Place:
     url: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Pending:
     """A failover that waits, as one place showed it."""
 
@@ -65,20 +70,28 @@ class _Pending:
     candidate: str
     seen_ns: int
     since_ns: int  # the last look at that place that did not show it began then
+    decided: bool = False  # somebody decided on it
+    closed_ns: int | None = None  # when the place was first seen not to show it any more
+    became: str = ""  # its state, as the place said then
 
 
-def _pending(place: _Place, text: str, since_ns: int) -> tuple[_Pending, dict[str, Any]] | None:
-    """What an answer says to be pending; None if nothing. Raises ``ValueError``."""
+def _shown(text: str) -> dict[str, Any]:
+    """What a place answered. Raises ``ValueError``."""
     made = json.loads(text)
     if not isinstance(made, dict):
         raise ValueError("not an object")  # noqa: TRY004 - it is data, not a type
     found = made.get("pending")
-    if not found:
-        return None
-    if not isinstance(found, dict) or not found.get("id"):
+    if found and not (isinstance(found, dict) and found.get("id")):
         raise ValueError("'pending' has no id")
-    now = time.monotonic_ns()
-    return _Pending(place, str(found["id"]), str(found.get("candidate", "")), now, since_ns), made
+    return made
+
+
+def _became(made: Mapping[str, Any], request_id: str) -> str:
+    """The state of a request that is not pending any more; empty where nothing is said of it."""
+    decided = made.get("decided")
+    if not isinstance(decided, dict) or str(decided.get("id")) != request_id:
+        return ""
+    return str(decided.get("state") or "")
 
 
 class _Desk:
@@ -90,8 +103,7 @@ class _Desk:
         self._reaction_s = float(config.get("reaction_s") or 0.0)
         self._decision = config.get("decision")
         self._names: Sequence[str] = [str(n) for n in config.get("names", [])]
-        self._seen: dict[str, _Pending] = {}
-        self._open: dict[str, bool] = {}  # id of what is pending now → whether it was decided on
+        self._seen: dict[str, _Pending] = {}  # the newest of each id
         self._orders: queue.Queue[tuple[str, str]] = queue.Queue()
         self._lock = threading.Lock()
         self._looked = False
@@ -116,8 +128,7 @@ class _Desk:
             asked_ns = time.monotonic_ns()
             try:
                 status, text = request("GET", place.url, None, _TIMEOUT_S)
-                answered = 200 <= status < 300
-                found = _pending(place, text, empty_ns) if answered else None
+                made = _shown(text) if 200 <= status < 300 else None
             except OSError:
                 pass  # it is dead, cut off or stands still: that is what the experiment is about
             except ValueError as error:
@@ -125,23 +136,24 @@ class _Desk:
                     complained = True
                     self._say("operator-puzzled", place.node, f"{place.url}: {error}")
             else:
-                self._saw(place, found)
-                if answered:
-                    self._close(place, found[0].id if found else "")
-                    empty_ns = empty_ns if found else asked_ns
+                self._saw(place, made or {}, empty_ns)
+                if made is not None:
+                    self._close(place, made)
+                    empty_ns = empty_ns if made.get("pending") else asked_ns
             time.sleep(self._every_s)
 
-    def _saw(self, place: _Place, found: tuple[_Pending, dict[str, Any]] | None) -> None:
+    def _saw(self, place: _Place, made: Mapping[str, Any], since_ns: int) -> None:
+        shown = made.get("pending")
         with self._lock:
             if not self._looked:
                 self._looked = True
                 self._say("operator-ready", place.node, "sees what is pending")
-            if found is None or self._known(place, found[0].id):
+            if not shown or self._known(place, str(shown["id"])):
                 return
-            pending, made = found
+            now = time.monotonic_ns()
+            candidate = str(shown.get("candidate", ""))
+            pending = _Pending(place, str(shown["id"]), candidate, now, since_ns)
             self._seen[pending.id] = pending
-            self._open[pending.id] = False
-        shown = made["pending"]
         say(
             {
                 "event": "operator-saw",
@@ -165,36 +177,54 @@ class _Desk:
     def _known(self, place: _Place, request_id: str) -> bool:
         """Whether it was seen before; one that was gone at its place is raised anew there."""
         seen = self._seen.get(request_id)
-        return seen is not None and (request_id in self._open or seen.place != place)
+        return seen is not None and (seen.closed_ns is None or seen.place != place)
 
-    def _close(self, place: _Place, shown: str) -> None:
+    def _close(self, place: _Place, made: Mapping[str, Any]) -> None:
         """What was first seen at ``place`` and is not shown there any more is over."""
+        shown = str((made.get("pending") or {}).get("id", ""))
         with self._lock:
-            gone = [i for i in self._open if i != shown and self._seen[i].place == place]
-            undecided = [i for i in gone if not self._open.pop(i)]
-        for request_id in undecided:
-            say(
-                {
-                    "event": "operator-withdrawn",
-                    "t_ns": time.monotonic_ns(),
-                    "node": place.node,
-                    "id": request_id,
-                    "detail": f"failover {request_id} is not pending any more, and nobody had "
-                    "decided on it",
-                }
-            )
+            gone = [p for p in self._seen.values() if p.closed_ns is None and p.place == place]
+            gone = [pending for pending in gone if pending.id != shown]
+            for pending in gone:
+                pending.became = _became(made, pending.id)
+                pending.closed_ns = time.monotonic_ns()
+            undecided = [pending for pending in gone if not pending.decided]
+        for pending in undecided:
+            self._withdrawn(pending, "nobody had decided on it")
+
+    def _withdrawn(self, pending: _Pending, why: str) -> None:
+        say(
+            {
+                "event": "operator-withdrawn",
+                "t_ns": pending.closed_ns,
+                "node": pending.place.node,
+                "id": pending.id,
+                "detail": f"failover {pending.id} is not pending any more, and {why}",
+            }
+        )
 
     def _decide(self, request_id: str, decision: str) -> None:
-        pending = self._seen[request_id]
+        """Send it until somebody answers, or nothing is pending any more."""
         with self._lock:
-            if request_id in self._open:
-                self._open[request_id] = True
-        candidate = pending.candidate
-        if decision == "wrong":
-            candidate = next((n for n in self._names if n != pending.candidate), "nobody")
-        verb = "reject" if decision == "reject" else "approve"
-        body = {"id": request_id, "candidate": candidate}
-        sent_ns = time.monotonic_ns()
+            pending = self._seen[request_id]
+            stood = pending.closed_ns is None
+            pending.decided = True
+        first_ns = sent_ns = time.monotonic_ns()
+        while True:
+            status = self._send(pending, decision, sent_ns)
+            if 200 <= status < 300 or (status and sent_ns == first_ns):
+                return
+            time.sleep(_AGAIN_S)
+            if status or pending.closed_ns is not None:
+                break
+            sent_ns = time.monotonic_ns()
+        if stood:
+            self._over(pending, decision, (first_ns, sent_ns), answered=status != 0)
+
+    def _send(self, pending: _Pending, decision: str, sent_ns: int) -> int:
+        """One try; the status of the answer, 0 where none came that is HTTP."""
+        verb, candidate = self._asked(pending, decision)
+        body = {"id": pending.id, "candidate": candidate}
         try:
             status, text = request("POST", f"{pending.place.url}/{verb}", body, _TIMEOUT_S)
         except OSError as error:
@@ -205,12 +235,52 @@ class _Desk:
                 "t_ns": sent_ns,
                 "done_ns": time.monotonic_ns(),
                 "node": pending.place.node,
-                "id": request_id,
+                "id": pending.id,
                 "status": status,
                 "after_ns": sent_ns - pending.seen_ns,
                 "detail": f"{verb} {candidate}: {_short(status, text)}",
             }
         )
+        return status
+
+    def _over(
+        self, pending: _Pending, decision: str, tries_ns: tuple[int, int], *, answered: bool
+    ) -> None:
+        """A try was not answered: the system may say that it took it.
+
+        ``tries_ns``: the first and the last. ``answered``: the last one was refused, maybe because
+        an earlier one had been taken.
+        """
+        verb, candidate = self._asked(pending, decision)
+        first_ns, sent_ns = tries_ns
+        closed_ns = max(pending.closed_ns or sent_ns, sent_ns)
+        if pending.became not in _TAKEN.get(decision, _APPROVED):
+            if answered:
+                return
+            said = f"; the system says that it is {pending.became}" if pending.became else ""
+            self._withdrawn(pending, f"no answer came to the decision{said}")
+            return
+        say(
+            {
+                "event": f"operator-{decision}",
+                "t_ns": sent_ns,
+                "since_ns": first_ns,
+                "done_ns": closed_ns,
+                "node": pending.place.node,
+                "id": pending.id,
+                "taken": pending.became,
+                "after_ns": sent_ns - pending.seen_ns,
+                "detail": f"{verb} {candidate}: accepted: an answer was lost, and the system says "
+                f"that failover {pending.id} is {pending.became}",
+            }
+        )
+
+    def _asked(self, pending: _Pending, decision: str) -> tuple[str, str]:
+        """What is asked for, and for whom."""
+        if decision == "wrong":
+            others = (name for name in self._names if name != pending.candidate)
+            return "approve", next(others, "nobody")
+        return "reject" if decision == "reject" else "approve", pending.candidate
 
     @staticmethod
     def _say(event: str, node: str, detail: str) -> None:

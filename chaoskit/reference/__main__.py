@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 def _serve(kind: str) -> int:
     import asyncio
 
-    from chaoskit.reference.defects import node_type, timing_of
+    from chaoskit.reference.defects import node_of, timing_of
     from chaoskit.reference.relay import serve as relay
     from chaoskit.reference.service import NodeService, WitnessService
     from chaoskit.reference.settings import BadSettings, Settings
@@ -58,7 +58,7 @@ def _serve(kind: str) -> int:
         else:
             settings = Settings.of_node(os.environ)
             settings = replace(settings, timing=timing_of(settings.defect, settings.timing))
-            service = NodeService(settings, node_type(settings.defect))
+            service = NodeService(settings, node_of(settings))
         await service.start()
         where = f"{service.settings.bind}:{service.port}"
         print(f"{service.settings.node}: {kind} on {where}", flush=True)  # noqa: T201 - its log
@@ -80,10 +80,10 @@ def _member(kind: str) -> Shell:
 
     membership = Membership.of(os.environ)
     if kind == "cluster":
-        from chaoskit.reference.cluster.defects import node_type as cluster_type
+        from chaoskit.reference.cluster.defects import node_of
         from chaoskit.reference.cluster.service import ClusterService
 
-        return ClusterService(membership, cluster_type(membership.settings.defect))
+        return ClusterService(membership, node_of(membership))
     from chaoskit.reference.active_active.defects import node_type
     from chaoskit.reference.active_active.service import ActiveActiveService
 

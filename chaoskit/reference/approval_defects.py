@@ -21,9 +21,10 @@ class IgnoresApproval(Node):
 class TakesAnyCandidate(Node):
     """An approval is applied to this node, whomever it named."""
 
-    def decide(self, now: int, what: str, request: str, candidate: str) -> Decided:  # noqa: ARG002
-        """Overridden: the candidate is not looked at."""
-        return super().decide(now, what, request, self.name)
+    def decide(self, now: int, what: str, request: str, candidate: str) -> Decided:
+        """Overridden: the candidate of an approval is not looked at."""
+        named = self.name if what == "approve" else candidate
+        return super().decide(now, what, request, named)
 
 
 class PromotesTwice(Node):
@@ -55,18 +56,30 @@ class PromotesTwice(Node):
 
 
 class HonoursLateApprovals(Node):
-    """An approval that comes after the primary is back promotes all the same."""
+    """An approval that comes after the primary is back promotes all the same.
+
+    Of a request that was withdrawn, and for the candidate that it named; any other approval that
+    the sound node refuses is refused here too.
+    """
 
     def decide(self, now: int, what: str, request: str, candidate: str) -> Decided:
         """Overridden: withdrawn or not."""
         decided = super().decide(now, what, request, candidate)
-        if what != "approve" or decided.status == 200 or self.office:
+        if what != "approve" or self.office or not self._withdrawn(request, candidate):
             return decided
         self.office_type = Unfenced
         self.adopt(self.epoch + 1, self.name)
         self.members = (self.name,)
         self.promote(now, now)
         return Decided(200, f"failover {request} to {candidate} is approved")
+
+    def _withdrawn(self, request: str, candidate: str) -> bool:
+        old = self.consent.last if self.consent else None
+        return old is not None and (old.id, old.candidate, old.state) == (
+            request,
+            candidate,
+            "withdrawn",
+        )
 
 
 _SHAPE = "active-passive-approval"
@@ -78,6 +91,7 @@ APPROVAL = (
         "active-passive-approval-kill",
         ("promotions",),
         IgnoresApproval,
+        only="approval",
     ),
     Defect(
         "approval-wrong-candidate",
@@ -86,6 +100,7 @@ APPROVAL = (
         "active-passive-approval-wrong",
         ("promotions",),
         TakesAnyCandidate,
+        only="approval",
     ),
     Defect(
         "approval-races",
@@ -94,6 +109,7 @@ APPROVAL = (
         "active-passive-approval-split",
         ("dual_primary",),
         PromotesTwice,
+        only="approval",
     ),
     Defect(
         "approval-too-late",
@@ -102,6 +118,7 @@ APPROVAL = (
         "active-passive-approval-late",
         ("promotions",),
         HonoursLateApprovals,
+        only="approval",
     ),
 )
 """The rows of this shape."""

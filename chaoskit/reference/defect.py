@@ -16,7 +16,8 @@ class Defect:
 
     ``node`` is the flawed state machine of the pair, None for shapes that have their own;
     ``timing``: all three processes are timed like that, whatever they were told; ``needs``: a
-    program that must be installed in the sandbox lab.
+    program that must be installed in the sandbox lab; ``only``: what a node must be told for the
+    flaw to be one, "approval" or "data"; without it, it is refused.
     """
 
     name: str
@@ -27,3 +28,4 @@ class Defect:
     node: type[Node] | None = None
     timing: Timing | None = None
     needs: str = ""
+    only: str = ""

@@ -13,9 +13,9 @@ from chaoskit.reference.defect import Defect
 from chaoskit.reference.group_defects import ROWS, behind
 from chaoskit.reference.node import Node
 from chaoskit.reference.pair_defects import PAIR
-from chaoskit.reference.settings import BadSettings, Timing
+from chaoskit.reference.settings import BadSettings, Settings, Timing
 
-__all__ = ["DEFECTS", "Defect", "node_type", "timing_of"]
+__all__ = ["DEFECTS", "Defect", "node_of", "node_type", "timing_of"]
 
 DEFECTS: dict[str, Defect] = {
     defect.name: defect
@@ -29,6 +29,25 @@ DEFECTS: dict[str, Defect] = {
 """Every planted defect by name."""
 
 _BEHIND = behind("active-passive")
+
+_ONLY = {
+    "approval": "a failover that an operator approves, and this pair fails over by itself"
+    " (CHAOSKIT_FAILOVER is not approval); it would be no flaw here, or another one",
+    "data": "a node that writes to a disk, and this one keeps all in memory"
+    " (CHAOSKIT_DATA is not set); it would find nothing wrong",
+}
+
+
+def node_of(settings: Settings) -> type[Node]:
+    """The state machine to run; a flaw that would be none with these settings is refused as well.
+
+    Raises ``BadSettings``.
+    """
+    defect = DEFECTS.get(settings.defect or "")
+    told = {"approval": settings.rules.approval, "data": settings.data is not None}
+    if defect is not None and defect.only and not told[defect.only]:
+        raise BadSettings(f"CHAOSKIT_DEFECT={defect.name!r} is a flaw of {_ONLY[defect.only]}")
+    return node_type(settings.defect)
 
 
 def node_type(name: str | None) -> type[Node]:

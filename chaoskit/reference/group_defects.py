@@ -39,7 +39,7 @@ ROWS: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
     (
         "frontdoor-ignores-death",
         "active-active",
-        "HAProxy has no health checks and goes on sending requests to the dead node",
+        "HAProxy never stops sending to the dead node: it neither checks it nor tries another",
         "active-active-haproxy-kill",
         ("dropped_requests",),
         "haproxy",

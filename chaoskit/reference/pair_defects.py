@@ -309,6 +309,7 @@ PAIR = (
         "active-passive-disk-stall",
         ("promotions",),
         DiskBlind,
+        only="data",
     ),
 )
 """The rows of this shape."""

@@ -7,7 +7,7 @@ import pytest
 from unit.fakelab import FakeLab
 
 from chaoskit.capabilities import CAPABILITIES, Action, Direction
-from chaoskit.clock import now_ns
+from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import Targets
 from chaoskit.errors import HealFailed, LabError
 from chaoskit.faults.crash_loop import CrashLoop
@@ -17,6 +17,7 @@ from chaoskit.faults.noop import Noop
 from chaoskit.faults.partition import Partition
 from chaoskit.faults.pause import Pause
 from chaoskit.faults.remove import Remove
+from chaoskit.faults.restart import Restart
 
 
 def on(lab, *names, **others):
@@ -33,6 +34,18 @@ def test_a_fault_is_an_interval_in_order(fault):
         assert hold.commanded_ns <= hold.acknowledged_ns <= hold.verified_ns
         assert hold.healed_ns is None
     assert hold.verified_ns <= hold.heal_commanded_ns <= hold.healed_ns
+
+
+def test_a_fault_that_says_it_ends_by_itself_is_healed_before_anybody_heals_it():
+    lab = FakeLab()
+    lab.stopping = lambda _: (signal.SIGTERM, 1.0)
+    fault = Restart(down_s="20ms")
+    assert (fault.ends, Kill.ends) == (True, False)
+    with fault.inject(lab, on(lab, "a")) as hold:
+        assert wait_until(lambda: hold.tend() or hold.healed_ns, within_s=5.0)
+        healed_ns = hold.healed_ns
+        assert healed_ns is not None
+    assert hold.healed_ns == healed_ns
 
 
 @pytest.mark.parametrize("fault", [Kill(), Partition()], ids=lambda f: f.kind)

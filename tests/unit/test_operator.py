@@ -1,30 +1,19 @@
 """Operators: reaction times, the child that acts, the person who is asked, and what is refused."""
 
-import json
 import os
 import random
 import re
 import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from pydantic import ValidationError
-from support import ROOT
+from unit.operator_rig import NOBODY, PENDING, approve, person, system, tended, told
 
 from chaoskit.clock import now_ns, wait_until
 from chaoskit.contracts import Node, Targets
-from chaoskit.faults.approve import Approve
 from chaoskit.faults.switchover import Switchover
 from chaoskit.probes.operator import request
-
-EXPERIMENT = ROOT / "experiments" / "active-passive-approval-kill.yaml"
-
-
-def approve(**keys):
-    return Approve.model_validate(keys)
-
 
 # ---------------------------------------------------------------- reaction times
 
@@ -84,83 +73,6 @@ def test_reaction_times_are_drawn_by_the_seed_and_from_the_distribution_said():
 
 
 # ---------------------------------------------------------------- a system that asks
-
-
-class Asking(BaseHTTPRequestHandler):
-    """Something else than our reference system that speaks what docs/stacks.md says."""
-
-    def do_GET(self):
-        self._say(self.server.status, {"pending": self.server.pending, "known": {"lag": "0 B"}})
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((self.path, body, now_ns()))
-        self._say(*self.server.answer)
-
-    def _say(self, status, made):
-        data = made.encode() if isinstance(made, str) else json.dumps(made).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
-
-
-class LocalLab:
-    """Children run here; one service, which is the server of this test."""
-
-    name = "local"
-
-    def __init__(self, port):
-        labels = {
-            "chaoskit.operator": f"http://:{port}/failover",
-            "chaoskit.operator.switchover": f"http://:{port}/switchover",
-        }
-        self._node = Node("db-1", "127.0.0.1", labels)
-
-    def nodes(self):
-        return (self._node,)
-
-    def node(self, name):
-        return Node(name, "127.0.0.1")
-
-    def spawn(self, _place, argv):
-        import subprocess
-        import sys
-
-        from chaoskit.lab.child import PipeChild
-
-        program = [sys.executable, *argv[1:]]
-        pipe = subprocess.PIPE
-        return PipeChild(
-            subprocess.Popen(program, stdin=pipe, stdout=pipe, stderr=pipe), "operator"
-        )
-
-
-@contextmanager
-def system(pending=None, answer=(200, {"accepted": "done"})):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Asking)
-    server.pending, server.asked, server.answer, server.status = pending, [], answer, 200
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server, LocalLab(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-PENDING = {"id": "f-1", "candidate": "db-2", "primary": "db-1", "reason": "no heartbeat"}
-NOBODY = Targets(())
-
-
-def tended(hold, until):
-    def look():
-        hold.tend()
-        return until()
-
-    assert wait_until(look, within_s=20.0, every_s=0.005), hold.acts
 
 
 @pytest.mark.parametrize(
@@ -250,19 +162,6 @@ def test_a_person_is_asked_with_what_is_known_and_the_trial_waits_for_the_answer
                 assert hold.thought_ns >= 300_000_000
         os.close(write)
     assert server.asked[0][0] == "/failover/reject"
-
-
-@contextmanager
-def person(monkeypatch):
-    """A terminal on which nothing is typed yet; its other end."""
-    read, write = os.pipe()
-    with os.fdopen(read) as stream, os.fdopen(write, "wb", 0) as keys:
-        monkeypatch.setattr("sys.stdin", stream)
-        yield keys
-
-
-def told(hold, event):
-    return [act.detail for act in hold.acts if act.event == f"operator-{event}"]
 
 
 def test_a_question_is_closed_when_the_system_withdraws_its_request(monkeypatch):

@@ -67,6 +67,76 @@ def test_asking_replaces_every_operator_of_the_file_and_wants_one():
         ask_a_person(kill)
 
 
+KILL = "  - {at: 4s, fault: kill, target: primary}"
+WAITS = "  - {at: 4s, fault: kill, target: primary, for: 2s}\n  - {when: %s, fault: noop}\n"
+
+
+def changed(folder, *changes):
+    """The experiment with each (old, new) put, as a file of that folder."""
+    text = EXPERIMENT.read_text("utf-8").replace("../compose", str(ROOT / "compose"))
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / EXPERIMENT.name
+    path.write_text(text)
+    return path
+
+
+LASTS = ("reaction: 800ms}", "reaction: 800ms, for: 3s}")
+
+
+def with_wait(folder, when):
+    return changed(folder, LASTS, (KILL, WAITS % when), ("run_for: 9s", "run_for: 30s"))
+
+
+def test_what_waits_for_the_end_of_an_operators_step_is_refused_at_its_place(tmp_path):
+    path = with_wait(tmp_path, "step 1 healed")
+    experiment = load_experiment(path)
+    with pytest.raises(BadInput) as said:
+        ask_a_person(experiment)
+    (problem,) = said.value.problems
+    before = path.read_text("utf-8").splitlines()[problem.line - 1][: problem.column - 1]
+    assert (problem.file, before) == (str(path), "  - {when: ")
+    assert problem.sentence.startswith("when: with --operator ask step 1 lasts to the end")
+    assert "--operator file" in problem.sentence
+
+
+@pytest.mark.parametrize("when", ["step 1 injected", "step 2 healed", "served again"])
+def test_what_waits_for_something_else_is_not_refused(tmp_path, when):
+    asked = ask_a_person(load_experiment(with_wait(tmp_path, when)))
+    assert [step.for_s for step in asked.steps] == [None, 2.0, None]
+
+
+def test_it_is_refused_too_where_the_seed_may_choose_it_or_a_flag_asked_for_it(tmp_path):
+    either = "choose: [{fault: approve, for: 3s}, {fault: noop, for: 1s}]}"
+    operator = ("fault: approve, reaction: 800ms}", either)
+    path = changed(tmp_path, operator, (KILL, WAITS % "served again"), ("9s", "30s"))
+    assert ask_a_person(load_experiment(path))
+    experiment = load_experiment(path, overrides={"steps.2.when": "step 1 healed"})
+    with pytest.raises(BadInput, match=r"^--set steps\.2\.when:1:\d+: when: with --operator ask"):
+        ask_a_person(experiment)
+
+
+def test_an_operators_step_that_repeats_is_refused(tmp_path):
+    path = changed(
+        tmp_path, LASTS, ("800ms, for: 3s", "80ms, for: 1s, repeat: {every: 2s, times: 2}")
+    )
+    with pytest.raises(BadInput, match=r":14:5: repeat: with --operator ask this step lasts to"):
+        ask_a_person(load_experiment(path))
+
+
+def test_a_run_that_would_wait_in_vain_is_refused_before_anything_is_started(monkeypatch, tmp_path):
+    monkeypatch.setattr("chaoskit.campaign.run_experiment", pytest.fail)
+    monkeypatch.setattr("chaoskit.operator.check_terminal", lambda *_, **__: None)
+    path = with_wait(tmp_path, "step 1 healed")
+    ran = CliRunner().invoke(
+        cli, ["run", str(path), "--operator", "ask", "--out", str(tmp_path / "out")]
+    )
+    assert ran.exit_code == 2
+    assert "when: with --operator ask step 1 lasts to the end" in ran.output
+    assert not (tmp_path / "out").exists()
+
+
 class Screen(io.StringIO):
     def isatty(self):
         return True

@@ -150,3 +150,39 @@ def test_a_step_that_owes_no_bite_is_not_waited_for(bench):
     bench.faults.append(approval)
     bench.look(at_s=15)
     assert [command["do"] for command in bench.told] == ["shed"]
+
+
+KILL = "{at: 4s, fault: kill, target: primary, for: 2s}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "place", "fault"),
+    [
+        (["{at: 4s, fault: kill, target: primary}"], "7:5", "kill"),
+        ([KILL, "{when: served again, fault: pause, target: a, optional: true}"], "8:5", "pause"),
+        (["{at: 4s, choose: [{fault: kill, target: a}, {fault: kill, target: a, for: 1s}]}"],
+         "7:23", "kill"),
+        ([KILL, "{at: 7s, fault: crash-loop, target: a, times: 2}"], "8:5", "crash-loop"),
+    ],
+)  # fmt: skip
+def test_a_load_that_would_never_be_shed_is_refused_where_the_step_stands(
+    tmp_path, steps, place, fault
+):
+    path = written(tmp_path, "{grace: 1s, after: 4s, shed: {for: 3s}}")
+    listed = "".join(f"  - {step}\n" for step in steps)
+    path.write_text(path.read_text().replace(f"  - {KILL}\n", listed))
+    with pytest.raises(BadInput) as said:
+        load_experiment(path)
+    assert str(said.value).startswith(f"{path}:{place}: 'for' is missing: without it {fault} is")
+    path.write_text(path.read_text().replace(", shed: {for: 3s}", ""))
+    assert load_experiment(path), "without 'shed' it is no matter"
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["{at: 5s, fault: noop}", "{at: 7s, fault: restart, target: a, down: 500ms}"],
+)
+def test_steps_that_do_not_bite_or_end_by_themselves_need_no_for(tmp_path, step):
+    path = written(tmp_path, "{grace: 1s, after: 4s, shed: {for: 3s}}")
+    path.write_text(path.read_text().replace(f"  - {KILL}\n", f"  - {KILL}\n  - {step}\n"))
+    assert len(load_experiment(path).steps) == 2

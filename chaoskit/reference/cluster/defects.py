@@ -7,10 +7,13 @@ from chaoskit.reference.cluster.node import Node
 from chaoskit.reference.cluster.office import Office
 from chaoskit.reference.cluster.recovery import Recovery
 from chaoskit.reference.cluster.shard import Shard
+from chaoskit.reference.members import Membership
 from chaoskit.reference.messages import Answer, Note
 from chaoskit.reference.settings import BadSettings, Timing
 
-__all__ = ["NODES", "node_type"]
+__all__ = ["NODES", "node_of", "node_type"]
+
+_ORPHAN = 5
 
 
 class _Orphan(Shard):
@@ -18,7 +21,7 @@ class _Orphan(Shard):
 
     def stand(self, now: int) -> None:
         """Overridden: leaves one shard without an owner."""
-        if self.number != 5 or self.order[0] == self.node.name:
+        if self.number != _ORPHAN or self.order[0] == self.node.name:
             super().stand(now)
 
 
@@ -171,6 +174,20 @@ NODES: dict[str, type[Node]] = {
     "never-recovers": NeverRecovers,
 }
 """The state machine of each."""
+
+
+def node_of(membership: Membership) -> type[Node]:
+    """The state machine to run; a flaw of a shard that is not there is refused as well.
+
+    Raises ``BadSettings``.
+    """
+    found = node_type(membership.settings.defect)
+    if found is ShardWithoutOwner and membership.shards < _ORPHAN:
+        raise BadSettings(
+            f"CHAOSKIT_DEFECT={membership.settings.defect!r} is a flaw of shard {_ORPHAN}, and"
+            f" CHAOSKIT_SHARDS is {membership.shards}; it would find nothing wrong"
+        )
+    return found
 
 
 def node_type(name: str | None) -> type[Node]:

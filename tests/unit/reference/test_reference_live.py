@@ -12,7 +12,7 @@ from random import Random
 import pytest
 from reference_processes import HOST, A, B, Pair, W, Writers
 
-from chaoskit.reference.defects import node_type
+from chaoskit.reference.defects import node_of
 from chaoskit.reference.settings import BadSettings, Settings
 
 INTERVAL_S, MISSES, TIMEOUT_S = 0.1, 3, 0.05
@@ -312,18 +312,24 @@ NODE = {
         ({"CHAOSKIT_PORT": "http"}, "not a port"),
         ({"CHAOSKIT_PREFERRED": "yes"}, "true or false"),
         ({"CHAOSKIT_DEFECT": "gremlins"}, "there are: never-promotes, promotes-late"),
+        ({"CHAOSKIT_DEFECT": "approval-races"}, "CHAOSKIT_FAILOVER is not approval"),
+        ({"CHAOSKIT_DEFECT": "disk-blind"}, "CHAOSKIT_DATA is not set"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(changed, says):
     with pytest.raises(BadSettings, match=says) as wrong:
-        node_type(Settings.of_node(NODE | changed).defect)
+        node_of(Settings.of_node(NODE | changed))
     assert len(str(wrong.value).splitlines()) == 1
 
 
-def test_a_wrong_setting_ends_the_program_with_2_and_that_sentence():
-    ended = run(["node"], **(NODE | {"CHAOSKIT_DEFECT": "gremlins"}))
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("gremlins", "not a planted defect"), ("disk-blind", "a flaw of a node that")],
+)
+def test_a_wrong_setting_ends_the_program_with_2_and_that_sentence(name, says):
+    ended = run(["node"], **(NODE | {"CHAOSKIT_DEFECT": name}))
     assert ended.returncode == 2
-    assert ended.stderr.startswith("CHAOSKIT_DEFECT='gremlins' is not a planted defect")
+    assert ended.stderr.startswith(f"CHAOSKIT_DEFECT='{name}' is {says}")
     assert len(ended.stderr.strip().splitlines()) == 1
 
 
