@@ -44,8 +44,8 @@ def turns_of(view: View, rows: Ints) -> Turns:
     sent, done = (table.column(name)[rows] for name in ("sent_ns", "done_ns"))
     steps = np.searchsorted(begun, sent), np.searchsorted(begun, done)
     over = np.searchsorted(np.sort(ended), done)  # with those before: which faults were on
-    server = in_office(table.column("server")[rows], view.holders)
-    parts = (*steps, over, server, _shards(view, rows))
+    servers = in_office(table.column("server")[rows], view.holders)
+    parts = (*steps, over, servers, _shards(view, rows))
     _, firsts, of = np.unique(_packed(parts), return_index=True, return_inverse=True)
     office = _Office(view, faults, begun, ended)
     before, under = np.full(firsts.size, -1), np.zeros(firsts.size, dtype=bool)

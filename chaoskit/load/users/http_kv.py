@@ -157,7 +157,7 @@ class HttpKv(CombUser):
         payload = self._payload(endpoint, template, operation)
         answer = self.client.ask(endpoint, payload, operation)
         named = answer.header(b"x-chaoskit-node").decode("latin-1")
-        operation.server = named or endpoint.node
+        operation.server = named or endpoint.server
         epoch = answer.header(b"x-chaoskit-epoch")
         operation.epoch = int(epoch) if epoch.isdigit() else 0
         if answer.status in template.ok:

@@ -115,6 +115,28 @@ def test_a_log_cannot_be_read_back_by_what_has_no_body():
         user(place, options={"read_back": {"method": "head"}})
 
 
+# ---------------------------------------------------------------- who answered
+
+
+NAMED = OK.replace(b"\r\n\r\n", b"\r\nX-Chaoskit-Node: b\r\n\r\n")
+FAILED = OK.replace(b"200", b"500")
+
+
+@pytest.mark.parametrize(
+    ("answer", "frontdoor", "server"),
+    [
+        (OK, False, "a"),
+        (OK, True, ""),  # it may have been any node behind it
+        (FAILED, True, ""),
+        (NAMED, False, "b"),
+        (NAMED, True, "b"),
+    ],
+)
+def test_what_comes_through_a_front_door_is_no_answer_of_its_own(answer, frontdoor, server):
+    client = user(Server(answer).place("a", frontdoor=frontdoor))
+    assert carry_out(client)[1].server == server
+
+
 # ---------------------------------------------------------------- attempts
 
 
