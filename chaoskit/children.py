@@ -11,12 +11,14 @@ from chaoskit.errors import Refused
 from chaoskit.experiment.catalogue import PINNED
 from chaoskit.experiment.model import Experiment
 from chaoskit.stack.labels import (
+    clients,
     endpoint,
     events_probe,
     health_probe,
     holds_data,
     role_probe,
     role_words,
+    shard_count,
 )
 from chaoskit.stack.model import Service, Stack
 from chaoskit.stack.sharing import is_spread, shards
@@ -111,8 +113,8 @@ def load_config(
     return {
         "user": experiment.load.user,
         "options": dict(experiment.load.options),
-        "endpoints": [_place(service, lab) for service in asked],
-        "nodes": [_place(service, lab) for service in owed],
+        "endpoints": [_place(service, stack, lab) for service in asked],
+        "nodes": [_place(service, stack, lab) for service in owed],
         "streams": streams(experiment, stack),
         "requests": lab.inside(str(folder / "requests.raw")),
         "strings": lab.inside(str(folder / "strings.json")),
@@ -126,10 +128,29 @@ def load_config(
     }
 
 
-def _place(service: Service, lab: Lab) -> dict[str, object]:
-    url = endpoint(service)
+def _place(service: Service, stack: Stack, lab: Lab) -> dict[str, object]:
+    url, node = endpoint(service), lab.node(service.name)
     assert url is not None  # noqa: S101 - only asked of services that have one
-    return {"node": service.name, "url": url.at(lab.node(service.name).address)}
+    moves = bool(url.host) and url.host not in node.all_addresses()
+    return {
+        "node": service.name,
+        "url": url.at(node.address),
+        "frontdoor": moves or not _answers_itself(service, stack),
+        "addresses": [*node.all_addresses(), service.name, *node.aliases],
+    }
+
+
+def _answers_itself(service: Service, stack: Stack) -> bool:
+    """Whether what comes from there is the service's own answer, and not that of one behind it.
+
+    So it is of whoever holds the data, or shares it out; and of everybody where nobody does.
+    """
+    if service.role() == "frontdoor":
+        return False
+    serves = service.role() in ("primary", "backup") or holds_data(service)
+    if serves or clients(service) or shard_count(service):
+        return True
+    return not any(holds_data(other) for other in stack.services.values())
 
 
 def is_probed(stack: Stack) -> bool:

@@ -18,16 +18,29 @@ MOST_CLIENTS = 100
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a node can be asked. ``port`` is 0 where the URL names none."""
+    """Where a node can be asked. ``port`` is 0 where the URL names none.
+
+    ``frontdoor``: others answer there, through it or under its address. ``addresses``: all that
+    the node has in the lab, and its names.
+    """
 
     node: str
     url: str
     scheme: str
     host: str
     port: int
+    frontdoor: bool = False
+    addresses: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def server(self) -> str:
+        """Who gave an answer that names nobody: the node, or empty where it may be another."""
+        return "" if self.frontdoor else self.node
 
     @classmethod
-    def of(cls, node: str, url: str) -> Endpoint:
+    def of(
+        cls, node: str, url: str, *, frontdoor: bool = False, addresses: tuple[str, ...] = ()
+    ) -> Endpoint:
         """Raises ``BadInput`` for a URL without a host or with a port that is none."""
         try:
             parts = urlsplit(url)
@@ -36,7 +49,7 @@ class Endpoint:
             raise BadInput(f"endpoint {url!r} of {node}: {error}") from error
         if not parts.scheme or not parts.hostname:
             raise BadInput(f"endpoint {url!r} of {node} is not a URL with scheme and host")
-        return cls(node, url, parts.scheme, parts.hostname, port)
+        return cls(node, url, parts.scheme, parts.hostname, port, frontdoor, addresses)
 
 
 @dataclass(frozen=True)
@@ -82,8 +95,8 @@ class LoadConfig:
             raise BadInput("the load has no streams")
         if len(streams) > 250:
             raise BadInput("the load has more than 250 streams; a record numbers them in a byte")
-        endpoints = _endpoints(data, "endpoints")
         nodes = _endpoints(data, "nodes")
+        endpoints = _endpoints(data, "endpoints", nodes)
         _check_pinned(streams, nodes)
         if not endpoints:
             raise BadInput("the load has no endpoints to talk to")
@@ -132,12 +145,22 @@ def _whole(data: Mapping[str, object], key: str, default: int) -> int:
     return value
 
 
-def _endpoints(data: Mapping[str, object], key: str) -> tuple[Endpoint, ...]:
+def _endpoints(
+    data: Mapping[str, object], key: str, nodes: tuple[Endpoint, ...] = ()
+) -> tuple[Endpoint, ...]:
+    """Where it is not said, what is none of the ``nodes`` is a front door of theirs."""
     found = []
     for item in _list(data, key):
         if not isinstance(item, dict) or not isinstance(item.get("url"), str):
             raise BadInput(f"an entry of the load's {key} has no url: {item!r}")
-        found.append(Endpoint.of(str(item.get("node", "")), item["url"]))
+        node, url, addresses = str(item.get("node", "")), item["url"], item.get("addresses", [])
+        if not isinstance(addresses, list) or not all(isinstance(a, str) for a in addresses):
+            raise BadInput(f"the addresses in an entry of the load's {key} are no texts: {item!r}")
+        known = {(one.node, one.url) for one in nodes}
+        door = item.get("frontdoor", bool(known) and (node, url) not in known)
+        if not isinstance(door, bool):
+            raise BadInput(f"frontdoor in an entry of the load's {key} is not true or false")
+        found.append(Endpoint.of(node, url, frontdoor=door, addresses=tuple(addresses)))
     return tuple(found)
 
 

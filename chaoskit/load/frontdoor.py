@@ -53,8 +53,7 @@ class FrontDoor:
         while True:
             tried.append(endpoint)
             operation.attempts += 1
-            operation.dispatched = operation.move_on = False
-            operation.hint = ""
+            operation.begin_anew()
             verdict = self._once(endpoint, operation, attempt)
             if verdict is Verdict.ACKNOWLEDGED:
                 operation.error = ""

@@ -21,6 +21,7 @@ __all__ = ["Answer", "Client", "parse_head"]
 
 _MOST_HEAD = 64 * 1024
 _NEW_CONNECTION = int(Flag.NEW_CONNECTION)
+_HEAD = b"HEAD "
 _NO_WAIT = plain.MSG_PEEK | plain.MSG_DONTWAIT
 
 
@@ -147,12 +148,13 @@ class _Connection:
             except BlockingIOError:
                 continue
 
-    def receive(self) -> Answer:
+    def receive(self, *, bodiless: bool = False) -> Answer:
+        """One answer; ``bodiless`` where it has no body, whatever length it names."""
         while True:
             answer = self._head()
             if answer.status >= 200:
                 break
-        if answer.status in (204, 304):
+        if bodiless or answer.status in (204, 304):
             return answer
         head = answer.head
         if head.chunked:
@@ -254,7 +256,7 @@ class Client:
                     endpoint, self._generation.get(endpoint.url, 0), operation.connect_s
                 )
             connection.send(payload, operation)
-            answer = connection.receive()
+            answer = connection.receive(bodiless=payload.startswith(_HEAD))
             operation.done_ns = time.monotonic_ns()
         except BaseException:  # Timeout and GreenletExit are no Exceptions; all is raised again
             if connection is not None:

@@ -25,8 +25,8 @@ class Operation:
 
     ``dispatched`` is the fact on which the classification of every error rests: a client sets
     it to True as soon as the first byte of a request has been handed to the kernel, and to False
-    before it tries anew elsewhere. An operation that ends in a timeout or an ``OSError`` while it
-    is False is provably not executed; in every other case it is ambiguous.
+    before it tries anew elsewhere (``begin_anew``). An operation that ends in a timeout or an
+    ``OSError`` while it is False is provably not executed; in every other case it is ambiguous.
     """
 
     __slots__ = (
@@ -67,6 +67,16 @@ class Operation:
         self.error = ""  # a short phrase without addresses or numbers of this one request
         self.hint = ""  # node that a refusal pointed at
         self.move_on = False  # this refusal leaves room to ask another endpoint
+
+    def begin_anew(self) -> None:
+        """Before the next attempt: what an earlier one was told is no word of this one's.
+
+        An attempt that breaks fills in nothing, and would else end when the earlier refusal came,
+        in the name of the server that gave it.
+        """
+        self.dispatched = self.move_on = False
+        self.hint = self.server = ""
+        self.done_ns = self.epoch = 0
 
 
 _PHRASES = {

@@ -63,7 +63,7 @@ class Session:
 
     def __init__(self, endpoint: Endpoint, login: Mapping[str, str], generation: int = 0) -> None:
         self.generation = generation
-        self.server = ""  # node at the other end, once somebody has found out
+        self.server: str | None = None  # node at the other end; None: nobody has found out yet
         self._doubtful = ""
         place = {"host": endpoint.host, "hostaddr": _address(endpoint.host)}
         conninfo = make_conninfo("", **place, port=endpoint.port or PORT, **login)
@@ -108,6 +108,11 @@ class Session:
             return bool(poll.poll(0))
         except (OSError, psycopg.Error):
             return True
+
+    @property
+    def pid(self) -> int:
+        """The server's process that the session was opened with, as it said then."""
+        return self._conn.backend_pid
 
     def told(self, name: bytes) -> str:
         """A setting that the server reports by itself; empty where it does not know it."""

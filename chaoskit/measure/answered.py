@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from chaoskit.history.history import FaultRecord
+from chaoskit.measure.office import in_office
 from chaoskit.measure.outage import Outage, worst_of
+from chaoskit.measure.table import Column
 from chaoskit.measure.track import Bools, Track
 
 __all__ = ["answered_by_failover", "began_at_heal", "changed_hands"]
@@ -17,20 +19,25 @@ _STRAGGLER = 20  # who gave no more than a twentieth of them is none who serves
 
 
 def answered_by_failover(
-    outages: Sequence[Outage], track: Track, faults: Sequence[FaultRecord], *, one_serves: bool
+    outages: Sequence[Outage],
+    track: Track,
+    faults: Sequence[FaultRecord],
+    *,
+    one_serves: bool,
+    who: Bools | None = None,
 ) -> Outage | None:
     """The longest in which the office changed hands; the longest of all where that is not seen.
 
     One that began when the fault was already being taken away is the heal's own (a node that comes
     back takes a copy, a container's start the machine's breath): it counts where there is no other.
     One that has not ended is the longest: nobody has answered it. ``one_serves``: a server that did
-    not acknowledge before and does afterwards has taken over.
+    not acknowledge before and does afterwards has taken over. ``who``: can be in office; None: all.
     """
     longest = worst_of(outages)
     if longest is None or longest.censored:
         return longest
     under = [o for o in outages if not began_at_heal(o, faults)] or outages
-    taken = [o for o in under if one_serves and changed_hands(track, o)]
+    taken = [o for o in under if one_serves and changed_hands(track, o, who)]
     return worst_of(taken or under)
 
 
@@ -43,17 +50,16 @@ def began_at_heal(outage: Outage, faults: Sequence[FaultRecord]) -> bool:
     return healing is not None and healing <= outage.start_ns
 
 
-def changed_hands(track: Track, outage: Outage) -> bool:
+def changed_hands(track: Track, outage: Outage, who: Bools | None = None) -> bool:
     """Whether somebody acknowledges just after an outage who did not just before it."""
-    named = track.answered & (track.server > 0)
-    before = _serving(track, named & (track.done < outage.start_ns), last=True)
-    return bool(before) and bool(_serving(track, named & (track.done >= outage.end_ns)) - before)
+    server = in_office(track.server, who)
+    named = track.answered & (server > 0)
+    before = _serving(server, named & (track.done < outage.start_ns), last=True)
+    return bool(before) and bool(_serving(server, named & (track.done >= outage.end_ns)) - before)
 
 
-def _serving(track: Track, chosen: Bools, *, last: bool = False) -> set[int]:
+def _serving(server: Column, chosen: Bools, *, last: bool = False) -> set[int]:
     """Who gave the first few of those acknowledgements, or the last few."""
     rows = np.flatnonzero(chosen)
-    servers, counts = np.unique(
-        track.server[rows[-_NEAR:] if last else rows[:_NEAR]], return_counts=True
-    )
+    servers, counts = np.unique(server[rows[-_NEAR:] if last else rows[:_NEAR]], return_counts=True)
     return {int(s) for s, n in zip(servers, counts, strict=True) if n * _STRAGGLER > counts.sum()}

@@ -13,7 +13,7 @@ from chaoskit.measure.cause import cause, several_bite, writer_changed, writers_
 from chaoskit.measure.chance import CHANCE, flagged, of_outage, run_note
 from chaoskit.measure.kept import found_once
 from chaoskit.measure.model import Interval
-from chaoskit.measure.roles import Promotion, promotion
+from chaoskit.measure.roles import Promotion, primaries, promotion
 from chaoskit.measure.sharing import lost_servers
 from chaoskit.measure.view import View, as_seconds
 
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 NOTHING_FAILED_OVER = "nothing failed over: no outage, and the same node went on writing"
+NOBODY_NAMED = "no outage, and no answer says which node gave it"
 
 ALL_SERVE = "nothing fails over where all nodes serve: look at dropped requests, latency and shares"
 
@@ -85,7 +86,8 @@ def failover_time(view: View) -> Interval:
         )
     end = first_good_ns(view)
     if end is None:
-        note = ALL_SERVE if _all_serve(view) else NOTHING_FAILED_OVER
+        note = NOTHING_FAILED_OVER if view.writers_after else NOBODY_NAMED
+        note = ALL_SERVE if _all_serve(view) else note
         return Interval(applicable=False, note=note)
     lag = outage.lag_ns if outage else 0
     found = _since(fault, end, end, end, lag)
@@ -151,6 +153,7 @@ def recovery_kind(view: View) -> str:
     ``failover``, ``in-place restart``, ``rejected`` (an operator had refused a failover, whether
     or not the same node came back afterwards), ``none`` (nothing was out) or ``failed``.
     ``absorbed``: several nodes served, one that did no longer does, and the others have its share.
+    Where no answer names a node, the roles that were seen tell, and ``unknown`` if none were.
     """
     outage = view.failover_outage
     if outage is not None and outage.censored:
@@ -160,12 +163,20 @@ def recovery_kind(view: View) -> str:
     fault = cause(view)
     if fault is not None and view.several_serve and lost_servers(view):
         return "absorbed"
-    if outage is None or fault is None:
-        return "none"
-    # Where answers do not say who gave them, the roles do.
-    if not view.writers_after and promotion(view.history, fault.commanded_ns, view.observed[1]):
+    return "none" if fault is None else _by_roles(view, fault)
+
+
+def _by_roles(view: View, fault: FaultRecord) -> str:
+    """Of a trial in which no answer shows that somebody else took over."""
+    named = bool(view.writers_after)
+    if not named and promotion(view.history, fault.commanded_ns, view.observed[1]):
         return "failover"
-    return "rejected" if rejected(view) else "in-place restart"
+    if view.failover_outage is None:
+        return "none"
+    if rejected(view):
+        return "rejected"
+    told = named or primaries(view.history, fault.commanded_ns)
+    return "in-place restart" if told else "unknown"
 
 
 def rejected(view: View) -> bool:

@@ -350,7 +350,7 @@ class Metrics(Frozen):
     lost_goodput: float | None = None  # requests short of the baseline's share since the fault
     latency_overshoot_s: float | None = None  # worst second's p99 after recovery, above baseline's
     would_page: Mapping[str, str] = {}  # objective → the alert that would have gone off, or "no"
-    recovery: str  # "failover", "in-place restart", "rejected", "none", "failed"
+    recovery: str  # as ``recovery_kind`` has them: "failover", "in-place restart", "none", ...
     phases: Mapping[str, Interval] = {}
     values: Mapping[str, float | None] = {}  # "error_rate@outage", "latency.p99@recovered", ...
     tally: Mapping[str, Mapping[str, int]] = {}  # stream → outcome → count, with "due"

@@ -27,6 +27,7 @@ from chaoskit.measure.reigns import (
 )
 from chaoskit.measure.track import Ints
 from chaoskit.measure.view import View, as_seconds
+from chaoskit.wording import listed
 
 __all__ = ["dual_primary"]
 
@@ -142,6 +143,16 @@ def _is_handover(view: View, stretches: Ints) -> bool:
 # ---------------------------------------------------------------- words
 
 
+def _left_out(view: View) -> list[str]:
+    """Who acknowledged writes and cannot be in office, such as a front door that names itself."""
+    if view.holders is None:
+        return []
+    table = view.table
+    acked = np.isin(table.column("outcome"), ACKED) & np.isin(table.column("op"), WRITES)
+    seen = np.unique(table.column("server")[acked]).tolist()
+    return [_name(view, n) for n in seen if n < view.holders.size and not view.holders[n]]
+
+
 def _name(view: View, server: int) -> str:
     return view.history.servers[server]
 
@@ -150,6 +161,9 @@ def _note(
     view: View, found: dict[int, Reigns], proof: Places, *, going_on: bool, handover: bool
 ) -> str | None:
     said = []
+    if left_out := _left_out(view):
+        names = listed(left_out, "and")
+        said.append(f"left out: what {names} acknowledged, as no node that holds data is called so")
     if not view.history.pinned:
         said.append("only through the front door: there are no pinned writers")
     if going_on:

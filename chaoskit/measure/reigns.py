@@ -24,6 +24,7 @@ import numpy as np
 from chaoskit.clock import NS
 from chaoskit.history.history import FaultRecord, Stream
 from chaoskit.history.records import Flag, Op, Outcome
+from chaoskit.measure.office import in_office
 from chaoskit.measure.shards import shard_of
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
@@ -107,12 +108,15 @@ def within(mine: Reigns, spans: Spans) -> Bools:
 
 
 def reigns_of(view: View, shard: int = 0) -> dict[int, Reigns]:
-    """Each server that acknowledged a write (of that shard, if one is given), by its number."""
+    """Each server that acknowledged a write (of that shard, if one is given), by its number.
+
+    A name that is no node's, as a front door's own, is no server.
+    """
     table = view.table
     writes = np.isin(table.column("op"), WRITES)
     if shard:
         writes &= shard_of(table.column("key"), view.shards) == shard
-    outcome, servers = table.column("outcome"), table.column("server")
+    outcome, servers = table.column("outcome"), in_office(table.column("server"), view.holders)
     acked = writes & np.isin(outcome, ACKED) & (servers > 0)
     no = writes & (outcome == Outcome.FAIL_DEFINITE)
     no &= (table.column("flags") & int(Flag.TIMED_OUT)) == 0

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from chaoskit.history.history import FaultRecord
+from chaoskit.measure.office import in_office
 from chaoskit.measure.reigns import ACKED, WRITES
+from chaoskit.measure.roles import primaries, promotion
 from chaoskit.measure.shards import shard_of
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View, healing_ns
@@ -42,7 +44,8 @@ def turns_of(view: View, rows: Ints) -> Turns:
     sent, done = (table.column(name)[rows] for name in ("sent_ns", "done_ns"))
     steps = np.searchsorted(begun, sent), np.searchsorted(begun, done)
     over = np.searchsorted(np.sort(ended), done)  # with those before: which faults were on
-    parts = (*steps, over, table.column("server")[rows], _shards(view, rows))
+    servers = in_office(table.column("server")[rows], view.holders)
+    parts = (*steps, over, servers, _shards(view, rows))
     _, firsts, of = np.unique(_packed(parts), return_index=True, return_inverse=True)
     office = _Office(view, faults, begun, ended)
     before, under = np.full(firsts.size, -1), np.zeros(firsts.size, dtype=bool)
@@ -77,10 +80,12 @@ class _Office:
         self._faults, self._begun, self._ended = faults, begun, ended
         self._commanded = np.array([fault.commanded_ns for fault in faults], dtype=np.int64)
         self._several = view.several_serve
+        self._history = view.history
         overlap = self._commanded[1:] < np.maximum.accumulate(self._ended)[:-1]
         rows = _acknowledged(view) if overlap.any() else np.zeros(0, dtype=np.int64)
         columns = ("done_ns", "sent_ns", "server")
-        self._done, self._sent, self._server = (view.table.column(c)[rows] for c in columns)
+        self._done, self._sent, server = (view.table.column(c)[rows] for c in columns)
+        self._server = in_office(server, view.holders)
         self._shard = _shards(view, rows)
 
     def lost_to(self, on: list[int], following: int, server: int, shard: int) -> int:
@@ -95,20 +100,25 @@ class _Office:
         return found
 
     def _still(self, server: int, shard: int, chain: list[int], n: int) -> bool:
-        """It acknowledged until fault ``n``, and nobody had taken over from it since the others."""
-        if not server or self._several:
-            return False
+        """It acknowledged until fault ``n``, and nobody had taken over from it since the others.
+
+        Of acknowledgements that name nobody the roles tell, where any were seen.
+        """
         until = self._commanded[n]
+        if self._several or not (server or primaries(self._history, until)):
+            return False
         mine = (self._server == server) & (self._shard == shard) & (self._done <= until)
         if not (mine & (self._sent > max(self._begun[k] for k in chain))).any():
             return False
         return not any(self._deposed(server, shard, self._commanded[k], until) for k in chain)
 
     def _deposed(self, server: int, shard: int, since: int, until: int) -> bool:
+        if not server and promotion(self._history, since, until):
+            return True
         mine = self._shard == shard
         before = self._server[mine & (self._done <= since)][-_LAST:]
         newcomers = self._server[mine & (self._done > since) & (self._done <= until)]
-        return server in before and bool(np.setdiff1d(newcomers, before).size)
+        return server in before and bool(np.setdiff1d(newcomers, [*before, 0]).size)
 
 
 def _acknowledged(view: View) -> Ints:

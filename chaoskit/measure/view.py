@@ -18,6 +18,7 @@ from chaoskit.history.history import FaultRecord, History, Stream
 from chaoskit.history.records import Op, Outcome
 from chaoskit.measure.answered import answered_by_failover
 from chaoskit.measure.model import Interval
+from chaoskit.measure.office import holders, in_office
 from chaoskit.measure.outage import Outage, find_outages, worst_of
 from chaoskit.measure.shards import by_shard, whole_fact
 from chaoskit.measure.shed import Shed, shed_of
@@ -222,6 +223,7 @@ class View:
             self.headline,
             self.history.faults,
             one_serves=not self.several_serve,
+            who=self.holders,
         )
 
     @cached_property
@@ -303,19 +305,25 @@ class View:
 
     # ------------------------------------------------------------ who answered
 
+    @cached_property
+    def holders(self) -> Bools | None:
+        """By number of a server, whether it can be in office; None: all can."""
+        return holders(self.history)
+
     def writers(
         self, span: Span, first: int | None = None, last: int | None = None
     ) -> frozenset[str]:
         """Servers that acknowledged requests of the headline stream completed in ``span``.
 
         With ``first`` or ``last``, those of so many at that end. One that answered under a
-        twentieth of them is left out: a straggler is not a writer.
+        twentieth of them is left out: a straggler is not a writer. Nor is a front door one.
         """
         track = self.worst_piece
+        server = in_office(track.server, self.holders)
         chosen = np.flatnonzero(
-            track.answered & (track.done >= span[0]) & (track.done < span[1]) & (track.server > 0)
+            track.answered & (track.done >= span[0]) & (track.done < span[1]) & (server > 0)
         )
-        ids = track.server[chosen[-last:] if last else chosen[:first]]
+        ids = server[chosen[-last:] if last else chosen[:first]]
         if not ids.size:
             return frozenset()
         values, counts = np.unique(ids, return_counts=True)

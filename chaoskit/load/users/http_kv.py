@@ -32,6 +32,9 @@ they had handed a request to went away: then it may have acted."""
 MOVE_ON = frozenset({421, 503})
 """Refusals that leave room to ask another endpoint within the same operation."""
 
+_BARE = frozenset({"GET", "HEAD"})
+"""Methods that need not say how long their body is where they have none."""
+
 _KEYS = frozenset({"method", "path", "body", "ok", "definite"})
 
 
@@ -112,10 +115,11 @@ class HttpKv(CombUser):
         self.templates = {Op.APPEND: write, Op.PUT: put, Op.GET: read}
         if custom is not None and "put" not in self.options:
             self.put_share = 0.0
-        if custom is not None and "read_back" not in self.options:
-            self.scan = None
-        else:
-            self.scan = Template.of("read_back", self.options.get("read_back"), _SCAN)
+        known = custom is None or "read_back" in self.options
+        scan = Template.of("read_back", self.options.get("read_back"), _SCAN)
+        if scan.method == "HEAD":  # it would read an empty log, as if every write were lost
+            raise BadInput("load option read_back: what answers HEAD has no body; use GET")
+        self.scan = scan if known else None
         self._headers = _header_lines(self.options.get("headers"), self.shared.name)
         self._commons: dict[str, str] = {}
 
@@ -132,8 +136,8 @@ class HttpKv(CombUser):
             path, body = path.replace("{token}", token), body.replace("{token}", token)
         close = "Connection: close\r\n" if operation.fresh else ""
         common = self._common(endpoint)
-        if template.method == "GET":
-            return f"GET {path}{common}{close}\r\n{body}".encode()
+        if not body and template.method in _BARE:
+            return f"{template.method} {path}{common}{close}\r\n".encode()
         length = len(body) if body.isascii() else len(body.encode())
         return (
             f"{template.method} {path}{common}Content-Length: {length}\r\n{close}\r\n{body}"
@@ -153,7 +157,7 @@ class HttpKv(CombUser):
         payload = self._payload(endpoint, template, operation)
         answer = self.client.ask(endpoint, payload, operation)
         named = answer.header(b"x-chaoskit-node").decode("latin-1")
-        operation.server = named or endpoint.node
+        operation.server = named or endpoint.server
         epoch = answer.header(b"x-chaoskit-epoch")
         operation.epoch = int(epoch) if epoch.isdigit() else 0
         if answer.status in template.ok:

@@ -25,6 +25,7 @@ from chaoskit.load.postgres import PORT, Answer, Session, Sessions
 from chaoskit.load.sqlstate import MOVE_ON, is_definite
 from chaoskit.load.tokens import count, token_of
 from chaoskit.load.user import CombUser
+from chaoskit.load.whereabouts import Whereabouts
 
 __all__ = ["Postgres", "Statement"]
 
@@ -47,7 +48,8 @@ _PUT = (
     " RETURNING version"
 )
 _GET = "SELECT value FROM chaoskit_register WHERE key = {key}"
-_WHO = b"SELECT host(inet_server_addr()) || ':' || inet_server_port()"
+_WHO = b"SELECT host(inet_server_addr()) || ' ' || inet_server_port() || ' ' || pg_backend_pid()"
+_ME = re.compile(r"(?P<host>\S+) (?P<port>[0-9]{1,5}) (?P<pid>[0-9]{1,10})")
 _READ_BACK = "SELECT token FROM chaoskit_log"
 
 
@@ -109,7 +111,7 @@ class Postgres(CombUser):
         known = custom is None or scan is not None
         self.scan = Statement.of("read_back", scan, _READ_BACK) if known else None
         self._set_up_with = self._statements("set_up", () if custom is not None else _SET_UP)
-        self._nodes = {f"{e.host}:{e.port or PORT}": e.node for e in self.shared.config.nodes}
+        self._where = Whereabouts(self.shared.config.nodes, PORT)
 
     def _login(self) -> dict[str, str]:
         login = {"user": "postgres", "dbname": "postgres", "sslmode": self._one_of("sslmode", _SSL)}
@@ -165,7 +167,8 @@ class Postgres(CombUser):
             if self.must_write and not _takes_writes(session):
                 self.sessions.give_back(endpoint, session, operation)
                 return self._refused(endpoint, operation, "postgres: the session is read-only")
-            session.server = session.server or self._who(endpoint, session)
+            if session.server is None:
+                session.server = endpoint.server or self._who(session)
             answer = session.ask(sql, values, operation)
         except BaseException:  # Timeout and GreenletExit are no Exceptions; all is raised again
             if session is not None:
@@ -176,17 +179,21 @@ class Postgres(CombUser):
         self.sessions.give_back(endpoint, session, operation)
         return self._verdict(endpoint, operation, answer)
 
-    def _who(self, endpoint: Endpoint, session: Session) -> str:
-        """The node at the other end; behind a front door, whichever the server says it is."""
-        if f"{endpoint.host}:{endpoint.port or PORT}" in self._nodes:
-            return endpoint.node
+    def _who(self, session: Session) -> str:
+        """The node behind a front door, as the server says; empty where that names none.
+
+        Behind a pooler the session is with the pooler, which may send the next statement to
+        another server: that is told by the process that answers being none of this session's.
+        """
         answer = session.ask(_WHO, [])
-        said = answer.rows[0] if answer.good and answer.rows else None
-        # A server that does not know the question is not named more closely than its front door.
-        return self._nodes.get(said.decode(), said.decode()) if said else endpoint.node
+        said = (answer.rows[0] if answer.good and answer.rows else None) or b""
+        found = _ME.fullmatch(said.decode("latin-1"))
+        if found is None or int(found["pid"]) != session.pid:
+            return ""
+        return self._where.node(found["host"], int(found["port"]))
 
     def _refused(self, endpoint: Endpoint, operation: Operation, why: str) -> Verdict:
-        operation.server = operation.server or endpoint.node
+        operation.server = operation.server or endpoint.server
         operation.error = why
         operation.move_on = True
         # The next operations begin elsewhere: this one will be a standby for a while.

@@ -25,6 +25,7 @@ from chaoskit.load.config import Endpoint
 from chaoskit.load.operation import Operation, Verdict, describe
 from chaoskit.load.tokens import count, token_of
 from chaoskit.load.user import CombUser
+from chaoskit.load.whereabouts import Whereabouts
 
 __all__ = ["DEFINITE", "NOT_MASTER", "Masters", "RedisSentinel"]
 
@@ -155,7 +156,7 @@ class RedisSentinel(CombUser):
         self.masters: Masters | _Always = masters
         if self.pinned is not None:
             self.masters = _Always((self.pinned.host, self.pinned.port or 6379))
-        self._names = {(e.host, e.port or 6379): e.node for e in config.nodes}
+        self._where = Whereabouts(config.nodes, 6379)
         self._pool: ConnectionPool | None = None
         self._pool_of: tuple[str, int] | None = None
 
@@ -266,7 +267,8 @@ class RedisSentinel(CombUser):
         return ("GET", register)
 
     def _server(self, address: tuple[str, int]) -> str:
-        return self._names.get(address) or f"{address[0]}:{address[1]}"
+        """The node there. An address that nobody knows is no server of its own: it is left open."""
+        return self._where.node(*address)
 
     # ------------------------------------------------------------ afterwards
 

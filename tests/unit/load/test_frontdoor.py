@@ -91,6 +91,20 @@ def test_a_connection_that_broke_before_anything_was_sent_is_a_refusal():
     assert (verdict, asked, door.current) == (Verdict.ACKNOWLEDGED, ["a", "b"], B)
 
 
+@pytest.mark.parametrize("sent", [True, False])
+def test_what_an_earlier_refusal_said_is_no_word_of_an_attempt_that_broke(sent):
+    def answered(operation):
+        operation.dispatched = True
+        operation.done_ns, operation.server, operation.epoch = 5, "a", 3
+        return refuse()(operation)
+
+    _, operation, asked = walk(FrontDoor([A, B]), a=answered, b=broken(sent))
+    assert asked == ["a", "b"]
+    assert (operation.done_ns, operation.server, operation.epoch) == (0, "", 0)
+    _, operation, asked = walk(FrontDoor([A, B]), a=broken(sent=False), b=answered)
+    assert (operation.done_ns, operation.server, operation.epoch) == (5, "a", 3)
+
+
 def test_after_a_transport_error_later_operations_start_elsewhere():
     door = FrontDoor([A, B])
     walk(door, a=broken(sent=True))

@@ -39,9 +39,34 @@ def test_a_good_configuration_becomes_plain_data():
     assert (config.trial, config.client) == (9, "client")
 
 
+PLACE = GOOD["endpoints"][0]
+OTHER = {"node": "lb", "url": "http://198.18.0.9:80"}
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "nodes", "servers"),
+    [
+        ([PLACE], [PLACE], ["a"]),
+        ([PLACE], [], ["a"]),  # nobody says that there is anybody behind it
+        ([OTHER, PLACE], [PLACE], ["", "a"]),
+        ([PLACE | {"url": "http://198.18.0.100:80"}], [PLACE], [""]),  # an address that moves
+        ([PLACE | {"frontdoor": True}], [PLACE | {"frontdoor": True}], [""]),
+        ([OTHER | {"frontdoor": False}], [PLACE], ["lb"]),
+    ],
+)
+def test_an_answer_that_names_nobody_is_the_nodes_own_only_where_it_cannot_be_anothers(
+    endpoints, nodes, servers
+):
+    config = LoadConfig.parse(json.dumps(GOOD | {"endpoints": endpoints, "nodes": nodes}))
+    assert [endpoint.server for endpoint in config.endpoints] == servers
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"nodes": [PLACE | {"addresses": "x"}]}, "addresses in an entry of the load's nodes"),
+        ({"nodes": [PLACE | {"addresses": [1]}]}, "addresses in an entry of the load's nodes"),
+        ({"endpoints": [PLACE | {"frontdoor": "no"}]}, "not true or false"),
         ({"streams": [GOOD["streams"][0] | {"rate": 0}]}, "rate 0.0 is not between"),
         ({"streams": [GOOD["streams"][0] | {"rate": "nan"}]}, "rate nan is not between"),
         ({"streams": [GOOD["streams"][0] | {"deadline_ns": 3}]}, "not beyond the timeout"),

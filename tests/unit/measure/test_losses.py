@@ -234,9 +234,11 @@ def test_what_the_new_primary_had_acknowledged_is_lost_to_the_fault_that_hits_it
     assert found.rpo_time.value_s == pytest.approx(0.3, abs=0.02)
 
 
-def test_where_nobody_is_named_the_first_of_both_has_it(amid):
+def test_where_nobody_is_named_the_roles_tell_and_else_the_first_of_both_has_it(amid):
     requests = amid.requests.copy()
     requests["server"] = 0
     gone = since_kill(amid, -0.3, 0.0)["token"]
-    found = measure_trial(without(replace(amid, requests=requests), gone))
-    assert counts(found) == (gone.size, gone.size, 0)
+    unnamed = without(replace(amid, requests=requests), gone)
+    assert counts(measure_trial(unnamed)) == (gone.size, 0, 0)
+    unseen = measure_trial(replace(unnamed, observations=()))
+    assert counts(unseen) == (gone.size, gone.size, 0)
