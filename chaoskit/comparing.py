@@ -26,6 +26,7 @@ from chaoskit.judge.wording import plural
 from chaoskit.judging import case_of, judge_folder, stored_ending, stored_trials
 from chaoskit.measure.reading import Reading, Unit, read
 from chaoskit.measure.shift import Observed
+from chaoskit.measure.slots import slots_per_second
 from chaoskit.measure.view import View
 from chaoskit.runfile import RunFile, read_run_file
 
@@ -50,6 +51,7 @@ class _Stored:
     valid: int
     readings: Mapping[str, tuple[Reading, ...]]
     safety: Mapping[str, SafetySeen]
+    rates: Mapping[str, float]  # requests a second of the comb that the values are taken from
 
 
 def margins_of(metrics: Iterable[str], fail_if: Iterable[str]) -> tuple[Margin, ...]:
@@ -106,9 +108,8 @@ def compare_dirs(
     old, fresh = (_stored(run, kept, wanted) for run, kept in zip((base, new), facts, strict=True))
     compared: list[Compared] = []
     notes = [f"compared anyway: {text}" for text in differ]
-    rate = min(_rate(run) for run in facts)
     for margin in wanted:
-        measured = _measured(margin, old, fresh)
+        measured, rate = _measured(margin, old, fresh), _rate(margin, old, fresh)
         if not margins and not measured.base and not measured.new:
             continue  # nothing failed over in either
         allowed = allowance(margin, measured.unit, measured.base, rate)
@@ -151,15 +152,10 @@ def _ms(ns: object) -> str:
     return f"{ns / 1e6:g} ms" if isinstance(ns, int | float) else "none"
 
 
-def _rate(run: RunFile) -> float:
-    """Of the stream that headlines are taken from: the fastest."""
-    rates = [float(s["rate"]) for s in run.streams if s.get("rate")]
-    return max(rates, default=1.0)
-
-
 def _stored(run_dir: Path, facts: RunFile, margins: Sequence[Margin]) -> _Stored:
     case = case_of(facts)
     readings: dict[str, list[Reading]] = {margin.name: [] for margin in margins}
+    rates: dict[str, float] = {}
     seen: list[tuple[Metrics, bool]] = []
     trials = valid = 0
     for folder in stored_trials(run_dir):
@@ -178,12 +174,15 @@ def _stored(run_dir: Path, facts: RunFile, margins: Sequence[Margin]) -> _Stored
             readings[margin.name].append(
                 read(view, metrics, margin.metric, stat=margin.stat, phase=margin.phase, unit=unit)
             )
+            rate = slots_per_second(view, margin.metric)
+            rates[margin.name] = min(rate, rates.get(margin.name, rate))
     return _Stored(
         facts,
         trials,
         valid,
         {name: tuple(found) for name, found in readings.items()},
         {name: _violations(name, seen) for name in ZERO},
+        rates,
     )
 
 
@@ -224,12 +223,19 @@ def _measured(margin: Margin, old: _Stored, new: _Stored) -> Measured:
     )
 
 
+def _rate(margin: Margin, old: _Stored, new: _Stored) -> float:
+    """The lower one where ``--anyway`` compares different loads; nan if neither has a value."""
+    rates = [side.rates[margin.name] for side in (old, new) if margin.name in side.rates]
+    return min(rates, default=math.nan)
+
+
 def _usable(found: Reading) -> bool:
     return found.applicable and found.enough
 
 
 def _observed(found: Reading) -> Observed:
-    """What had not ended is known by its low end."""
-    if found.censored or math.isinf(found.high):
+    """What had not ended is known by its low end; so is a count of which more may be true."""
+    more = found.unit == "count" and found.value < found.high
+    if found.censored or math.isinf(found.high) or more:
         return Observed(found.low, ended=False)
     return Observed(found.value)

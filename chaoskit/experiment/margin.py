@@ -23,6 +23,12 @@ __all__ = ["Margin", "parse_compared", "parse_margin"]
 
 _LONGEST = 200
 _EXAMPLE = "write it like failover_time +10%"
+_MORE_IS_BETTER = {
+    "availability": "error_rate",
+    "user_uptime": "client_outage_union",
+    "query_accuracy": "mistake_duration",
+}
+"""What is to be compared in their place: a shift upwards is judged as worse."""
 _AMOUNT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(%?)")
 
 
@@ -62,8 +68,9 @@ def parse_margin(text: str) -> Margin:
         raise ThresholdError(at, f"a + and an amount are missing here; {_EXAMPLE}")
     column = at + 1 + len(text[at + 1 :]) - len(text[at + 1 :].lstrip(" \t"))
     raw = text[column:].rstrip()
-    kinds = METRICS[margin.metric].kinds
-    value, unit = _amount(raw, column, margin.metric, kinds)
+    kinds = METRICS[margin.metric].kinds - ({"count"} if margin.stat == "rate" else set())
+    what = margin.metric + (".rate" if margin.stat == "rate" else "")
+    value, unit = _amount(raw, column, what, kinds)
     tight = re.sub(r"\s+", "", raw)
     return Margin(f"{margin.name} +{tight}", margin.metric, margin.stat, margin.phase, value, unit)
 
@@ -79,8 +86,8 @@ def _begin(text: str) -> tuple[Margin, int]:
         raise ThresholdError(
             column, f"{metric} has no margin: what BASE has none of, NEW may have none of"
         )
-    if metric == "availability":
-        raise ThresholdError(column, "compare error_rate: more of it is worse, as of the others")
+    if (other := _MORE_IS_BETTER.get(metric)) is not None:
+        raise ThresholdError(column, f"compare {other}: more of it is worse, as of the others")
     if stat is not None and METRICS[metric].over == "trials" and stat != "rate":
         raise ThresholdError(
             column + len(metric), "the values of all trials are compared, not a statistic of them"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from chaoskit.experiment.threshold import Threshold
 from chaoskit.judge.bounds import Bounded, holds
 from chaoskit.judge.result import Verdict
+from chaoskit.judge.several import percentile
 from chaoskit.judge.thresholds import SAFETY
 from chaoskit.judge.wording import plural, quantity
 from chaoskit.measure.looks import boundaries
@@ -31,7 +32,8 @@ def claims(
     """One sentence a bound; ``trials`` holds for each valid trial a reading for each threshold.
 
     ``looks`` is the plan of a run that stops when it knows enough: then the trials up to the last
-    look that was reached count.
+    look that was reached count. There a percentile has its verdict by the very count that its claim
+    would be made of, at the plan's own boundary: a second bound beside it would contradict it.
     """
     error, how = _ERROR, "95 %"
     if looks:
@@ -43,7 +45,7 @@ def claims(
     said = [
         _of_one(threshold, [trial[index] for trial in trials], error, how)
         for index, threshold in enumerate(thresholds)
-        if trials
+        if trials and not (looks and percentile(threshold) is not None)
     ]
     return tuple(dict.fromkeys(text for text in said if text))
 

@@ -1,7 +1,8 @@
 """Is NEW no worse than BASE? Non-inferiority, not "no significant difference".
 
-PASS: the upper end of the shift's 95 % interval is below what is allowed. FAIL: its lower end is
-over 0 and the estimate over what is allowed. Else INCONCLUSIVE, and how many trials would tell.
+PASS: the upper end of the shift's 95 % interval is below what is allowed; where nothing is allowed
+(no more than 0, or a share of a median of 0), it is not over 0. FAIL: its lower end is over 0 and
+the estimate over what is allowed. Else INCONCLUSIVE, and how many trials would tell.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ __all__ = [
 _SHARE = 0.10
 _ERROR = 0.05
 _SLOTS = 2  # requests: less than the distance of two slots is not resolved by the load
+_OF_REQUESTS = ("dropped_requests", "lost_goodput")
+"""Counts that the load's slots blur. Of others, such as promotions, one more is one more."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,11 @@ class Comparison(Frozen):
 
 
 def allowance(margin: Margin, unit: Unit, base: Sequence[Observed], rate: float) -> Allowed:
-    """What the margin allows; without one 10 % of BASE's median, at least two slots of the load."""
+    """What the margin allows; without one 10 % of BASE's median, at least what is not resolved.
+
+    That is two slots of the load, ``rate`` a second, of times; two of a count of requests. A margin
+    that was asked for is taken as it is: of a median of 0 a share allows nothing.
+    """
     if margin.unit in ("s", "count"):
         return Allowed(margin.value, "as asked")
     middle = _median(base) if base else math.nan
@@ -132,10 +139,12 @@ def allowance(margin: Margin, unit: Unit, base: Sequence[Observed], rate: float)
     of_median = Allowed(share * middle, f"{share * 100:g} % of BASE's median")
     if margin.unit == "ratio":
         return of_median
-    slots = _SLOTS / rate if unit == "s" else float(_SLOTS)
-    if slots > of_median.value and unit != "ratio":
-        return Allowed(slots, "two requests" if unit == "count" else "two slots of the load")
-    return of_median
+    least = Allowed(0.0, "")
+    if unit == "s":
+        least = Allowed(_SLOTS / rate, "two slots of the load")
+    elif margin.metric in _OF_REQUESTS:
+        least = Allowed(float(_SLOTS), "two requests")
+    return least if least.value > of_median.value else of_median
 
 
 def compare_one(measured: Measured, allowed: Allowed) -> Compared:
@@ -180,7 +189,7 @@ def compare_one(measured: Measured, allowed: Allowed) -> Compared:
 
 
 def _decide(found: Shift, allowed: float) -> Verdict:
-    if found.high < allowed:
+    if found.high < allowed or found.high <= 0 == allowed:
         return Verdict.PASS
     if found.low > 0 and found.point > allowed:
         return Verdict.FAIL
@@ -192,12 +201,15 @@ def _gate_p(
 ) -> float | None:
     """What the interval says, as a p-value: of Mann and Whitney against the bound it lies beyond.
 
-    PASS: NEW less what is allowed is smaller than BASE. FAIL: NEW is larger. None: undecided.
+    PASS: NEW less what is allowed is smaller than BASE; less anything over 0, however little, where
+    nothing is allowed, so that what is equal speaks for it. FAIL: NEW is larger. None: undecided.
     """
     if verdict is Verdict.INCONCLUSIVE:
         return None
     by = allowed if verdict is Verdict.PASS else 0.0
     moved = [Observed(o.value - by, o.ended) for o in new]
+    if verdict is Verdict.PASS and allowed == 0:
+        moved = [Observed(math.nextafter(o.value, -math.inf), o.ended) for o in new]
     return mann_whitney_p(base, moved)
 
 
@@ -239,6 +251,8 @@ def _sentence(
     if verdict is Verdict.PASS:
         if found.high < 0:
             return f"{name} is better by at least {plain(-found.high, unit)} (95 %)"
+        if allowed.value == 0:
+            return f"{name} is not worse (95 %), and nothing is allowed{_beyond(measured)}"
         most = plain(found.high, unit)
         return f"{name} is worse by at most {most} (95 %), less than the {bound}"
     if verdict is Verdict.FAIL:
@@ -251,6 +265,14 @@ def _sentence(
             f"more than the {bound}"
         )
     return f"{name}: {_undecided(measured, allowed, found, needed, bound)}"
+
+
+def _beyond(measured: Measured) -> str:
+    """The few of NEW that lie above all of BASE: the middle hides them, and none is allowed."""
+    most = max(o.rank for o in measured.base)
+    above = sum(o.rank > most for o in measured.new)
+    of = plural(len(measured.new), "trial")
+    return f"; {above} of {of} of NEW above all of BASE" if above else ""
 
 
 def _undecided(
@@ -267,6 +289,8 @@ def _undecided(
         return "trials that never ended leave the shift unbounded; observe longer"
     ends = f"{signed(found.low, measured.unit)} to {signed(found.high, measured.unit)} (95 %)"
     text = f"a shift of {ends} does not tell whether it is under the {bound}"
+    if needed is None and allowed.value == 0 and "%" in allowed.why:
+        return f"{text}: a share of nothing allows nothing; give the margin as an amount"
     if needed is None:
         return f"{text}; no practical number of trials would: widen the margin"
     return f"{text}; {plural(needed, 'trial')} of each would likely decide"

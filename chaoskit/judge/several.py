@@ -6,20 +6,24 @@ Pure, and the same while a run decides whether to stop as when its records are j
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from chaoskit.experiment.threshold import Threshold
-from chaoskit.judge.bounds import Bounded
+from chaoskit.judge.bounds import AT_MOST, ORDERED, Bounded
 from chaoskit.judge.result import ExpectationResult, Verdict
 from chaoskit.judge.thresholds import exceedances, judge_all, judge_statistic, over_trials
 from chaoskit.judge.wording import plural
 from chaoskit.measure.holm import holm
-from chaoskit.measure.looks import ERROR, boundaries, describe
+from chaoskit.measure.looks import ERROR, Boundary, boundaries, describe
+from chaoskit.measure.reading import quantile_of
 from chaoskit.measure.statistics import binomial_cdf
 
-__all__ = ["corrected", "judge_looks", "said"]
+__all__ = ["corrected", "judge_looks", "percentile", "said"]
 
 _DECIDED = (Verdict.PASS, Verdict.FAIL)
 _SPANS = ("max", "min")  # what was seen, not a bound on what was not
+_MEDIANS = ("median", "p50")
+_FLIPPED = {Verdict.PASS: Verdict.FAIL, Verdict.FAIL: Verdict.PASS}
 
 
 def _statistical(threshold: Threshold) -> bool:
@@ -28,19 +32,39 @@ def _statistical(threshold: Threshold) -> bool:
     )
 
 
+def percentile(threshold: Threshold) -> float | None:
+    """The quantile over trials that the threshold is about; the median has its own interval."""
+    if not _statistical(threshold) or threshold.stat in _MEDIANS:
+        return None
+    return quantile_of(threshold.stat or "")
+
+
+def _allowed(threshold: Threshold) -> float | None:
+    """The share of failovers that the threshold allows to be beyond its bound, where it counts.
+
+    ``P(m > 5s) <= 10%`` says it. ``m.p95 < 5s`` is the same as: at most 5 % are not below 5 s.
+    """
+    q = percentile(threshold)
+    if q is None:
+        return threshold.exceedance
+    return 1 - q if threshold.op in AT_MOST else q
+
+
 def judge_looks(
     threshold: Threshold, seen: Sequence[Bounded], looks: tuple[int, ...], family: int
 ) -> ExpectationResult:
     """One threshold over the valid trials of a run with a plan of looks.
 
-    What a look decided stands. ``family`` thresholds of this kind share the error evenly
-    (Bonferroni), since each spends it by its own boundaries. A bound on every trial needs no plan:
-    it speaks of the trials that there are.
+    What a look decided stands. The ``family`` of ``P(...)`` bounds shares the error evenly
+    (Bonferroni), since each spends it by its own boundaries; any other has all of it. A bound on
+    every trial needs no plan: it speaks of the trials that there are.
     """
     if not looks or not _statistical(threshold) or not seen:
         return judge_all(threshold, seen)
-    error = ERROR / max(1, family)
-    allowed = threshold.exceedance
+    if threshold.op not in ORDERED and percentile(threshold) is not None:
+        return _both_sides(threshold, seen, looks, family)
+    error = ERROR if threshold.exceedance is None else ERROR / max(1, family)
+    allowed = _allowed(threshold)
     for look in boundaries(looks, 0.5 if allowed is None else allowed, error):
         if look.n > len(seen):
             break
@@ -49,27 +73,52 @@ def judge_looks(
             found = judge_statistic(threshold, first, look.level)
             if found.verdict in _DECIDED:
                 return found.model_copy(update={"observed": f"{found.observed}, look {look.n}"})
-            continue
-        sure, possible = exceedances(threshold, first)
-        verdict = None
-        if possible <= look.pass_at:
-            verdict = Verdict.PASS
-        elif sure >= look.fail_at:
-            verdict = Verdict.FAIL
-        if verdict is not None:
-            count = f"{possible if possible == sure else f'{sure} to {possible}'} of {look.n}"
-            return ExpectationResult(
-                expression=threshold.text,
-                observed=f"{count}, decided at look {look.n} of the plan",
-                verdict=verdict,
-                line=threshold.line,
-                reason=threshold.because if verdict is Verdict.FAIL else None,
-            )
+        elif (decided := _at_look(threshold, first, look)) is not None:
+            return decided
     last = judge_all(threshold, seen)
     reason = (
         f"no look decided in {plural(len(seen), 'trial')}: more trials, under a higher cap, would"
     )
     return last.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": reason})
+
+
+def _at_look(
+    threshold: Threshold, first: Sequence[Bounded], look: Boundary
+) -> ExpectationResult | None:
+    """What a look decides by the number of trials that exceed, or miss a percentile's bound."""
+    sure, possible = exceedances(threshold, first)
+    if threshold.exceedance is None:  # what keeps the bound is counted there, what misses it here
+        sure, possible = look.n - possible, look.n - sure
+    if possible <= look.pass_at:
+        verdict = Verdict.PASS
+    elif sure >= look.fail_at:
+        verdict = Verdict.FAIL
+    else:
+        return None
+    count = f"{possible if possible == sure else f'{sure} to {possible}'} of {look.n}"
+    count += "" if threshold.exceedance is not None else " beyond the bound"
+    return ExpectationResult(
+        expression=threshold.text,
+        observed=f"{count}, decided at look {look.n} of the plan",
+        verdict=verdict,
+        line=threshold.line,
+        reason=threshold.because if verdict is Verdict.FAIL else None,
+    )
+
+
+def _both_sides(
+    threshold: Threshold, seen: Sequence[Bounded], looks: tuple[int, ...], family: int
+) -> ExpectationResult:
+    """A percentile that is to equal a value, or not to: neither above nor below it."""
+    sides = [judge_looks(replace(threshold, op=op), seen, looks, family) for op in ("<=", ">=")]
+    order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+    found = min(sides, key=lambda side: order.index(side.verdict))
+    if threshold.op == "==":
+        return found
+    verdict = _FLIPPED.get(found.verdict, found.verdict)
+    reason = found.reason if verdict is Verdict.INCONCLUSIVE else None
+    reason = threshold.because if verdict is Verdict.FAIL else reason
+    return found.model_copy(update={"verdict": verdict, "reason": reason})
 
 
 def corrected(

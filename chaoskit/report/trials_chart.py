@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _NAMED = 12  # up to so many trials each has a row with its name; more are sorted by value
+_COLUMNS = 12  # of the table of phases; bars are drawn of all
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,9 @@ def _dot(
 def build_phases(trials: Sequence[TrialResult]) -> Phases | None:
     """One bar a trial, its phases end to end, by how long they took; None where none was observed.
 
-    Of several trials the one in the middle is named the median (the shorter one of two).
+    A trial's phases stand in its own order, where a merged one takes the place of its parts. The
+    names of all trials are the columns, and give a phase the same pattern everywhere. Of several
+    trials the one in the middle is named the median (the shorter one of two).
     """
     with_phases = [t for t in trials if t.metrics is not None and t.metrics.phases]
     if not with_phases:
@@ -208,13 +211,12 @@ def build_phases(trials: Sequence[TrialResult]) -> Phases | None:
     for trial in with_phases:
         assert trial.metrics is not None  # noqa: S101 - filtered above; for the type checker
         names += [n for n in trial.metrics.phases if n not in names]
-    names = names[:12]
     with_phases.sort(key=lambda t: (_total(t), t.n))
     middle = (len(with_phases) - 1) // 2 if len(with_phases) > 2 else -1
     totals = [_total(t) for t in with_phases]
     scale = Range(0.0, max([*totals, 0.001]) * 1.12)
     return Phases(
-        names=tuple(clean(n, 24) for n in names),
+        names=tuple(clean(n, 24) for n in names[:_COLUMNS]),
         axis=time_axis(scale, "seconds after the fault was acknowledged", 8),
         rows=tuple(
             _row(t, names, scale, "median" if i == middle else "trial")
@@ -232,22 +234,21 @@ def _row(trial: TrialResult, names: Sequence[str], scale: Range, called: str) ->
     phases = trial.metrics.phases if trial.metrics is not None else {}
     bars: list[Bar] = []
     at = 0.0
-    for kind, name in enumerate(names):
-        found = phases.get(name)
-        if found is None or found.value_s is None:
+    for name, found in phases.items():
+        if found.value_s is None:
             continue
         lasted = max(0.0, found.value_s)
         share = scale.at(at + lasted) - scale.at(at)
         text = clean(name, 24)
         bars.append(
             Bar(
-                kind % 6,
+                names.index(name) % 6,
                 scale.x(at),
                 scale.width(at, at + lasted, 0.2),
                 text if share / 100 * 560 > 7 * len(text) + 8 else "",
                 f"{text} {interval(found)}",
                 _ends(found, at, scale),
-                "23" if kind % 2 else "26",
+                "23" if len(bars) % 2 else "26",  # neighbours' error bars stand apart
             )
         )
         at += lasted
@@ -255,7 +256,7 @@ def _row(trial: TrialResult, names: Sequence[str], scale: Range, called: str) ->
         label=f"{called} ({trial.n})" if called == "median" else f"{called} {trial.n}",
         bars=tuple(bars),
         total=seconds(at),
-        cells=tuple(interval(phases.get(n)) if n in phases else NONE for n in names),
+        cells=tuple(interval(phases.get(n)) if n in phases else NONE for n in names[:_COLUMNS]),
     )
 
 

@@ -14,6 +14,7 @@ from chaoskit.experiment.margin import parse_compared, parse_margin
         ("client_outage +50ms", "client_outage", 0.05, "s"),
         ("client_outage +0", "client_outage", 0.0, "s"),
         ("dropped_requests +20", "dropped_requests", 20.0, "count"),
+        ("dropped_requests.rate +20%", "dropped_requests.rate", 0.2, "ratio"),
         ("latency.p99@recovered +10%", "latency.p99@recovered", 0.1, "ratio"),
     ],
 )
@@ -41,6 +42,9 @@ def test_a_margin_is_a_metric_and_what_is_allowed(text, name, value, unit):
         ("error_rate +2s", 12, "no amount of error_rate"),
         (" lost_writes +1", 1, "has no margin"),
         ("availability +1%", 0, "compare error_rate"),
+        ("user_uptime +1%", 0, "compare client_outage_union"),
+        ("query_accuracy +1%", 0, "compare mistake_duration"),
+        ("dropped_requests.rate +20", 23, "no amount of dropped_requests.rate; write e.g. +10%"),
         ("latency +10%", 0, "needs a statistic"),
         ("x" * 300, 0, "at most 200"),
     ],

@@ -55,7 +55,17 @@ def test_a_tenth_of_the_median_is_allowed_and_never_less_than_two_slots():
     assert allowance(USUAL, "s", observed(0.01, 0.02), 200.0) == Allowed(
         0.01, "two slots of the load"
     )
-    assert allowance(USUAL, "count", observed(4, 5, 6), 200.0).value == 2
+    dropped = Margin("dropped_requests", "dropped_requests")
+    assert allowance(dropped, "count", observed(4, 5, 6), 200.0) == Allowed(2.0, "two requests")
+
+
+def test_two_more_of_what_is_no_request_are_two_too_many():
+    """The planted violation: metastable in every trial, of which two would have been allowed."""
+    margin = Margin("metastable", "metastable")
+    never, always = observed(*[0] * 10), observed(*[1] * 10)
+    assert judged(never, always, margin, "count").verdict is Verdict.FAIL
+    assert judged(never, never, margin, "count").verdict is Verdict.PASS
+    assert judged(always, always, margin, "count").verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(
@@ -73,6 +83,52 @@ def test_a_share_of_a_median_without_end_is_no_margin():
     assert "half of BASE's trials never ended" in found.sentence
     asked = judged(base, observed(1.0, 1.0, 1.0, 1.0, 1.1), parse_margin("failover_time +500ms"))
     assert asked.verdict is Verdict.PASS  # an amount of its own needs no median
+
+
+# ---------------------------------------------------------------- a share of nothing
+
+ZEROS = observed(*[0.0] * 10)
+TENTH = parse_margin("failover_time +10%")
+
+
+@pytest.mark.parametrize("text", ["+10%", "+0%", "+0ms"])
+@pytest.mark.parametrize("n", [4, 10])
+def test_nothing_against_nothing_passes_where_nothing_is_allowed(n, text):
+    found = judged(ZEROS[:n], ZEROS[:n], parse_margin(f"failover_time {text}"))
+    assert found.verdict is Verdict.PASS
+    assert found.sentence == "failover_time is not worse (95 %), and nothing is allowed"
+
+
+def test_one_slot_where_there_was_nothing_fails():
+    found = judged(ZEROS, observed(*[0.005] * 10), TENTH)
+    assert found.verdict is Verdict.FAIL
+    assert "more than the 0 s allowed (10 % of BASE's median)" in found.sentence
+
+
+def test_a_few_above_all_of_base_are_named_where_the_middle_hides_them():
+    found = judged(ZEROS, observed(*[0.0] * 9, 5.0), TENTH)
+    assert found.verdict is Verdict.PASS
+    assert found.sentence.endswith("; 1 of 10 trials of NEW above all of BASE")
+
+
+def test_where_a_share_of_nothing_cannot_tell_an_amount_is_asked_for():
+    found = judged(ZEROS, observed(*[0.0] * 6, *[0.005] * 4), TENTH)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "a share of nothing allows nothing; give the margin as an amount" in found.sentence
+
+
+def test_nothing_against_nothing_passes_as_one_of_several_gates():
+    both = [judged(ZEROS, ZEROS, TENTH), judged(ZEROS, ZEROS, TENTH, "count")]
+    assert whole(*both).verdict is Verdict.PASS
+    late = judged(ZEROS, observed(*[0.005] * 10), TENTH)
+    assert whole(both[0], late).verdict is Verdict.FAIL, "its clean twin passes"
+
+
+def test_where_something_is_allowed_the_end_of_the_interval_stays_below_it():
+    steady = observed(*[1.0] * 10)
+    late, margin = observed(*[1.5] * 10), parse_margin("failover_time +500ms")
+    assert judged(steady, late, margin).verdict is Verdict.INCONCLUSIVE
+    assert judged(steady, late, parse_margin("failover_time +501ms")).verdict is Verdict.PASS
 
 
 # ---------------------------------------------------------------- verdicts

@@ -165,6 +165,32 @@ def test_trials_stand_by_length_and_the_one_in_the_middle_is_the_median():
     assert [r.label for r in build_phases(trials[:2]).rows] == ["trial 2", "trial 1"]
 
 
+def test_each_trial_has_its_phases_in_its_own_order_and_with_the_patterns_of_all():
+    """In the second, whose choice nobody saw, two are merged: they do not move to the end."""
+    parts = {"detect": 0.2, "elect": 0.1, "promote": 0.1, "reroute": 0.3}
+    merged = {"detect": 0.2, "elect+promote": 0.4, "reroute": 0.1}
+    trials = [
+        with_phases(n, *((name, s - 0.04, s, s + 0.04) for name, s in own.items()))
+        for n, own in ((1, parts), (2, merged))
+    ]
+    first, second = build_phases(trials).rows
+    told = [[b.title.split()[0] for b in row.bars] for row in (first, second)]
+    assert told == [list(parts), list(merged)]
+    assert [b.kind for b in second.bars] == [0, 4, 3]
+    scale = Range(0.0, 0.7 * 1.12)
+    assert [b.x for b in second.bars] == [scale.x(0.0), scale.x(0.2), scale.x(0.2 + 0.4)]
+    assert second.bars[1].ends == (scale.x(0.2 + 0.36), scale.x(0.2 + 0.44))
+    assert [b.y for b in second.bars] == ["26", "23", "26"], "neighbours' error bars stand apart"
+    assert second.cells[1:3] == (NONE, NONE)
+
+
+def test_a_phase_beyond_the_columns_of_the_table_is_drawn_all_the_same():
+    many = [(f"part-{i}", 0.1, 0.1, 0.1) for i in range(14)]
+    made = build_phases([with_phases(1, *many)])
+    assert (len(made.names), len(made.rows[0].cells), len(made.rows[0].bars)) == (12, 12, 14)
+    assert made.rows[0].total == "1.40 s"
+
+
 def beating(n, **links):
     trial = samples.passing().result.trials[0]
     return trial.model_copy(
