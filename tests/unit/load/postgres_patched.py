@@ -1,5 +1,7 @@
 """Which node the PostgreSQL client says has answered, where Locust has patched everything."""
 
+from types import SimpleNamespace
+
 import pytest
 
 pytest.importorskip("psycopg")
@@ -107,3 +109,12 @@ def test_a_node_that_is_asked_itself_is_not_asked_who_it_is():
 def test_a_standby_behind_a_front_door_refuses_in_nobodys_name(endpoint, server):
     session = Session(b"198.18.0.2 5432 77", standby=True)
     assert answered(session, endpoint) == {(Verdict.REFUSED, server)}
+
+
+@pytest.mark.parametrize(("value", "seen"), [(None, 5), (b"17", 17), (b"seventeen", 5)])
+def test_a_null_or_what_is_no_token_is_an_answer_that_shows_nothing(value, seen):
+    user = object.__new__(Postgres)  # a verdict needs nothing of a user
+    operation = SimpleNamespace(op=Op.GET, seen=5, error="")
+    answer = SimpleNamespace(good=True, doubtful="", rows=[value])
+    assert user._verdict(None, operation, answer) is Verdict.ACKNOWLEDGED
+    assert operation.seen == seen

@@ -2,17 +2,13 @@
 
 import socket
 import threading
-from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("psycopg")
 
-from chaoskit.history.records import Op
 from chaoskit.load.config import Endpoint
-from chaoskit.load.operation import Verdict
 from chaoskit.load.postgres import Session
-from chaoskit.load.users.postgres import Postgres
 
 LOGIN = {"user": "postgres", "dbname": "postgres", "sslmode": "disable", "gssencmode": "disable"}
 
@@ -88,12 +84,3 @@ def test_a_server_that_shuts_down_before_its_answer_has_not_acknowledged():
 def test_a_row_that_was_announced_but_never_committed_is_no_acknowledgement():
     with pytest.raises(ConnectionError):
         ask(COMMITTED)  # the commit is at the end of the round, which READY tells
-
-
-@pytest.mark.parametrize(("value", "seen"), [(None, 5), (b"17", 17), (b"seventeen", 5)])
-def test_a_null_or_what_is_no_token_is_an_answer_that_shows_nothing(value, seen):
-    user = object.__new__(Postgres)  # a verdict needs nothing of a user
-    operation = SimpleNamespace(op=Op.GET, seen=5, error="")
-    answer = SimpleNamespace(good=True, doubtful="", rows=[value])
-    assert user._verdict(None, operation, answer) is Verdict.ACKNOWLEDGED
-    assert operation.seen == seen
