@@ -142,7 +142,7 @@ class _Registers:
             columns,
             np.concatenate(([0], edges, [rows.size])),
             frozenset(refused.tolist()),
-            view.history.alive_at_end,
+            view.history.complete,
         )
 
     def each(self) -> Iterator[_Register]:
