@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -56,11 +55,10 @@ def by_client(view: View, track: Track) -> Mapping[str, Track]:
         return {names[-1]: track} if len(track) else {}
     ids = track.column("client")
     found = {}
-    for number in np.unique(ids):
-        mine = track.requests[ids == number]
-        rate = track.stream.rate * mine.size / len(track)
+    for number in np.flatnonzero(np.bincount(ids)):
         name = names[number] if int(number) < len(names) else f"client {number}"
-        found[name] = Track(replace(track.stream, rate=rate), mine)
+        if (mine := track.part(ids == number)) is not None:
+            found[name] = mine
     return found
 
 
