@@ -4,8 +4,10 @@
 
 Runs of 1e5 and 1e6 requests, with ``--full`` of 1e7 too (1.2 GB of disk for as long as it takes),
 are simulated, stored as a run leaves them, and judged by ``chaoskit judge`` in a process of its
-own: half writes, half reads, 10,000 requests a second together, one outage of a second, three
-final reads. ``--shuffled`` stores the records in no order at all instead of the order in which
+own: what the HTTP load asks with eight clients and eight registers (half of all are reads of a
+register, a fifth of the writes puts one, the rest is appended), 10,000 requests a second together,
+writers and readers pinned to each node beside them, one outage of a second, three final reads.
+``--shuffled`` stores the records in no order at all instead of the order in which
 the answers came, which is the worst that can happen to a cache; ``--apart`` takes every thousandth
 write from one node, so that what nodes hold has to be compared one by one. Growth is linear where
 each further request costs as much in a long run as in a short one; a short one's difference is
@@ -31,6 +33,8 @@ from chaoskit.history.simulated import Scenario, simulate, store
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 2500.0  # of each comb
+PINNED = 50.0  # of each writer and reader that asks one node, of which there are two
+REGISTERS = CLIENTS = 8
 STREAMS = (
     ("write", "write", "kept"),
     ("read", "read", "kept"),
@@ -64,12 +68,15 @@ class Cost:
 
 def make(folder: Path, requests: int, *, shuffled: bool = False, apart: bool = False) -> None:
     """A run directory with one trial of so many requests."""
-    length = requests / (len(STREAMS) * RATE)
+    length = requests / (len(STREAMS) * RATE + 4 * PINNED)
     around = Scenario(
         rate=RATE,
         baseline_s=length / 2 - 1.0,
         after_s=length / 2 - 0.5,
         streams=STREAMS,
+        pinned=PINNED,
+        registers=REGISTERS,
+        clients=CLIENTS,
     )
     history, _ = simulate(around)
     if not shuffled:

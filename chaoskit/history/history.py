@@ -137,6 +137,7 @@ class History:
     poll_every_ns: int = 50_000_000
     tick_lag_ns: int = 0  # the harness's own heartbeat: how late it was at worst in the window
     alive_at_end: bool = True  # the load child was still running when it was told to stop
+    cut_short: str = ""  # what the file of the requests lacks, where it lacks its end
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -150,6 +151,14 @@ class History:
             node: tuple(sorted(found[node], key=lambda o: (o.sent_ns, o.done_ns)))
             for node in sorted(found)
         }
+
+    @property
+    def complete(self) -> bool:
+        """Is there a record of every request? A load that was killed takes its last ones with it.
+
+        Where not, what nobody is recorded to have written may have been written all the same.
+        """
+        return self.alive_at_end and not self.cut_short
 
     @property
     def pinned(self) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """Reading a trial's folder back into a ``History``.
 
 What a killed process leaves behind is tolerated and noted: a torn last line, a torn last record,
-records that were not closed into ``.npy``. Anything else that is wrong is one sentence.
+records that were not closed into ``.npy``. Records that are missing at the end are a fact of the
+history, ``cut_short``: it is read, and not complete. Anything else that is wrong is one sentence.
 """
 
 from __future__ import annotations
@@ -36,9 +37,15 @@ _LARGEST_JSON = 1 << 30  # bytes; a longer text file was not written by us
 
 @dataclass
 class _Notes:
-    """What was tolerated while reading, as sentences."""
+    """What was tolerated while reading, as sentences; ``cut`` is that of lost request records."""
 
     said: list[str] = field(default_factory=list)
+    cut: str = ""
+
+    def lost(self, sentence: str) -> None:
+        """Say that records of requests are missing."""
+        self.cut = sentence
+        self.said.append(sentence)
 
 
 def read_trial(folder: Path) -> History:
@@ -63,8 +70,9 @@ def read_trial(folder: Path) -> History:
         _build(told, line, NodeEvent, fields)
         for line, fields in _lines(told, notes, missing_is_empty=True)
     )
+    requests = _requests(folder, notes)
     return History(
-        requests=_requests(folder, notes),
+        requests=requests,
         streams=strings.streams,
         errors=strings.errors,
         servers=strings.servers,
@@ -79,6 +87,7 @@ def read_trial(folder: Path) -> History:
         poll_every_ns=marks.poll_every_ns,
         tick_lag_ns=marks.tick_lag_ns,
         alive_at_end=marks.alive_at_end,
+        cut_short=notes.cut,
         notes={**marks.notes, **({"reading": notes.said} if notes.said else {})},
     )
 
@@ -95,7 +104,7 @@ def _requests(folder: Path, notes: _Notes) -> np.ndarray[Any, np.dtype[np.void]]
     notes.said.append("requests.raw had not been closed into requests.npy")
     count, torn = divmod(raw.stat().st_size, REQUEST.itemsize)
     if torn:
-        notes.said.append(f"the last record of requests.raw was torn ({torn} bytes)")
+        notes.lost(f"the last record of requests.raw was torn ({torn} bytes)")
     return _plausible(raw, np.fromfile(raw, dtype=REQUEST, count=count))
 
 
@@ -129,7 +138,7 @@ def _npy(path: Path, dtype: np.dtype[Any], notes: _Notes) -> np.ndarray[Any, Any
         raise BadInput(f"{path}: holds {found} of shape {shape}, not records of chaoskit")
     there = (path.stat().st_size - offset) // dtype.itemsize
     if there < shape[0]:
-        notes.said.append(f"{path.name} was cut short: {there} of {shape[0]} records are there")
+        notes.lost(f"{path.name} was cut short: {there} of {shape[0]} records are there")
     count = min(shape[0], there)
     if count == 0:
         return np.zeros(0, dtype=dtype)

@@ -58,6 +58,7 @@ class Scenario:
     poll_s: float = 0.05
     pinned: float = 0.0  # a second, writes to each node itself (and reads, if there are registers)
     registers: int = 0  # so many are put (every fifth write) and read, linearizably
+    clients: int = 1  # so many take the slots of each comb in turn
     seed: int = 1
 
 
@@ -112,7 +113,7 @@ def simulate(scenario: Scenario) -> tuple[History, Truth]:
         streams=streams,
         errors=_ERRORS,
         servers=_SERVERS,
-        clients=("", "client"),
+        clients=_names(scenario.clients),
         observations=_observations(scenario, truth, (start, end)),
         faults=(_fault(scenario, truth, end),),
         window=Window(start, base, end, end + NS),
@@ -166,16 +167,17 @@ def _requests(
     records["due_ns"], records["sent_ns"], records["done_ns"] = due, sent, done
     records["outcome"], records["error"], records["stream"] = outcome, error, index
     records["server"] = np.where(answered, server, 0)
-    records["client"], records["attempt"] = 1, 1
+    slot = np.arange(size)
+    records["client"], records["attempt"] = slot % scenario.clients + 1, 1
     writes = stream.op == "write"
     records["op"] = int(Op.APPEND if writes else Op.SCAN)
     if writes:
         records["token"] = np.arange(size, dtype=np.uint64) + np.uint64((index + 1) << 32)
     if scenario.registers:
-        slot = np.arange(size)
-        put = slot % 5 == 0 if writes else np.ones(size, dtype=bool)
+        turn = slot // scenario.clients + slot % scenario.clients  # each begins elsewhere
+        put = turn % 5 == 0 if writes else np.ones(size, dtype=bool)
         records["op"][put] = int(Op.PUT if writes else Op.GET)
-        number = slot // 5 if writes else slot
+        number = turn // 5 if writes else turn
         records["key"] = np.where(put, number % scenario.registers + 1, 0)
     in_log = executed & (records["op"] == Op.APPEND)
     effect = np.where(executed, np.where(out, np.maximum(truth.end_ns, arrived), arrived), 0)
@@ -217,15 +219,23 @@ def _pinned(
 
 def _read_registers(records: np.ndarray[Any, Any], effect: _Times) -> None:
     """Fill in what each answered GET read: the value that was there when it took effect."""
+    put, get = records["op"] == Op.PUT, records["op"] == Op.GET
+    rows = np.flatnonzero((put & (effect > 0)) | get)
+    rows = rows[np.argsort(effect[rows], kind="stable")]
+    rows = rows[np.argsort(records["key"][rows], kind="stable")]  # register by register
+    key, places = records["key"][rows], np.arange(rows.size)
+    latest = np.maximum.accumulate(np.where(put[rows], places, 0))  # the last write before
+    there = put[rows[latest]] & (key[latest] == key)  # and one there was
+    seen = np.where(there, records["token"][rows[latest]], 0)
     answered = np.isin(records["outcome"], (int(Outcome.OK), int(Outcome.OK_LATE)))
-    held: dict[int, int] = {}
-    ours = np.flatnonzero(np.isin(records["op"], (int(Op.PUT), int(Op.GET))))
-    for row in ours[np.argsort(effect[ours], kind="stable")]:
-        key = int(records["key"][row])
-        if records["op"][row] == Op.PUT and effect[row]:
-            held[key] = int(records["token"][row])
-        elif records["op"][row] == Op.GET and answered[row]:
-            records["seen"][row] = held.get(key, 0)
+    reads = get[rows] & answered[rows]
+    records["seen"][rows[reads]] = seen[reads]
+
+
+def _names(clients: int) -> tuple[str, ...]:
+    if clients == 1:
+        return ("", "client")
+    return ("", *(f"client/{n + 1}" for n in range(clients)))
 
 
 def _fault(scenario: Scenario, truth: Truth, end: int) -> FaultRecord:

@@ -182,6 +182,8 @@ def _load_reasons(view: View, gates: Gates, timed: Collection[str]) -> list[str]
     history = view.history
     if not history.alive_at_end:
         found.append("the load died before the end of the observation; look at its last output")
+    if history.cut_short:
+        found.append(f"{history.cut_short}; copy the run's folder again, or run it again")
     tick = history.tick_lag_ns / NS
     if tick > gates.tick_lag_s:
         found.append(

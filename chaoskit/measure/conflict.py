@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chaoskit.measure.wgl import NEVER, Budget, Decision, RegisterOp, decide
@@ -15,41 +15,99 @@ _STEPS = 4_000_000  # for all of them
 
 @dataclass(frozen=True)
 class Conflict:
-    """``core``: operations of which no order explains the last, by when they began.
+    """``core``: operations that no order explains, by when they began.
 
-    ``last``: the one whose end made the history impossible; until then there was an order.
+    ``last``: the one of them whose end made the history impossible; until then there was an order.
+    None where telling took too many steps. ``fewest``: none of the core can be left out, as far as
+    was looked; where looking took too many steps, some may have nothing to do with it.
     """
 
     core: tuple[RegisterOp, ...]
-    last: RegisterOp
+    last: RegisterOp | None
+    fewest: bool = True
 
 
 def conflict(ops: Sequence[RegisterOp], initial: int | None) -> Conflict:
     """What is wrong in an illegal history; as small as the steps allow."""
-    spare = Budget(_STEPS)
+    looking = _Looking(initial)
+    core, moment = _first(ops, looking)
+    fewest, before = False, len(core) + 1
+    while not fewest and len(core) < before:  # of fewer operations more may be told
+        before = len(core)
+        core, of_values = looking.fewer(core, _by_value(core))
+        core, of_each = looking.fewer(
+            core, [[op] for op in core if not op.write or not _read(core, op)]
+        )
+        fewest = of_values and of_each
+        if moment is None:
+            core, moment = _first(core, looking)
+    last = max(
+        (op for op in core if op.ended == moment),
+        key=lambda op: (not op.write, op.value),
+        default=None,
+    )
+    ordered = sorted(core, key=lambda op: (op.begun, op.ended, not op.write))
+    return Conflict(tuple(ordered), last, fewest)
 
-    def illegal(some: Sequence[RegisterOp]) -> bool:
-        budget = Budget(min(_STEPS_EACH, max(0, spare.left)))
-        before = budget.left
-        found = decide(some, initial, budget)
-        spare.left -= before - budget.left
-        return found is Decision.ILLEGAL
 
+class _Looking:
+    """Many small searches, and the steps that are left for them."""
+
+    def __init__(self, initial: int | None) -> None:
+        self.initial = initial
+        self.left = _STEPS
+
+    def decide(self, ops: Sequence[RegisterOp]) -> Decision:
+        """Each costs at least as many steps as there are operations."""
+        if self.left <= 0:
+            return Decision.UNKNOWN
+        most = min(_STEPS_EACH, self.left)
+        budget = Budget(most)
+        found = decide(ops, self.initial, budget)
+        self.left -= max(most - budget.left, len(ops))
+        return found
+
+    def fewer(
+        self, ops: Sequence[RegisterOp], groups: Sequence[list[RegisterOp]]
+    ) -> tuple[list[RegisterOp], bool]:
+        """``ops`` without groups that are not needed for it to be illegal: halves, then less.
+
+        And whether each that is left is surely needed.
+        """
+        kept, left = list(ops), list(groups)
+        size, surely = max(1, len(left) // 2), True
+        while left:
+            at, surely = 0, True
+            while at < len(left) and self.left > 0:
+                out = {id(op) for group in left[at : at + size] for op in group}
+                fewer = [op for op in kept if id(op) not in out]
+                found = self.decide(fewer) if len(fewer) < len(kept) else Decision.OK
+                if found is Decision.ILLEGAL:
+                    kept = fewer
+                    del left[at : at + size]
+                else:
+                    at += size
+                    surely &= found is Decision.OK
+            surely &= at >= len(left)
+            if size == 1 or self.left <= 0:
+                break
+            size //= 2
+        return kept, surely and (size == 1 or not left)
+
+
+def _first(ops: Sequence[RegisterOp], looking: _Looking) -> tuple[list[RegisterOp], int | None]:
+    """What was known when it is surely impossible, and that moment if it was possible before."""
     ends = sorted({op.ended for op in ops if op.ended != NEVER})
     low, high = 0, len(ends) - 1  # the whole is illegal
+    surely = True
     while low < high:
         middle = (low + high) // 2
-        if illegal(_until(ops, ends[middle])):
+        found = looking.decide(_until(ops, ends[middle]))
+        if found is Decision.ILLEGAL:
             high = middle
         else:
-            low = middle + 1
-    known = _until(ops, ends[high])
-    last = max(
-        (op for op in known if op.ended == ends[high]), key=lambda op: (not op.write, op.value)
-    )
-    core = _fewer(known, _by_value(known), illegal)
-    core = _fewer(core, [[op] for op in core if not op.write or not _read(core, op)], illegal)
-    return Conflict(tuple(sorted(core, key=lambda op: (op.begun, op.ended, not op.write))), last)
+            low, surely = middle + 1, found is Decision.OK
+    return _until(ops, ends[high]), ends[high] if surely else None
 
 
 def _until(ops: Sequence[RegisterOp], moment: int) -> list[RegisterOp]:
@@ -71,27 +129,3 @@ def _by_value(ops: Sequence[RegisterOp]) -> list[list[RegisterOp]]:
 
 def _read(ops: Sequence[RegisterOp], write: RegisterOp) -> bool:
     return any(not op.write and op.value == write.value for op in ops)
-
-
-def _fewer(
-    ops: Sequence[RegisterOp],
-    groups: Sequence[list[RegisterOp]],
-    illegal: Callable[[Sequence[RegisterOp]], bool],
-) -> list[RegisterOp]:
-    """``ops`` without the groups that are not needed for it to be illegal: halves, then less."""
-    kept, left = list(ops), list(groups)
-    size = max(1, len(left) // 2)
-    while left:
-        at = 0
-        while at < len(left):
-            out = {id(op) for group in left[at : at + size] for op in group}
-            fewer = [op for op in kept if id(op) not in out]
-            if len(fewer) < len(kept) and illegal(fewer):
-                kept = fewer
-                del left[at : at + size]
-            else:
-                at += size
-        if size == 1:
-            break
-        size //= 2
-    return kept

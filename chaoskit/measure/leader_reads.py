@@ -13,7 +13,8 @@ import numpy as np
 
 from chaoskit.history.history import Observation
 from chaoskit.measure.model import Safety
-from chaoskit.measure.registers import registers_of, stale_among
+from chaoskit.measure.operations import Operations, Registers, registers_of
+from chaoskit.measure.registers import stale_among
 from chaoskit.measure.roles import PRIMARY
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
@@ -21,26 +22,27 @@ from chaoskit.measure.view import View
 __all__ = ["stale_leader_reads"]
 
 
-def stale_leader_reads(view: View) -> Safety:
+def stale_leader_reads(view: View, found: Registers | None = None) -> Safety:
     """Reads past the front door of a value that had been replaced, of a node that claims office.
 
     Stale as ``stale_reads`` has it. Not checked where no reader is pinned to the nodes, they are
-    not asked for their role, or several are meant to serve at once.
+    not asked for their role, or several are meant to serve at once. ``found``: the registers of the
+    view, where somebody has them already.
     """
     asked = {i: view.history.streams[i].pinned for i in view.history.pinned}
     asked = {i: node for i, node in asked.items() if view.history.streams[i].op == "read"}
     if why := _unchecked(view, asked):
         return Safety(count=None, checked=False, note=why)
-    found = registers_of(view, pinned=True)
-    if isinstance(found, str):
-        return Safety(count=None, checked=False, note=found)
-    reads = found.reads
-    claimed = np.zeros(reads.sent.size, dtype=bool)
     roles = view.history.polls
-    for index, node in asked.items():
-        mine = reads.stream == index
-        claimed[mine] = _claimed(roles.get(node, ()), reads.sent[mine], reads.done[mine])
-    return stale_among(view, found, claimed)
+
+    def claimed(reads: Operations) -> Bools:
+        sure = np.zeros(reads.sent.size, dtype=bool)
+        for index, node in asked.items():
+            mine = reads.stream == index
+            sure[mine] = _claimed(roles.get(node, ()), reads.sent[mine], reads.done[mine])
+        return sure
+
+    return stale_among(view, registers_of(view) if found is None else found, claimed)
 
 
 def _unchecked(view: View, asked: dict[int, str]) -> str:

@@ -27,7 +27,8 @@ UNASKED = 50_000
 
 _STEPS_EACH = 20  # for every operation, and
 _STEPS = 5_000_000  # besides: a few seconds
-_SHOWN, _AROUND = 3, 5
+_SHOWN = 3  # registers; of each
+_CORE, _AROUND = 19, 5  # operations, which is what the report has room for
 _ACKED = (int(Outcome.OK), int(Outcome.OK_LATE))
 
 
@@ -142,7 +143,7 @@ class _Registers:
             columns,
             np.concatenate(([0], edges, [rows.size])),
             frozenset(refused.tolist()),
-            view.history.alive_at_end,
+            view.history.complete,
         )
 
     def each(self) -> Iterator[_Register]:
@@ -193,24 +194,48 @@ def _shown(view: View, register: _Register) -> Impossible:
         text = f"value {last.value} was read, and {why}"
     else:
         found = conflict(register.ops, register.initial)
-        last = found.last
         text = _why(found)
-    core = {op.row for op in found.core}
-    before = [op for op in register.ops if op.row not in core and op.begun <= last.ended]
+    core = _nearest(found)
+    if len(core) < len(found.core):
+        text += f"; {len(core)} of {len(found.core):,} are shown"
+    needed = {op.row for op in found.core}
+    until = max(op.ended for op in core if op.ended != NEVER)
+    before = [op for op in register.ops if op.row not in needed and op.begun <= until]
     around = sorted(before, key=lambda op: (op.begun, op.ended))[-_AROUND:]
     by_row = {op.row: op for op in register.ops}
-    chosen = [by_row[row] for row in core] + around
+    chosen = [by_row[op.row] for op in core] + around
     chosen.sort(key=lambda op: (op.begun, op.ended, not op.write, op.value))
     return Impossible(
         key=register.key,
         detail=text,
-        steps=tuple(_step(view, op, core, last) for op in chosen),
+        steps=tuple(_step(view, op, needed, found.last) for op in chosen),
     )
+
+
+def _nearest(found: Conflict) -> list[RegisterOp]:
+    """The core, or as much of it as is shown: the last, its value, and what came before it."""
+    ended = [op for op in found.core if op.ended != NEVER]  # others need never have happened
+    last = found.last or max(ended, key=lambda op: op.ended)
+    others = sorted(
+        (op for op in found.core if op.row != last.row),
+        key=lambda op: (op.value == last.value, op.write and op.value == last.value, op.begun),
+    )
+    return [last, *others[-(_CORE - 1) :]]
 
 
 def _why(found: Conflict) -> str:
     last, core = found.last, found.core
+    if last is None:
+        return (
+            f"no order explains these {len(core):,} operations; which of them is in the wrong took "
+            "more steps than are taken to tell"
+        )
     what = "write" if last.write else "read"
+    if not found.fewest:
+        return (
+            f"no order of {len(core):,} operations, not all of which may matter, explains the "
+            f"{what} of {last.value}"
+        )
     if not last.write:
         puts = [op for op in core if op.write and op.value == last.value]
         if puts and all(op.begun > last.ended for op in puts):
@@ -222,7 +247,7 @@ def _why(found: Conflict) -> str:
     return f"no order of these operations explains the {what} of {last.value}"
 
 
-def _step(view: View, op: RegisterOp, core: set[int], last: RegisterOp) -> RegisterStep:
+def _step(view: View, op: RegisterOp, core: set[int], last: RegisterOp | None) -> RegisterStep:
     record, history = view.history.requests[op.row], view.history
     zero = view.origin_ns
 
@@ -239,12 +264,16 @@ def _step(view: View, op: RegisterOp, core: set[int], last: RegisterOp) -> Regis
         client=named(history.clients, int(record["client"])),
         stream=history.streams[stream].name if stream < len(history.streams) else None,
         needed=op.row in core,
-        last=op.row == last.row,
+        last=last is not None and op.row == last.row,
     )
 
 
 def _example(view: View, found: Impossible) -> Example:
-    last = next(step for step in found.steps if step.last)
+    """The operation in the wrong; where that is not told, nobody is accused of one."""
+    last = next((step for step in found.steps if step.last), None)
+    if last is None:
+        detail = f"register {found.key}: {found.detail}"
+        return Example(token=found.steps[-1].value, detail=detail)
     zero, fault = view.origin_ns, view.fault
     done = None if last.done_s is None else zero + round(last.done_s * NS)
     return Example(

@@ -24,12 +24,13 @@ from chaoskit.measure.losses import (
 from chaoskit.measure.metastable import metastability, retry_amplification
 from chaoskit.measure.mistakes import false_suspicions
 from chaoskit.measure.model import Count, DualPrimary, Interval, Metrics, PartlyOut, Safety, Sharing
+from chaoskit.measure.operations import registers_of
 from chaoskit.measure.outage import Outage, bad_runs, worst_of
 from chaoskit.measure.overlap import dual_primary
 from chaoskit.measure.partly import partly_out, said
 from chaoskit.measure.phases import phases, time_to_detect
 from chaoskit.measure.redundancy import failback, time_to_redundancy
-from chaoskit.measure.registers import registers_of, session_violations, stale_reads
+from chaoskit.measure.registers import stale_and_broken
 from chaoskit.measure.reigns import reigns_of
 from chaoskit.measure.requests import (
     bad_time,
@@ -82,7 +83,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         start = min(start, view.outage.start_ns)
     gone = lost(view)
     recovered, vanished = doubtful_writes(view, gone)
-    (stale, broken), (dual, fenced) = _of_registers(view), _of_reigns(view)
+    (stale, broken, claimed), (dual, fenced) = _of_registers(view), _of_reigns(view)
     orders, impossible = linearizability(view, asked="linearizability_violations" in wanted)
     return Metrics(
         client_outage=by_stream[view.headline.stream.name],
@@ -110,7 +111,7 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
         resurrected_writes=resurrected_writes(view),
         divergent_writes=divergent_writes(view),
         stale_reads=stale,
-        stale_leader_reads=stale_leader_reads(view),
+        stale_leader_reads=claimed,
         session_violations=broken,
         linearizability_violations=orders,
         impossible=impossible,
@@ -145,10 +146,13 @@ def measure_view(view: View, steady_s: float = STEADY_S, wanted: Collection[str]
     )
 
 
-def _of_registers(view: View) -> tuple[Safety, Safety]:
-    """Stale reads and session violations; what both look at is large, and let go of here."""
+def _of_registers(view: View) -> tuple[Safety, Safety, Safety]:
+    """Stale reads, broken sessions, stale reads of a node that claims office.
+
+    What all look at is large, and let go of here.
+    """
     found = registers_of(view)
-    return stale_reads(view, found), session_violations(view, found)
+    return *stale_and_broken(view, found), stale_leader_reads(view, found)
 
 
 def _of_reigns(view: View) -> tuple[DualPrimary | None, Interval | None]:

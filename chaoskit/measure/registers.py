@@ -8,234 +8,228 @@ that was settled before the read was sent. A linearizable system is therefore ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from chaoskit.clock import NS
-from chaoskit.history.records import Op, Outcome
 from chaoskit.measure.model import Example, Safety
+from chaoskit.measure.operations import (
+    NEVER,
+    Operations,
+    Part,
+    Registers,
+    in_groups,
+    registers_of,
+)
+from chaoskit.measure.table import Column
 from chaoskit.measure.track import Bools, Ints
 from chaoskit.measure.view import View
 
-__all__ = ["Registers", "registers_of", "session_violations", "stale_among", "stale_reads"]
+__all__ = ["session_violations", "stale_among", "stale_and_broken", "stale_reads"]
 
 _SHOWN = 10
-_NEVER = 1 << 62  # later than everything
-_ALWAYS = -(1 << 62)  # earlier than everything: what a register holds that nobody has written
-_ACKED = (int(Outcome.OK), int(Outcome.OK_LATE))
 
 
-def stale_reads(view: View, found: Registers | str | None = None) -> Safety:
+def stale_reads(view: View) -> Safety:
     """Reads of a value that another one had replaced, acknowledged before the read was sent.
 
     The age is the time from that acknowledgement to the read's sending; the note has the greatest.
-    ``found``: the registers of the view, where somebody has looked already.
     """
-    found = registers_of(view) if found is None else found
-    if isinstance(found, str):
-        return Safety(count=None, checked=False, note=found)
-    return stale_among(view, found, np.ones(found.reads.sent.size, dtype=bool))
+    return stale_and_broken(view, registers_of(view))[0]
 
 
-def stale_among(view: View, found: Registers, counted: Bools) -> Safety:
-    """The stale ones of those reads that are ``counted``."""
-    puts, reads = found.puts, found.reads
-    since = _settled_ns(puts.key, puts, reads.key, reads)
-    wrong = np.flatnonzero(counted & (since < reads.sent))
-    age = reads.sent[wrong] - since[wrong]
-    says = {
-        int(k): f"register {int(reads.key[k])}: another value had been acknowledged "
-        f"{int(reads.sent[k] - since[k]) / NS:.3f} s before the read was sent"
-        for k in _oldest(reads, wrong, age)
-    }
-    note = f"up to {int(age.max()) / NS:.3f} s old" if wrong.size else ""
-    return _safety(view, found, int(wrong.size), says, note)
-
-
-def session_violations(view: View, found: Registers | str | None = None) -> Safety:
+def session_violations(view: View) -> Safety:
     """Reads that contradict what the same client knew before it sent them.
 
     Monotonic reads: within one stream of a client, no value older than one already read. Read your
-    writes: no value older than what the client itself had put and was told is there. ``found`` as
-    in ``stale_reads``.
+    writes: no value older than what the client itself had put and was told is there.
     """
-    found = registers_of(view) if found is None else found
-    if isinstance(found, str):
-        return Safety(count=None, checked=False, note=found)
-    puts, reads = found.puts, found.reads
-    own, mine = found.by_client(puts), found.by_client(reads)
+    return stale_and_broken(view, registers_of(view))[1]
+
+
+def stale_and_broken(view: View, found: Registers) -> tuple[Safety, Safety]:
+    """``stale_reads`` and ``session_violations``, from one look at each register."""
+    if why := found.unknown(pinned=False):
+        nothing = Safety(count=None, checked=False, note=why)
+        return nothing, nothing
+    stale, broken = _Wrong(), _Broken()
+    for part in found.parts(pinned=False):
+        _add_stale(stale, part)
+        _add_broken(broken, part)
+    return stale.safety(view, stale.age_note()), broken.safety(view, broken.kinds_note())
+
+
+def stale_among(view: View, found: Registers, counted: Callable[[Operations], Bools]) -> Safety:
+    """The stale ones of those reads past the front door that are ``counted``."""
+    if why := found.unknown(pinned=True):
+        return Safety(count=None, checked=False, note=why)
+    stale = _Wrong()
+    for part in found.parts(pinned=True):
+        _add_stale(stale, part, counted(part.reads))
+    return stale.safety(view, stale.age_note())
+
+
+# ---------------------------------------------------------------- what is in the wrong
+
+
+@dataclass
+class _Wrong:
+    """Reads in the wrong so far: how many, and the few that are shown, the first of them first."""
+
+    count: int = 0
+    judged: int = 0
+    strange: int = 0
+    oldest_ns: int = 0
+    shown: list[tuple[tuple[int, ...], int, str]] = field(default_factory=list)
+
+    def look(self, part: Part) -> None:
+        """Count what is judged of a part, and what is not."""
+        self.judged += part.reads.sent.size
+        self.strange += part.strange
+
+    def add(self, count: int, some: Iterable[tuple[tuple[int, ...], int, str]]) -> None:
+        """So many more; of ``some``, each with its place, those that come first may be shown."""
+        self.count += count
+        self.shown = sorted([*self.shown, *some])[:_SHOWN]
+
+    def age_note(self) -> str:
+        """How old the oldest value was."""
+        return f"up to {self.oldest_ns / NS:.3f} s old" if self.count else ""
+
+    def safety(self, view: View, note: str) -> Safety:
+        """The count as it is told."""
+        if not self.judged:
+            why = "no value that was read is one that this trial had put there"
+            return Safety(count=None, checked=False, note=why)
+        notes = [note] if note else []
+        if self.strange:
+            notes.append(
+                f"{self.strange} reads of values that nobody is known to have put there are "
+                "left out"
+            )
+        examples = tuple(_example(view, row, text) for _, row, text in self.shown)
+        return Safety(count=self.count, examples=examples, note="; ".join(notes) or None)
+
+
+@dataclass
+class _Broken(_Wrong):
+    """The same of sessions, and of which kind."""
+
+    forgot: int = 0  # against own writes
+    back: int = 0  # against earlier reads
+
+    def kinds_note(self) -> str:
+        """How many there are of each kind."""
+        if not self.count:
+            return ""
+        return f"{self.forgot} against own writes, {self.back} against earlier reads"
+
+
+def _add_stale(found: _Wrong, part: Part, counted: Bools | None = None) -> None:
+    puts, reads = part.puts, part.reads
+    found.look(part)
+    since = _settled_ns(puts.key, puts, reads.key, reads)
+    stale = since < reads.sent
+    wrong = np.flatnonzero(stale if counted is None else stale & counted)
+    if not wrong.size:
+        return
+    age = reads.sent[wrong] - since[wrong]
+    found.oldest_ns = max(found.oldest_ns, int(age.max()))
+    first = np.lexsort((reads.sent[wrong], reads.done[wrong], -age))[:_SHOWN]
+    some = []
+    for k, old in zip(wrong[first].tolist(), age[first].tolist(), strict=True):
+        text = f"another value had been acknowledged {old / NS:.3f} s before the read was sent"
+        some.append(_placed(reads, k, text, -old))
+    found.add(wrong.size, some)
+
+
+def _add_broken(found: _Broken, part: Part) -> None:
+    puts, reads = part.puts, part.reads
+    found.look(part)
+    own, mine = _by_client(puts, part), _by_client(reads, part)
     forgot = _settled_ns(own, puts, mine, reads) < reads.sent
     session = mine * 256 + reads.stream
     back = _settled_ns(session, reads, session, reads) < reads.sent  # a value read is settled
-    says = {}
-    for k in _first(reads, np.flatnonzero(forgot | back)):
-        broken = [
-            text
-            for is_so, text in (
-                (forgot[k], "older than what this client had written"),
-                (back[k], "older than what this client had read"),
-            )
-            if is_so
-        ]
-        says[int(k)] = f"register {int(reads.key[k])}: {' and '.join(broken)}"
-    note = ""
-    count = int(np.count_nonzero(forgot | back))
-    if count:
-        note = f"{int(forgot.sum())} against own writes, {int(back.sum())} against earlier reads"
-    return _safety(view, found, count, says, note)
+    wrong = np.flatnonzero(forgot | back)
+    if not wrong.size:
+        return
+    found.forgot += int(np.count_nonzero(forgot))
+    found.back += int(np.count_nonzero(back))
+    some = []
+    for k in wrong[np.lexsort((reads.sent[wrong], reads.done[wrong]))[:_SHOWN]].tolist():
+        kinds = (forgot[k], "written"), (back[k], "read")
+        said = " and ".join(f"older than what this client had {did}" for so, did in kinds if so)
+        some.append(_placed(reads, k, said))
+    found.add(wrong.size, some)
 
 
-# ---------------------------------------------------------------- what the records say
+def _placed(reads: Operations, k: int, text: str, *before: int) -> tuple[tuple[int, ...], int, str]:
+    """A read in the wrong with its place among others, its row of the table, and what is said."""
+    place = (*before, int(reads.done[k]), int(reads.sent[k]))
+    return place, int(reads.row[k]), f"register {int(reads.key[k])}: {text}"
 
 
-@dataclass(frozen=True)
-class _Ops:
-    """Columns of some operations. The value they are about was written from ``begun`` on."""
-
-    key: Ints
-    client: Ints
-    stream: Ints
-    sent: Ints
-    done: Ints
-    begun: Ints  # not before this did the value take effect
-    ended: Ints  # not after this
-    row: Ints  # of the history's requests
-
-    def chosen(self, which: Bools) -> _Ops:
-        """Those of them."""
-        return _Ops(
-            *(
-                column[which]
-                for column in (
-                    self.key, self.client, self.stream, self.sent, self.done, self.begun,
-                    self.ended, self.row,
-                )
-            )
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Registers:
-    """Operations on registers, as far as something can be said of them."""
-
-    puts: _Ops  # acknowledged
-    reads: _Ops  # answered, of values that are known
-    keys: int
-    strange: int  # answered reads of values that nobody is known to have put there
-
-    def by_client(self, ops: _Ops) -> Ints:
-        """One number for client and register."""
-        return ops.client * self.keys + ops.key
-
-
-def registers_of(view: View, *, pinned: bool = False) -> Registers | str:
-    """PUTs and GETs of the whole trial, warm-up included; or why nothing can be said.
-
-    The reads are the clients', or those that were asked of one node past the front door.
-    """
-    requests = view.history.requests
-    op, outcome, key = requests["op"], requests["outcome"], requests["key"]
-    sent = (outcome != Outcome.NOT_SENT) & (key != 0)
-    acked = np.isin(outcome, _ACKED)
-    put_rows = np.flatnonzero((op == Op.PUT) & sent & (requests["token"] != 0))
-    get = (op == Op.GET) & sent & acked
-    if pinned or view.history.pinned:
-        get &= np.isin(requests["stream"], view.history.pinned) == pinned
-    get_rows = np.flatnonzero(get)
-    if not (acked[put_rows]).any():
-        return "no write to a register was acknowledged"
-    if not get_rows.size:
-        return "no read of a register was answered"
-    if not requests["seen"][get_rows].any():
-        return "no answer told the value that was read"
-    put_rows = put_rows[np.argsort(requests["token"][put_rows], kind="stable")]
-    tokens = requests["token"][put_rows]
-    if (tokens[1:] == tokens[:-1]).any():
-        return "values that were written are not unique"
-    puts, gets = _columns(requests, put_rows), _columns(requests, get_rows)
-    puts.begun[:] = puts.sent
-    puts.ended[:] = np.where(acked[put_rows], puts.done, _NEVER)
-    seen = requests["seen"][get_rows]
-    at = np.minimum(np.searchsorted(tokens, seen), tokens.size - 1)
-    known = (tokens[at] == seen) & (puts.key[at] == gets.key)
-    np.minimum.at(puts.ended, at[known], gets.done[known])  # whatever was read had taken effect
-    gets.begun[known], gets.ended[known] = puts.begun[at[known]], puts.ended[at[known]]
-    judged = known | (seen == 0)  # 0: nothing was there
-    if not judged.any():
-        return "no value that was read is one that this trial had put there"
-    return Registers(
-        puts=puts.chosen(acked[put_rows]),
-        reads=gets.chosen(judged),
-        keys=int(key.max()) + 1,
-        strange=int(np.count_nonzero(~judged)),
-    )
-
-
-def _columns(requests: np.ndarray[Any, Any], rows: Ints) -> _Ops:
-    key, client, stream, sent, done = (
-        requests[name][rows].astype(np.int64)
-        for name in ("key", "client", "stream", "sent_ns", "done_ns")
-    )
-    begun, ended = np.full(rows.size, _ALWAYS), np.full(rows.size, _ALWAYS)
-    return _Ops(key, client, stream, sent, done, begun, ended, rows)
+def _by_client(ops: Operations, part: Part) -> Ints:
+    """One number for client and register, small where there is one register."""
+    first = min(int(keys.min()) for keys in (part.puts.key, part.reads.key) if keys.size)
+    clients = max(int(o.client.max(initial=0)) for o in (part.puts, part.reads)) + 1
+    found: Ints = (ops.key.astype(np.int64) - first) * clients + ops.client
+    return found
 
 
 # ---------------------------------------------------------------- the one rule
 
 
-def _settled_ns(groups: Ints, evidence: _Ops, asked: Ints, reads: _Ops) -> Ints:
+def _settled_ns(groups: Column, evidence: Operations, asked: Column, reads: Operations) -> Ints:
     """For each read the earliest moment at which a later value of its group was settled.
 
-    Later: writing it began after the value that was read had certainly taken effect. ``_NEVER``
-    where there is none. Groups and evidence are sorted by when writing began; the earliest
-    settlement from there on is a running minimum from the end.
+    Later: writing it began after the value that was read had certainly taken effect. ``NEVER``
+    where there is none. Evidence is sorted by when writing began; the earliest settlement from
+    there on is a running minimum from the end.
     """
-    order = np.lexsort((evidence.begun, groups))
-    group, begun, done = groups[order], evidence.begun[order], evidence.done[order]
-    edges = np.flatnonzero(np.diff(group)) + 1
-    starts = np.concatenate(([0], edges, [group.size]))
-    by_group = np.argsort(asked, kind="stable")
-    names = group[starts[:-1]]
-    low = np.searchsorted(asked[by_group], names, side="left")
-    high = np.searchsorted(asked[by_group], names, side="right")
-    found = np.full(asked.size, _NEVER)
-    for k in np.flatnonzero(high > low):
-        first, last = starts[k], starts[k + 1]
-        least = np.append(np.minimum.accumulate(done[first:last][::-1])[::-1], _NEVER)
-        rows = by_group[low[k] : high[k]]
-        found[rows] = least[np.searchsorted(begun[first:last], reads.ended[rows], side="right")]
+    found = np.full(asked.size, NEVER)
+    known = _Groups(groups)
+    looking = known if groups is asked else _Groups(asked)
+    for name, ours in known.each():
+        rows = looking.rows(name)
+        if not rows.size:
+            continue
+        begun, done = evidence.begun[ours], evidence.done[ours]
+        if (begun[1:] < begun[:-1]).any():
+            order = np.argsort(begun, kind="stable")
+            begun, done = begun[order], done[order]
+        least = np.append(np.minimum.accumulate(done[::-1])[::-1], NEVER)
+        found[rows] = least[np.searchsorted(begun, reads.ended[rows], side="right")]
     return found
+
+
+class _Groups:
+    """Places of equal numbers."""
+
+    def __init__(self, numbers: Column) -> None:
+        self._order = in_groups(numbers)
+        ordered = numbers[self._order]
+        edges = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+        self._bounds = np.concatenate(([0], edges, [ordered.size]))
+        self._at = {int(ordered[b]): n for n, b in enumerate(self._bounds[:-1]) if ordered.size}
+
+    def each(self) -> Iterable[tuple[int, Ints]]:
+        """Each number and where it stands."""
+        return ((name, self.rows(name)) for name in self._at)
+
+    def rows(self, name: int) -> Ints:
+        """Where a number stands."""
+        n = self._at.get(name)
+        return self._order[:0] if n is None else self._order[self._bounds[n] : self._bounds[n + 1]]
 
 
 # ---------------------------------------------------------------- how it is shown
 
 
-def _first(reads: _Ops, wrong: Ints) -> list[int]:
-    """The first few offenders by when they were answered."""
-    order = np.lexsort((reads.sent[wrong], reads.done[wrong]))[:_SHOWN]
-    return [int(k) for k in wrong[order]]
-
-
-def _oldest(reads: _Ops, wrong: Ints, age: Ints) -> list[int]:
-    """The worst few offenders, the oldest value first; of equals the one answered first."""
-    order = np.lexsort((reads.sent[wrong], reads.done[wrong], -age))[:_SHOWN]
-    return [int(k) for k in wrong[order]]
-
-
-def _safety(view: View, found: Registers, count: int, says: dict[int, str], note: str) -> Safety:
-    notes = [note] if note else []
-    if found.strange:
-        notes.append(
-            f"{found.strange} reads of values that nobody is known to have put there are left out"
-        )
-    examples = tuple(_example(view, int(found.reads.row[k]), text) for k, text in says.items())
-    return Safety(count=count, examples=examples, note="; ".join(notes) or None)
-
-
 def _example(view: View, row: int, text: str) -> Example:
-    read, servers, fault = view.history.requests[row], view.history.servers, view.fault
+    read, servers, fault = view.table.record_at(row), view.history.servers, view.fault
     done = int(read["done_ns"])
     return Example(
         token=int(read["seen"]),

@@ -7,7 +7,6 @@ register it is about, or which part of the log.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -37,10 +36,5 @@ def by_shard(track: Track, shards: int) -> Mapping[int, Track]:
     The rate of each is its share of the stream's, as it was asked.
     """
     of = shard_of(track.column("key"), shards)
-    requests, found = track.requests, {}
-    for shard in range(1, shards + 1):
-        mine = requests[of == shard]
-        if mine.size:
-            rate = track.stream.rate * mine.size / len(track)
-            found[shard] = Track(replace(track.stream, rate=rate), mine)
-    return found or {0: track}
+    parts = ((shard, track.part(of == shard)) for shard in range(1, shards + 1))
+    return {shard: part for shard, part in parts if part is not None} or {0: track}

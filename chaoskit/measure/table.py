@@ -21,6 +21,7 @@ _USUAL = (
     "due_ns", "sent_ns", "done_ns", "token", "error", "server", "op", "outcome", "stream", "flags",
 )  # fmt: skip
 _BLOCK = 1 << 15  # records; 2 MiB of them stay in a processor's cache while columns are taken out
+_HELD = _BLOCK * 8  # records that may be in memory meanwhile: 16 MiB of them
 _TIES = ("outcome", "token", "done_ns", "sent_ns")  # least important first, after due_ns
 
 
@@ -47,16 +48,25 @@ class Table:
     def column(self, name: str) -> Column:
         """One column in the order of the table; taken out at first use and kept."""
         if name not in self._columns:
-            self._columns[name] = self._records[name][self._order]
+            self._columns[name] = self.once(name)
         return self._columns[name]
+
+    def once(self, name: str, rows: Column | None = None) -> Column:
+        """One column, of some rows or of all, for somebody who looks at it once: it is not kept."""
+        if name in self._columns:
+            kept = self._columns[name]
+            return kept if rows is None else kept[rows]
+        order = self._order if rows is None else self._order[rows]
+        return _taken(self._records, (name,))[name][order]
+
+    def record_at(self, row: int) -> np.void:
+        """One whole record."""
+        found: np.void = self._records[self._order[row]]
+        return found
 
     def stream(self, index: int) -> Slice:
         """The rows of one stream."""
         return Slice(self, int(self._bounds[index]), int(self._bounds[index + 1]))
-
-    def records(self, low: int, high: int) -> np.ndarray[Any, Any]:
-        """Whole records, copied: 64 bytes each."""
-        return self._records[self._order[low:high]]
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,11 @@ class Slice:
     low: int
     high: int
 
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return self.high - self.low
+
     def column(self, name: str) -> Column:
         """One column of these rows; not a copy."""
         return self.table.column(name)[self.low : self.high]
@@ -76,9 +91,30 @@ class Slice:
         low, high = np.searchsorted(self.column("due_ns"), [start_ns, end_ns], side="left")
         return Slice(self.table, self.low + int(low), self.low + max(int(low), int(high)))
 
-    def records(self) -> np.ndarray[Any, Any]:
-        """Whole records, copied."""
-        return self.table.records(self.low, self.high)
+    def picked(self, chosen: Column) -> Picked:
+        """The rows that are ``chosen``, in their order."""
+        return Picked(self.table, self.low + np.flatnonzero(chosen))
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Some rows of a table, by their numbers."""
+
+    table: Table
+    rows: Column
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return int(self.rows.size)
+
+    def column(self, name: str) -> Column:
+        """One column of these rows: a copy."""
+        return self.table.column(name)[self.rows]
+
+    def picked(self, chosen: Column) -> Picked:
+        """Those of them that are ``chosen``, in their order."""
+        return Picked(self.table, self.rows[chosen])
 
 
 def _taken(records: np.ndarray[Any, Any], names: tuple[str, ...]) -> dict[str, Column]:
@@ -88,6 +124,8 @@ def _taken(records: np.ndarray[Any, Any], names: tuple[str, ...]) -> dict[str, C
         block = records[start : start + _BLOCK]
         for name, column in columns.items():
             column[start : start + _BLOCK] = block[name]
+        if start % _HELD == 0:
+            _let_go(records)
     _let_go(records)
     return columns
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from chaoskit.clock import NS
 from chaoskit.history.history import Stream
 from chaoskit.history.records import Outcome
-from chaoskit.measure.table import Column, Slice, Table
+from chaoskit.measure.table import Column, Picked, Slice, Table
 
 __all__ = ["Bools", "Ints", "Track"]
 
@@ -25,9 +25,9 @@ class Track:
     asked (not_sent) is neither: it counts against the harness, and shows nothing of the system.
     """
 
-    def __init__(self, stream: Stream, requests: np.ndarray[Any, Any] | Slice) -> None:
+    def __init__(self, stream: Stream, requests: np.ndarray[Any, Any] | Slice | Picked) -> None:
         self.stream = stream
-        self._rows = requests if isinstance(requests, Slice) else _alone(requests)
+        self._rows = requests if isinstance(requests, Slice | Picked) else _alone(requests)
         self.due: Ints = self.column("due_ns")
         self.sent: Ints = self.column("sent_ns")
         self.done: Ints = self.column("done_ns")
@@ -42,13 +42,16 @@ class Track:
         return int(self.due.size)
 
     def column(self, name: str) -> Column:
-        """Any column of the records, in order of due; not a copy."""
+        """Any column of the records, in order of due; a copy where the track is a part of one."""
         return self._rows.column(name)
 
-    @cached_property
-    def requests(self) -> np.ndarray[Any, Any]:
-        """Whole records in order of due: a copy of 64 bytes each. ``column`` costs less."""
-        return self._rows.records()
+    def part(self, chosen: Bools) -> Track | None:
+        """The requests that are ``chosen``, at their share of the rate; None if none is."""
+        rows = self._rows.picked(chosen)
+        if not rows.size:
+            return None
+        rate = self.stream.rate * rows.size / len(self)
+        return Track(replace(self.stream, rate=rate), rows)
 
     @property
     def interval_ns(self) -> int:

@@ -5,6 +5,10 @@ average hides: one of eight that stays on a dead connection costs an eighth of t
 of one client's day. Each client's requests are looked at alone, as if there were no others, with
 the resolution that its own share of the rate gives.
 
+A client that asked nothing during an outage that others met does not say that it was served. How
+long it may have been without service, between two of its answers, belongs to the high ends of what
+is said of all clients and of the one in the middle.
+
 *User-uptime* is the share of clients' time in which they were served, which unlike a share of
 requests does not weigh clients by how often they ask (Hauer et al., "Meaningful Availability",
 NSDI 2020).
@@ -14,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -33,7 +36,8 @@ from chaoskit.measure.model import ClientOutages, Interval
 from chaoskit.measure.outage import Outage, worst_of
 from chaoskit.measure.statistics import median
 from chaoskit.measure.track import Bools, Track
-from chaoskit.measure.view import View, bracketed
+from chaoskit.measure.unanswered import Answers, longest_unanswered
+from chaoskit.measure.view import View, bracketed, grain_of
 
 __all__ = ["by_client", "client_outages", "common", "joined", "outages_of_client"]
 
@@ -51,11 +55,10 @@ def by_client(view: View, track: Track) -> Mapping[str, Track]:
         return {names[-1]: track} if len(track) else {}
     ids = track.column("client")
     found = {}
-    for number in np.unique(ids):
-        mine = track.requests[ids == number]
-        rate = track.stream.rate * mine.size / len(track)
+    for number in np.flatnonzero(np.bincount(ids)):
         name = names[number] if int(number) < len(names) else f"client {number}"
-        found[name] = Track(replace(track.stream, rate=rate), mine)
+        if (mine := track.part(ids == number)) is not None:
+            found[name] = mine
     return found
 
 
@@ -65,7 +68,8 @@ def client_outages(view: View, track: Track) -> ClientOutages | None:
     Of a client, ``by_client`` has the longest outage, as the headline has of all together.
     ``union`` and ``intersection`` add up over the time since the fault how long any client, and
     how long every client, was in an outage; their brackets are those of the stretches that were
-    surely, and that may have been, outages.
+    surely, and that may have been, outages. ``intersection`` and ``median`` reach up to what
+    clients may have slept through.
     """
     clients = by_client(view, track)
     if not clients:
@@ -75,14 +79,17 @@ def client_outages(view: View, track: Track) -> ClientOutages | None:
     longest = {n: _longest(view, found, clients[n], alone[n]) for n, found in outages.items()}
     worst = max(longest, key=lambda name: _rank(longest[name]))
     every = list(outages.values())
+    met = joined([o.may for o in each] for each in every)
+    slept = _slept(view, clients, outages, met)
+    shared = _unanswered_by_all(view, track, clients, met)
     may_be = _chances(view, clients, outages, alone, worst)
     return ClientOutages(
         clients=len(clients),
         worst=flagged(view, longest[worst], may_be[0]),
         worst_client=worst if _rank(longest[worst]) > (0.0, 0.0) else None,
-        median=flagged(view, _median(list(longest.values())), may_be[1]),
-        union=flagged(view, _together(every, joined), 0.0 if many(view, track) else may_be[0]),
-        intersection=flagged(view, _together(every, common), may_be[2]),
+        median=flagged(view, _median(longest, slept, clients), may_be[1]),
+        union=flagged(view, _any(every, clients), 0.0 if many(view, track) else may_be[0]),
+        intersection=flagged(view, _all(every, met, shared, track), may_be[2]),
         user_uptime=_uptime(view, clients.values()),
         by_client=longest,
         due={name: len(_since(view, piece)) for name, piece in clients.items()},
@@ -151,11 +158,45 @@ def _rank(found: Interval) -> tuple[float, float]:
     return (math.inf if found.censored else 0.0), found.value_s or 0.0
 
 
-def _median(found: Sequence[Interval]) -> Interval:
+def _slept(
+    view: View,
+    clients: Mapping[str, Track],
+    outages: Mapping[str, Sequence[Outage]],
+    met: Stretches,
+) -> Mapping[str, int]:
+    """Of clients without an outage: how long one may have been, ns, while others had one."""
+    found = {}
+    for name, piece in clients.items():
+        if met and not outages[name]:
+            parts = [Answers.of(part) for part in view.split(piece)]
+            found[name] = max(longest_unanswered([parts], met))
+    return found
+
+
+def _unanswered_by_all(
+    view: View, track: Track, clients: Mapping[str, Track], met: Stretches
+) -> list[int]:
+    """Of each stretch in which a client met an outage: how long one of all may have been, ns."""
+    if not met or len(clients) == 1:
+        return [0] * len(met)
+    if view.shards:
+        each = [[Answers.of(part) for part in view.split(piece)] for piece in clients.values()]
+    else:  # an answer to any of them contradicts
+        each = [[Answers.of(track)]]
+    return longest_unanswered(each, met)
+
+
+def _median(
+    longest: Mapping[str, Interval], slept: Mapping[str, int], clients: Mapping[str, Track]
+) -> Interval:
     """The median of values, low ends and high ends; of an even number, the mean of the middle two.
 
     That is a bracket of the median, because a median grows with every single value.
     """
+    found = [
+        i.model_copy(update={"high_s": slept[name] / NS}) if name in slept else i
+        for name, i in longest.items()
+    ]
     value, high = (median([pick(i) for i in found]) for pick in (_value, _high))
     censored = math.isinf(value)
     if censored:
@@ -165,7 +206,13 @@ def _median(found: Sequence[Interval]) -> Interval:
         low_s=median([i.low_s or 0.0 for i in found]),
         high_s=None if math.isinf(high) else high,
         censored=censored,
+        note=None if value else _grain(clients),
     )
+
+
+def _grain(clients: Mapping[str, Track]) -> str:
+    """What the client that asks least could not see."""
+    return grain_of(min(clients.values(), key=lambda piece: piece.stream.rate))
 
 
 def _value(found: Interval) -> float:
@@ -202,6 +249,33 @@ def common(parts: Iterable[Stretches]) -> Stretches:
 
 def _length(stretches: Stretches) -> float:
     return sum(end - start for start, end in stretches) / NS
+
+
+def _any(outages: Sequence[Sequence[Outage]], clients: Mapping[str, Track]) -> Interval:
+    """How long, in sum, at least one client was in an outage."""
+    found = _together(outages, joined)
+    return found if any(outages) else found.model_copy(update={"note": _grain(clients)})
+
+
+def _all(
+    outages: Sequence[Sequence[Outage]], met: Stretches, shared: Sequence[int], track: Track
+) -> Interval:
+    """How long, in sum, every client was in an outage.
+
+    Of the stretches in which some client ``met`` one, each may hold an outage of all as long as
+    what the clients' own have in common, or as nobody was answered: ``shared``.
+    """
+    found = _together(outages, common)
+    if not met:
+        return found.model_copy(update={"note": grain_of(track)})
+    alike = common([o.may for o in each] for each in outages)
+    most = 0.0
+    for stretch, unanswered in zip(met, shared, strict=True):
+        most += max(_length(common([[stretch], alike])), unanswered / NS)
+    if found.high_s is None or most <= found.high_s:
+        return found
+    note = "one of all may lie between two requests of a client that met none"
+    return found.model_copy(update={"high_s": most, "note": note})
 
 
 def _together(

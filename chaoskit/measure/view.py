@@ -25,7 +25,7 @@ from chaoskit.measure.shed import Shed, shed_of
 from chaoskit.measure.table import Column, Table, each_once, joined, sorted_once
 from chaoskit.measure.track import Bools, Track
 
-__all__ = ["PHASES", "Span", "View", "as_seconds", "bracketed"]
+__all__ = ["PHASES", "Span", "View", "as_seconds", "bracketed", "grain_of"]
 
 PHASES = ("baseline", "fault", "impact", "outage", "recovery", "recovered", "run")
 
@@ -373,6 +373,11 @@ def as_seconds(nanoseconds: Any) -> float:
     return int(nanoseconds) / NS
 
 
+def grain_of(track: Track) -> str:
+    """What a track's rate could not show, as a note."""
+    return f"an outage shorter than {1000 / track.stream.rate:g} ms would not be seen"
+
+
 def bracketed(outages: Sequence[Outage], track: Track, note: str | None = None) -> Interval:
     """How long the longest outage of a track was, with its bracket; without any, 0 and its grain.
 
@@ -381,8 +386,7 @@ def bracketed(outages: Sequence[Outage], track: Track, note: str | None = None) 
     """
     longest = worst_of(outages)
     if longest is None:
-        grain = f"an outage shorter than {1000 / track.stream.rate:g} ms would not be seen"
-        said = f"{grain}; {note}" if note else grain
+        said = f"{grain_of(track)}; {note}" if note else grain_of(track)
         return Interval(value_s=0.0, low_s=0.0, high_s=0.0, note=said)
     known = outages if longest.censored else (longest,)
     return Interval(

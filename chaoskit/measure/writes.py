@@ -171,7 +171,10 @@ def _duplicate(view: View) -> Safety:
 
 
 def unexpected_writes(view: View) -> Safety:
-    """Tokens in a final read that nobody tried to append in this trial."""
+    """Tokens in a final read that nobody tried to append in this trial.
+
+    Where records are missing, a token of which there is none may have been asked for: ``unknown``.
+    """
     return open_where_unread(view, _unexpected(view))
 
 
@@ -179,11 +182,18 @@ def _unexpected(view: View) -> Safety:
     if not view.history.finals:
         return unchecked("there is no final read")
     strange = view.held[~among(view.held, view.tried)]
+    maybe, note = 0, None
+    if strange.size and not view.history.complete:
+        known = among(strange, view.appended)  # the record says that they were not sent
+        maybe, strange = int(np.count_nonzero(~known)), strange[known]
+        note = f"{maybe:,} writes that were read have no record, and records are missing"
     examples = tuple(
         Example(token=int(t), detail="on " + ", ".join(_places(view, int(t))))
         for t in strange[:_SHOWN]
     )
-    return Safety(count=int(strange.size), examples=examples)
+    return Safety(
+        count=int(strange.size), unknown=maybe, examples=examples, note=note if maybe else None
+    )
 
 
 def resurrected_writes(view: View) -> Safety:

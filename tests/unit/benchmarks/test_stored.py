@@ -2,8 +2,13 @@
 
 import sys
 
+import numpy as np
 import pytest
 from support import ROOT, benchmark
+
+from chaoskit.history.reader import read_trial
+from chaoskit.history.records import Op
+from chaoskit.measure.metrics import measure_trial
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 overhead = benchmark("bench_overhead")
@@ -63,3 +68,27 @@ def test_a_simulated_run_of_so_many_requests_is_judged_in_a_process_of_its_own(t
     assert cost.exit_code == 0
     assert 0 < cost.report_bytes < judge.MOST_REPORT
     assert 0 < cost.peak_bytes < judge.MOST_BYTES
+
+
+def test_what_is_judged_is_what_the_load_asks_with_several_clients_and_registers(tmp_path):
+    judge.make(tmp_path, 20_000)
+    history = read_trial(tmp_path / "trials" / "01")
+    requests, pinned = history.requests, np.isin(history.requests["stream"], history.pinned)
+    assert requests.size == pytest.approx(20_000, rel=0.02)
+    ours = requests[~pinned]
+    share = {op: np.count_nonzero(ours["op"] == op) / ours.size for op in Op}
+    assert share[Op.GET] == pytest.approx(0.5, abs=0.01)
+    assert share[Op.PUT] == pytest.approx(0.1, abs=0.01)
+    assert share[Op.APPEND] == pytest.approx(0.4, abs=0.01)
+    assert {(s.op, s.pinned) for s in history.streams if s.pinned} == {
+        (op, node) for op in ("write", "read") for node in ("node-a", "node-b")
+    }
+    for column, many in (("client", judge.CLIENTS), ("key", judge.REGISTERS)):
+        assert set(np.unique(ours[column]).tolist()) - {0} == set(range(1, many + 1))
+    for client in range(1, judge.CLIENTS + 1):  # nobody has a register alone
+        mine = ours[(ours["client"] == client) & (ours["op"] == Op.GET)]
+        assert len(set(mine["key"].tolist())) == judge.REGISTERS
+    found = measure_trial(history)
+    for name in ("stale_reads", "session_violations", "stale_leader_reads"):
+        assert (getattr(found, name).checked, getattr(found, name).count) == (True, 0), name
+    assert len(found.clients.by_client) == judge.CLIENTS

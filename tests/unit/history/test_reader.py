@@ -100,7 +100,8 @@ def test_records_that_nobody_closed_are_read_and_the_tear_is_noted(tmp_path):
         file.write(b"torn")
     found = read_trial(tmp_path)
     assert np.array_equal(found.requests, history.requests)
-    assert any("torn (4 bytes)" in note for note in found.notes["reading"])
+    assert found.cut_short == "the last record of requests.raw was torn (4 bytes)"
+    assert found.cut_short in found.notes["reading"]
 
 
 def test_an_npy_file_cut_short_keeps_its_whole_records(trial):
@@ -109,7 +110,10 @@ def test_an_npy_file_cut_short_keeps_its_whole_records(trial):
     path.write_bytes(path.read_bytes()[:-100])
     found = read_trial(folder)
     assert found.requests.size == written.requests.size - 2
-    assert "cut short" in found.notes["reading"][0]
+    assert found.cut_short == found.notes["reading"][0]
+    size = written.requests.size
+    assert found.cut_short == f"requests.npy was cut short: {size - 2} of {size} records are there"
+    assert (found.complete, written.complete) == (False, True)
 
 
 @pytest.mark.parametrize("name", ["observations.jsonl", "marks.jsonl"])

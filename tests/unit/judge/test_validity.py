@@ -176,6 +176,7 @@ def test_a_trial_without_any_fault_is_invalid(clean):
 WHOLE = {
     "incident": ({"incidents": ("node-b was restarted by somebody else",)}, "somebody else"),
     "load died": ({"alive_at_end": False}, "the load died"),
+    "records lost": ({"cut_short": "requests.npy was cut short"}, "copy the run's folder again"),
     "harness stalled": ({"tick_lag_ns": 800 * MS}, "stalled for 0.80 s"),
 }
 

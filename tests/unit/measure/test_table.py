@@ -8,6 +8,7 @@ from chaoskit.history.records import REQUEST
 from chaoskit.history.simulated import Scenario, simulate, store
 from chaoskit.measure.metrics import measure_trial
 from chaoskit.measure.table import Table, joined, sorted_once
+from chaoskit.measure.view import View
 
 TWO = (("write", "write", "kept"), ("read", "read", "kept"))
 
@@ -25,7 +26,8 @@ def test_each_stream_is_sorted_by_due_and_every_column_keeps_its_rows_together(h
         rows = table.stream(index)
         for name in REQUEST.names:
             assert (rows.column(name) == expected[name]).all(), name
-        assert (rows.records() == expected).all()
+        middle = rows.low + rows.size // 2
+        assert table.record_at(middle) == expected[rows.size // 2]
 
 
 def test_rows_of_no_known_stream_are_kept_at_the_end_and_belong_to_nobody(history):
@@ -53,6 +55,33 @@ def test_a_part_holds_what_was_due_in_it(history):
     start, end = int(due[10]), int(due[20])
     assert rows.due_between(start, end).column("due_ns").tolist() == due[10:20].tolist()
     assert rows.due_between(end, start).column("due_ns").size == 0
+
+
+def test_rows_that_are_picked_keep_their_order_and_can_be_picked_from_again(history):
+    rows = Table(history.requests, 2).stream(1)
+    chosen = rows.column("token") % 3 == rows.column("due_ns") % 3
+    picked = rows.picked(chosen)
+    again = picked.picked(np.arange(picked.size) % 2 == 0)
+    for name in ("due_ns", "client", "key"):
+        assert picked.column(name).tolist() == rows.column(name)[chosen].tolist()
+        assert again.column(name).tolist() == rows.column(name)[chosen][::2].tolist()
+    assert (picked.size, again.size) == (np.count_nonzero(chosen), (picked.size + 1) // 2)
+
+
+def test_a_part_of_a_track_has_its_share_of_the_rate_and_no_part_is_none(history):
+    track = View(history).headline
+    part = track.part(np.arange(len(track)) % 4 == 0)
+    assert part.stream.rate == pytest.approx(track.stream.rate / 4, rel=0.01)
+    assert part.due.tolist() == track.due[::4].tolist()
+    assert track.part(np.zeros(len(track), dtype=bool)) is None
+
+
+def test_what_is_looked_at_once_is_that_column_and_not_kept(history):
+    table = Table(history.requests, 2)
+    rows = np.arange(0, len(table), 3)
+    once = table.once("seen", rows)
+    assert "seen" not in table._columns
+    assert once.tolist() == table.column("seen")[rows].tolist() == table.once("seen")[rows].tolist()
 
 
 def test_records_that_are_mapped_from_a_file_come_to_the_same(history, tmp_path):
