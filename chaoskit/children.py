@@ -148,7 +148,7 @@ def _answers_itself(service: Service, stack: Stack) -> bool:
     if service.role() == "frontdoor":
         return False
     serves = service.role() in ("primary", "backup") or holds_data(service)
-    if serves or clients(service) or shard_count(service):
+    if serves or role_probe(service) is not None or clients(service) or shard_count(service):
         return True
     return not any(holds_data(other) for other in stack.services.values())
 

@@ -254,7 +254,7 @@ class FaultModel(BaseModel):
     """Labels of which each must stand on some service of the stack."""
     waits: ClassVar[bool] = False
     """Whether it waits for something that the system may not do: its step may be optional."""
-    ends: ClassVar[bool] = False
+    ends_itself: ClassVar[bool] = False
     """Whether it is over by itself, before it is healed: it sets ``healed_ns`` of its hold then."""
 
     def drawn(self, rng: random.Random) -> Self:  # noqa: ARG002 - for those that have something

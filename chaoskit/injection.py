@@ -144,7 +144,8 @@ class Injector:
 
     def _try(self, dials: Sequence[Dial], gone: frozenset[str]) -> tuple[Dial, ...]:
         """Repeat those of the dials that can be tried and could work."""
-        return self._dials.watch([dial for dial in dials if dial.target not in gone])
+        able = [dial for dial in dials if not {dial.source, dial.target} & gone]
+        return self._dials.watch(able)
 
     def _rehearse(self, step: Step, targets: Targets, gone: frozenset[str]) -> frozenset[Dial]:
         """Try the dials that must work beforehand; those that did, none of them tried for long."""

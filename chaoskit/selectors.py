@@ -38,7 +38,8 @@ def select(
         found = _one(word, lab, roles, rng, gone)
         if not found:
             known = ", ".join(f"{name} is {role or 'unknown'}" for name, role in roles.items())
-            raise NotInjected(f"nothing matches the target '{word}' now ({known})")
+            ended = f"; {', '.join(gone)} ended by itself" if gone else ""
+            raise NotInjected(f"nothing matches the target '{word}' now ({known}{ended})")
         chosen.update({node.name: node for node in found})
     if max_targets is not None and len(chosen) > max_targets:
         raise NotInjected(
@@ -71,16 +72,23 @@ def _one(  # noqa: PLR0911 - one return for each kind of word
     if word == "all":
         return there
     if word in ("any", "minority", "majority"):
-        return _drawn(word, there, rng)
+        return _drawn(word, nodes, gone, rng)
     if word in ROLE_WORDS:
         return tuple(n for n in nodes if roles.get(n.name) == word)
     return tuple(n for n in nodes if n.name == word)
 
 
-def _drawn(word: str, nodes: tuple[Node, ...], rng: random.Random) -> tuple[Node, ...]:
-    """As many as the word means, in the stack's order; which of them is for the seed to say."""
+def _drawn(
+    word: str, nodes: tuple[Node, ...], gone: Collection[str], rng: random.Random
+) -> tuple[Node, ...]:
+    """As many as the word means, in the stack's order; which of them is for the seed to say.
+
+    A minority is one of all that there are; those that are drawn are among those that run.
+    """
     passing_on = ("frontdoor", "client")
     several = word != "any"
     able = [n for n in nodes if not several or n.labels.get("chaoskit.role") not in passing_on]
-    drawn = {node.name for node in rng.sample(able, group_size(word, len(able)))}
+    there = [n for n in able if n.name not in gone]
+    size = min(group_size(word, len(able)), len(there))
+    drawn = {node.name for node in rng.sample(there, size)}
     return tuple(node for node in nodes if node.name in drawn)

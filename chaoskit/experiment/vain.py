@@ -44,7 +44,7 @@ def never_sheds(spec: MetastabilitySpec | None, step: Step, node: ys.Mapping) ->
     What does not bite is not waited for; what ends by itself needs no ``for``.
     """
     fault = step.fault
-    if spec is None or spec.shed is None or not fault.needs or fault.ends or step.for_s:
+    if spec is None or spec.shed is None or not fault.needs or fault.ends_itself or step.for_s:
         return
     yield node.mark.problem(
         f"'for' is missing: without it {fault.kind} is healed only at the end, and metastability "

@@ -19,7 +19,7 @@ from chaoskit.clock import now_ns
 from chaoskit.contracts import CLIENT, Dial, FaultModel, Hold, Lab, Targets
 from chaoskit.errors import LabError
 from chaoskit.faults.cutting import Proof
-from chaoskit.faults.dials import datagrams, dial
+from chaoskit.faults.dials import datagrams, dial, standing
 from chaoskit.names import Names
 from chaoskit.wording import quoted
 
@@ -99,8 +99,7 @@ class Arp(FaultModel):
         fails: tuple[Dial, ...] = ()
         works: tuple[Dial, ...] = ()
         misled = {peer.name for peer in targets["on"]}
-        running = (node for node in lab.nodes() if lab.identity(node) is not None)
-        everybody = (*running, lab.node(CLIENT))
+        everybody = standing(lab, (*lab.nodes(), lab.node(CLIENT)))
         for node in targets.nodes:
             for peer in targets["on"]:
                 if peer.name == node.name:

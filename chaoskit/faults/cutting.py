@@ -9,7 +9,7 @@ from typing import cast
 from chaoskit.capabilities import Action, Connections, Cut, Cuts, Direction
 from chaoskit.clock import now_ns
 from chaoskit.contracts import CLIENT, Dial, Hold, Lab, Node, Targets
-from chaoskit.faults.dials import datagrams, dial, kept
+from chaoskit.faults.dials import datagrams, dial, kept, standing
 
 __all__ = ["EVERYBODY", "Proof", "cuts_from", "held", "prove"]
 
@@ -91,10 +91,9 @@ def _pair(cut: Cut, peer: Node) -> tuple[Sequence[Dial], Sequence[Dial]]:
 def _thirds(lab: Lab, cuts: Sequence[Cut]) -> Iterator[Dial]:
     """Whoever is not cut off must still be heard, by both sides of a cut."""
     apart = {frozenset((cut.node.name, peer.name)) for cut in cuts for peer in cut.peers}
-    running = (node for node in lab.nodes() if lab.identity(node) is not None)
-    everybody = (*running, lab.node(CLIENT))
+    everybody = standing(lab, (*lab.nodes(), lab.node(CLIENT)))
     for cut in cuts:
-        for side in (cut.node, cut.peers[0]):
+        for side in (cut.node, *standing(lab, cut.peers)[:1]):
             for third in everybody:
                 pair = frozenset((side.name, third.name))
                 if len(pair) == 2 and pair not in apart:

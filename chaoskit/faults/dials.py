@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from chaoskit.contracts import Dial, Node
+from chaoskit.contracts import CLIENT, OBSERVER, Dial, Lab, Node
 from chaoskit.stack.labels import port_of
 
 _POKE = "HEAD / HTTP/1.0\r\n\r\n"
 
-__all__ = ["datagrams", "dial", "kept", "named", "poke", "transfer"]
+__all__ = ["datagrams", "dial", "kept", "named", "poke", "standing", "transfer"]
+
+
+def standing(lab: Lab, nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """From and to whom anything can be tried: services that run, the client, the observer."""
+    ours = (CLIENT, OBSERVER)
+    return tuple(n for n in nodes if n.name in ours or lab.identity(n) is not None)
 
 
 def dial(source: Node, target: Node) -> tuple[Dial, ...]:

@@ -17,7 +17,7 @@ from chaoskit.capabilities import Cut, Direction, Netem
 from chaoskit.contracts import CLIENT, Claim, Dial, FaultModel, Hold, Lab, Targets
 from chaoskit.errors import NotInjected
 from chaoskit.faults.cutting import EVERYBODY, Proof, cuts_from, held
-from chaoskit.faults.dials import datagrams
+from chaoskit.faults.dials import datagrams, standing
 from chaoskit.faults.shapes import shaped, some_peer
 from chaoskit.names import Names
 from chaoskit.units import Ratio, format_ratio
@@ -114,7 +114,7 @@ class Loss(FaultModel):
         fails: tuple[Dial, ...] = ()
         works: tuple[Dial, ...] = ()
         for cut in self._cuts(lab, targets):
-            peer = some_peer(cut.node, cut.peers)
+            peer = some_peer(cut.node, standing(lab, cut.peers) or cut.peers)
             ways = []
             if self.direction is not Direction.SEND:
                 ways.append((peer, cut.node))

@@ -28,7 +28,7 @@ class Restart(FaultModel):
     kind: ClassVar[str] = "restart"
     needs: ClassVar[frozenset[str]] = frozenset({"kill", "stop"})
     summary: ClassVar[str] = "the node is stopped and started again; ends by itself"
-    ends: ClassVar[bool] = True
+    ends_itself: ClassVar[bool] = True
 
     down_s: PositiveSeconds = Field(
         0.1,

@@ -11,6 +11,7 @@ from chaoskit.clock import now_ns
 from chaoskit.contracts import CLIENT, OBSERVER, Hold, Lab, Node, Targets
 from chaoskit.errors import LabError
 from chaoskit.faults.cutting import Proof
+from chaoskit.faults.dials import standing
 from chaoskit.stack.labels import port_of
 
 __all__ = ["observer_of", "shaped", "some_peer"]
@@ -52,5 +53,5 @@ def some_peer(node: Node, peers: Sequence[Node]) -> Node:
 
 def observer_of(lab: Lab, node: Node) -> Node:
     """Who tries what a node sends: another service near it, else the client."""
-    others = [n for n in lab.nodes() if n.name != node.name and lab.identity(n) is not None]
-    return some_peer(node, [*others, lab.node(CLIENT)])
+    others = [other for other in lab.nodes() if other.name != node.name]
+    return some_peer(node, standing(lab, [*others, lab.node(CLIENT)]))

@@ -37,6 +37,7 @@ class Switchover(FaultModel):
         "an operator moves the primary's office to a backup, by plan; nothing is undone"
     )
     labels: ClassVar[frozenset[str]] = frozenset({SWITCHOVER})
+    ends_itself: ClassVar[bool] = True
 
     to: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
         ("backup",),

@@ -4,9 +4,10 @@
 library only. Either ``{"watch": [{"node", "url"}], "every_s", "reaction_s", "decision",
 "names"}``: every place is asked again and again, and ``decision`` ("approve", "reject", "wrong":
 approve, but another of ``names``) is sent ``reaction_s`` after a failover was first seen pending;
-without a decision it waits for ``{"do": "decide", "id", "decision"}``. A decision that nobody
-answered is sent again while the request stands. A request that is gone where it was first seen is
-said to be withdrawn, unless a decision on it was answered, or was taken as the system says. Or
+without a decision it waits for ``{"do": "decide", "id", "decision"}``. A decision that could
+not be delivered, or was not answered for long, is sent again while the request stands. A request
+that is gone where it was first seen is said to be withdrawn, unless a decision on it was answered,
+or was taken as the system says. Or
 ``{"switchover": url, "node", "candidate", "leader"}``: one request. What is seen and done is said,
 one line each, with CLOCK_MONOTONIC; how a system is asked stands in ``docs/stacks.md``.
 """
@@ -28,7 +29,7 @@ from chaoskit.probes.lines import fail, listen, read_line, say
 __all__ = ["main", "request"]
 
 _TIMEOUT_S = 0.5
-_SWITCH_TIMEOUT_S = 10.0
+_ANSWER_S = 10.0  # for what was delivered: some promote first and answer then
 _AGAIN_S = 0.5  # after a try that nobody answered, until the next one
 _ANSWER_MAX = 64 << 10
 _TEXT_MAX = 300
@@ -38,14 +39,25 @@ _TAKEN = {"approve": _APPROVED, "wrong": _APPROVED, "reject": ("rejected",)}
 
 
 def request(
-    method: str, url: str, body: Mapping[str, str] | None, timeout_s: float
+    method: str,
+    url: str,
+    body: Mapping[str, str] | None,
+    timeout_s: float,
+    answer_s: float | None = None,
 ) -> tuple[int, str]:
-    """Status and text of one request. Raises ``OSError`` without an answer that is HTTP."""
+    """Status and text of one request. Raises ``OSError`` without an answer that is HTTP.
+
+    It may take ``timeout_s`` to be connected, and each step of the answer ``answer_s``, which is
+    as long if it is not said.
+    """
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout_s)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         data = None if body is None else json.dumps(body).encode()
+        connection.connect()
+        if answer_s is not None and connection.sock is not None:
+            connection.sock.settimeout(answer_s)
         connection.request(method, path, data, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         return answer.status, answer.read(_ANSWER_MAX).decode("utf-8", "replace")
@@ -226,7 +238,8 @@ class _Desk:
         verb, candidate = self._asked(pending, decision)
         body = {"id": pending.id, "candidate": candidate}
         try:
-            status, text = request("POST", f"{pending.place.url}/{verb}", body, _TIMEOUT_S)
+            url = f"{pending.place.url}/{verb}"
+            status, text = request("POST", url, body, _TIMEOUT_S, _ANSWER_S)
         except OSError as error:
             status, text = 0, f"no answer: {error}"
         say(
@@ -304,7 +317,7 @@ def _switch(config: Mapping[str, Any]) -> None:
     body = {name: str(config[name]) for name in ("leader", "candidate") if config.get(name)}
     sent_ns = time.monotonic_ns()
     try:
-        status, text = request("POST", url, body, _SWITCH_TIMEOUT_S)
+        status, text = request("POST", url, body, _ANSWER_S)
     except OSError as error:
         status, text = 0, f"no answer: {error}"
     say(

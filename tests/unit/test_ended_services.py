@@ -6,6 +6,7 @@ from unit.injection_rig import pump, record, rig
 
 from chaoskit.errors import LabError, NotInjected
 from chaoskit.faults.kill import Kill
+from chaoskit.faults.loss import Loss
 from chaoskit.faults.partition import Partition
 from chaoskit.faults.pause import Pause
 
@@ -31,6 +32,12 @@ def test_any_is_one_that_runs():
     assert struck(("any",), "a", "b") == ("w",)
 
 
+def test_a_minority_is_one_of_all_that_there_are_and_drawn_from_those_that_run():
+    assert struck(("minority",), "a", "b") == ("w",)
+    with pytest.raises(NotInjected, match=r"'minority' now .*ended by itself"):
+        struck(("minority",), "a", "b", "w")
+
+
 def test_what_a_step_has_ended_is_still_meant():
     """It will be there again; only what ended by itself is left out."""
     made = rig(Kill(), target=("w",))
@@ -52,6 +59,26 @@ def test_a_partition_is_proven_by_those_that_run_and_felt_to_be_healed():
     made.network["open"] = True
     assert pump(made, made.injector.all_felt)
     assert record(made).problem is None
+
+
+def test_loss_is_tried_with_a_peer_that_runs():
+    made = rig(Loss(share=0.5), target=("a",), lab=lab_without("b"))
+    made.injector.inject(0)
+    made.injector.heal(0)
+    assert "b" not in {end for dial in record_dials(made) for end in (dial.source, dial.target)}
+    assert record_dials(made)
+
+
+def record_dials(made):
+    return made.injector._running[0].hold.dials
+
+
+def test_a_dial_from_one_that_has_ended_since_shows_nothing():
+    made = rig(Partition(), target=("a",))
+    made.dials.prepare(["a", "b", "w", "client", "observer"])
+    made.lab.incarnation["w"] = None
+    made.injector.inject(0)
+    assert "w" not in {dial.source for dial in record_dials(made)}
 
 
 def test_a_partition_from_nobody_who_runs_cannot_be_seen():

@@ -40,7 +40,7 @@ def test_a_fault_that_says_it_ends_by_itself_is_healed_before_anybody_heals_it()
     lab = FakeLab()
     lab.stopping = lambda _: (signal.SIGTERM, 1.0)
     fault = Restart(down_s="20ms")
-    assert (fault.ends, Kill.ends) == (True, False)
+    assert (fault.ends_itself, Kill.ends_itself) == (True, False)
     with fault.inject(lab, on(lab, "a")) as hold:
         assert wait_until(lambda: hold.tend() or hold.healed_ns, within_s=5.0)
         healed_ns = hold.healed_ns

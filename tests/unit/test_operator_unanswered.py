@@ -8,6 +8,7 @@ from unit.operator_rig import NOBODY, PENDING, approve, person, system, tended, 
 
 from chaoskit.clock import NS, wait_until
 from chaoskit.measure.acts import acts
+from chaoskit.probes import operator
 
 
 def heard(hold):
@@ -39,18 +40,39 @@ def test_a_decision_that_nobody_answered_is_sent_again_until_somebody_does(decid
     assert hold.detail.endswith("no answer came 2 times")
 
 
-def test_a_candidate_that_stalls_while_it_is_approved_gets_its_approval():
-    def stalls(number):
-        if number == 1:
-            time.sleep(0.6)
-        return number == 1
+def test_who_stalls_while_he_is_asked_or_answers_when_he_has_promoted_is_asked_once():
+    def stalls(_number):
+        time.sleep(1.5)
+        return False
 
     with system(PENDING) as (server, lab):
         server.silent = stalls
         with approve(reaction=0).inject(lab, NOBODY) as hold:
-            tended(hold, lambda: len(told(hold, "approve")) == 2)
-        assert "timed out" in told(hold, "approve")[0]
-        assert hold.unmet == ""
+            tended(hold, lambda: len(told(hold, "approve")) == 1)
+            wait_until(lambda: hold.tend() and False, within_s=0.8)
+        assert len(server.asked) == 1, "twice is once too often where it is not idempotent"
+    assert heard(hold) == [("approve", True)]
+    assert hold.unmet == ""
+
+
+def test_a_decision_that_is_never_answered_is_sent_again_in_the_end(monkeypatch):
+    config = {"watch": [], "decision": "approve"}
+    monkeypatch.setattr(operator, "_ANSWER_S", 0.3)
+    said = []
+    monkeypatch.setattr(operator, "say", said.append)
+
+    def stalls(number):
+        time.sleep(0.5 if number == 1 else 0)
+        return False
+
+    with system(PENDING) as (server, _lab):
+        server.silent = stalls
+        desk = operator._Desk(config)
+        place = operator._Place("db-1", f"http://127.0.0.1:{server.server_address[1]}")
+        desk._seen["f-1"] = operator._Pending(place, "f-1", "db-2", time.monotonic_ns(), 0)
+        desk._decide("f-1", "approve")
+    assert [message["status"] for message in said] == [0, 200]
+    assert "timed out" in said[0]["detail"]
 
 
 def test_a_step_whose_decision_was_never_answered_is_unmet_and_says_so():
