@@ -36,8 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "labs-agree.md"
 TOLD = ("PASS", "FAIL")
 """Verdicts about the system; the others are about the measurement, and two of them no agreement."""
-IN_PLACE = ("in-place restart", "rejected")
-"""Kinds of recovery without another node that took over."""
+IN_PLACE = ("in-place restart", "rejected", "unknown")
+"""Kinds of recovery without another node that is known to have taken over."""
 CHANCE = 0.05
 HEAD = """# The two labs agree
 
@@ -178,7 +178,7 @@ def observed(result: dict[str, Any]) -> tuple[list[Observed], list[float]]:
         time = trial["metrics"]["failover_time"] if not trial["invalid_because"] else {}
         if not time.get("applicable", True) or time.get("value_s") is None:
             continue
-        if trial["metrics"]["recovery"] in IN_PLACE:
+        if trial["metrics"]["recovery"] in IN_PLACE and not time.get("censored"):
             in_place.append(time["value_s"])
         else:
             moved.append(Observed(time["value_s"], ended=not time.get("censored")))

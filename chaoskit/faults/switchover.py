@@ -1,8 +1,10 @@
 """``switchover``: an operator asks the primary to hand its office to a backup, by plan.
 
-It breaks nothing, but clients may feel it, so it is measured like a fault: the interval runs from
-the request to its answer. What a graceful system owes: nothing lost, one primary, clients served
-again within about a round trip. A refusal is an answer, too; thresholds say what is expected.
+It breaks nothing, but clients may feel it, so it is measured like a fault: acknowledged with the
+request, verified with its answer. What clients feel comes after the answer as well, and counts as
+under the switchover for as long as ``for`` says, without it until the run's end. What a graceful
+system owes: nothing lost, one primary, clients served again within about a round trip. A refusal is
+an answer, too; thresholds say what is expected.
 """
 
 from __future__ import annotations
@@ -37,7 +39,6 @@ class Switchover(FaultModel):
         "an operator moves the primary's office to a backup, by plan; nothing is undone"
     )
     labels: ClassVar[frozenset[str]] = frozenset({SWITCHOVER})
-    ends_itself: ClassVar[bool] = True
 
     to: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
         ("backup",),
@@ -76,8 +77,7 @@ class Switchover(FaultModel):
             yield hold
         finally:
             desk.child.close()
-        if hold.healed_ns is None:
-            hold.heal_commanded_ns = hold.healed_ns = now_ns()
+        hold.heal_commanded_ns = hold.healed_ns = now_ns()
 
 
 def _take(hold: Hold, message: dict[str, Any]) -> None:
@@ -88,4 +88,3 @@ def _take(hold: Hold, message: dict[str, Any]) -> None:
     hold.commanded_ns = hold.acknowledged_ns = act.t_ns
     if message.get("status"):
         hold.verified_ns = int(message["done_ns"])
-        hold.heal_commanded_ns = hold.healed_ns = hold.verified_ns  # an answer ends it

@@ -330,7 +330,7 @@ def _band(band: Band | None, measured: Sequence[Metrics]) -> Mapping[str, object
     """The declared band against what was measured: too fast is as suspicious as too slow."""
     if band is None:
         return None
-    timed = [m for m in measured if _timed(m.failover_time)]
+    timed = [m for m in measured if _timed(m.failover_time) and m.recovery != "unknown"]
     shown = [m.failover_time for m in timed]
     text = f"{seconds(band.low_s)} to {seconds(band.high_s)}"
     facts = {"low_s": band.low_s, "high_s": band.high_s, "formula": band.formula}

@@ -12,7 +12,7 @@ from chaoskit.measure.outage import Outage, worst_of
 from chaoskit.measure.table import Column
 from chaoskit.measure.track import Bools, Track
 
-__all__ = ["answered_by_failover", "began_at_heal", "changed_hands"]
+__all__ = ["Hands", "answered_by_failover", "began_at_heal"]
 
 _NEAR = 20  # acknowledgements on either side of an outage that say who serves
 _STRAGGLER = 20  # who gave no more than a twentieth of them is none who serves
@@ -37,7 +37,8 @@ def answered_by_failover(
     if longest is None or longest.censored:
         return longest
     under = [o for o in outages if not began_at_heal(o, faults)] or outages
-    taken = [o for o in under if one_serves and changed_hands(track, o, who)]
+    hands = Hands(track, who) if one_serves else None
+    taken = [o for o in under if hands is not None and hands.changed(o)]
     return worst_of(taken or under)
 
 
@@ -50,16 +51,25 @@ def began_at_heal(outage: Outage, faults: Sequence[FaultRecord]) -> bool:
     return healing is not None and healing <= outage.start_ns
 
 
-def changed_hands(track: Track, outage: Outage, who: Bools | None = None) -> bool:
-    """Whether somebody acknowledges just after an outage who did not just before it."""
-    server = in_office(track.server, who)
-    named = track.answered & (server > 0)
-    before = _serving(server, named & (track.done < outage.start_ns), last=True)
-    return bool(before) and bool(_serving(server, named & (track.done >= outage.end_ns)) - before)
+class Hands:
+    """Who acknowledged, in order: there may be thousands of outages to look at."""
+
+    def __init__(self, track: Track, who: Bools | None) -> None:
+        server = in_office(track.server, who)
+        rows = np.flatnonzero(track.answered & (server > 0))
+        self._server, self._done = server[rows], track.done[rows]
+        self._last = np.argsort(self._done, kind="stable")
+        self._ordered = self._done[self._last]
+
+    def changed(self, outage: Outage) -> bool:
+        """Whether somebody acknowledges just after an outage who did not just before it."""
+        before = self._last[: int(np.searchsorted(self._ordered, outage.start_ns, side="left"))]
+        after = self._last[int(np.searchsorted(self._ordered, outage.end_ns, side="left")) :]
+        served = _serving(self._server[before[-_NEAR:]])
+        return bool(served) and bool(_serving(self._server[after[:_NEAR]]) - served)
 
 
-def _serving(server: Column, chosen: Bools, *, last: bool = False) -> set[int]:
-    """Who gave the first few of those acknowledgements, or the last few."""
-    rows = np.flatnonzero(chosen)
-    servers, counts = np.unique(server[rows[-_NEAR:] if last else rows[:_NEAR]], return_counts=True)
-    return {int(s) for s, n in zip(servers, counts, strict=True) if n * _STRAGGLER > counts.sum()}
+def _serving(servers: Column) -> set[int]:
+    """Whoever gave more than a straggler's share."""
+    names, counts = np.unique(servers, return_counts=True)
+    return {int(s) for s, n in zip(names, counts, strict=True) if n * _STRAGGLER > counts.sum()}

@@ -20,14 +20,15 @@ __all__ = ["holders", "in_office"]
 def holders(history: History) -> Bools | None:
     """By number of a server, whether it can be in office; None where all can, or nobody knows.
 
-    So can who holds data, and who by its own word was primary once, as the history says.
+    So can who holds data, and who by its own word was primary once, as the history says. If no name
+    is that of such a node, answers have names of their own (a container's host name), and all can.
     """
     if not history.nodes:
         return None
     primary = {n for n, seen in history.polls.items() if any(p.value == PRIMARY for p in seen)}
     known = {"", *history.nodes, *primary}
     found: Bools = np.array([name in known for name in history.servers], dtype=bool)
-    return None if found.all() else found
+    return None if found.all() or not found[1:].any() else found
 
 
 def in_office(servers: Column, who: Bools | None) -> Column:

@@ -10,7 +10,7 @@ from typing import Literal
 from chaoskit.measure.metrics import percentile_s
 from chaoskit.measure.model import Count, DualPrimary, Interval, Metastability, Metrics, Safety
 from chaoskit.measure.requests import dropped, error_share, latency, until_recovery
-from chaoskit.measure.view import PHASES, View
+from chaoskit.measure.view import PHASES, View, as_seconds
 
 __all__ = ["METRICS", "Reading", "Unit", "quantile_of", "read"]
 
@@ -44,9 +44,10 @@ _INTERVALS = (
     "mistake_duration",
     "query_accuracy",
 )
-_NEVER_EMPTY = frozenset({"baseline", "impact", "recovered", "run"})
+_NEVER_EMPTY = frozenset({"baseline", "fault", "impact", "recovered", "run"})
 """Phases that every trial has, if its fault is over before its end. An outage there may be none."""
 _EMPTY_SINCE = {
+    "fault": "there was no fault, or it was on for less than the time between two requests",
     "impact": "there was no fault, or less than a second was observed from its command on",
     "recovered": "a fault without 'for' is healed only at the end",
 }
@@ -260,7 +261,7 @@ def _share(view: View, metric: str, phase: str | None) -> Reading:
 def _latency(view: View, stat: str, phase: str) -> Reading:
     found = latency(view.headline, view.spans[phase])
     if not found.size:
-        return _absent(f"no request was answered in the phase {phase!r}")
+        return _unanswered(view, phase)
     if stat == "mean":
         return _exact(float(found.mean()) / 1e9, "s")
     if stat == "min":
@@ -273,6 +274,16 @@ def _latency(view: View, stat: str, phase: str) -> Reading:
     short = found.size < needed
     note = f"{found.size} answers, {stat} needs {needed}" if short else None
     return Reading(value, value, value, "s", enough=not short, note=note)
+
+
+def _unanswered(view: View, phase: str) -> Reading:
+    """Whoever asked and had no answer waited for as long as he was patient: at least so long."""
+    counts = view.counts(view.headline, view.spans[phase])
+    if counts["due"] <= counts["not_sent"]:
+        return _absent(f"no request was asked in the phase {phase!r}")
+    least = as_seconds(view.headline.stream.timeout_ns)
+    note = f"no request was answered in the phase {phase!r}"
+    return Reading(least, least, math.inf, "s", censored=True, note=note)
 
 
 def quantile_of(stat: str) -> float | None:

@@ -148,6 +148,8 @@ def _add_stale(found: _Wrong, part: Part, counted: Bools | None = None) -> None:
 def _add_broken(found: _Broken, part: Part) -> None:
     puts, reads = part.puts, part.reads
     found.look(part)
+    if not reads.sent.size:
+        return
     own, mine = _by_client(puts, part), _by_client(reads, part)
     forgot = _settled_ns(own, puts, mine, reads) < reads.sent
     session = mine * 256 + reads.stream

@@ -48,7 +48,7 @@ def sampled(
     the ends are the value.
     """
     found = read(view, metrics, metric, stat=stat, phase=phase, unit="ratio")
-    if not found.applicable:
+    if not found.applicable or found.censored:  # censored: nothing was answered
         return found
     span = view.spans[phase or "run"]
     if metric == "dropped_requests" and phase is None:

@@ -24,6 +24,7 @@ from chaoskit.measure.view import View, healing_ns
 __all__ = ["Turns", "turns_of"]
 
 _LAST = 20  # acknowledgements that say who is in office
+_FEW = 3  # of others in succession: it was heard no more
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,13 @@ class _Office:
         return found
 
     def _still(self, server: int, shard: int, chain: list[int], n: int) -> bool:
-        """It acknowledged until fault ``n``, and nobody had taken over from it since the others.
+        """Fault ``n`` struck it in office: it acknowledged until then, and nobody had taken over.
 
         Of acknowledgements that name nobody the roles tell, where any were seen.
         """
         until = self._commanded[n]
-        if self._several or not (server or primaries(self._history, until)):
+        in_office = {self._history.servers[server]} if server else primaries(self._history, until)
+        if self._several or not in_office & set(self._faults[n].nodes):
             return False
         mine = (self._server == server) & (self._shard == shard) & (self._done <= until)
         if not (mine & (self._sent > max(self._begun[k] for k in chain))).any():
@@ -115,9 +117,12 @@ class _Office:
     def _deposed(self, server: int, shard: int, since: int, until: int) -> bool:
         if not server and promotion(self._history, since, until):
             return True
-        mine = self._shard == shard
+        mine = (self._shard == shard) & (self._done <= until)
+        last = self._done[mine & (self._server == server)][-1]
+        if np.count_nonzero(mine & (self._done > last) & (self._server > 0)) > _FEW:
+            return True
         before = self._server[mine & (self._done <= since)][-_LAST:]
-        newcomers = self._server[mine & (self._done > since) & (self._done <= until)]
+        newcomers = self._server[mine & (self._done > since)]
         return server in before and bool(np.setdiff1d(newcomers, [*before, 0]).size)
 
 

@@ -145,6 +145,11 @@ def test_the_chance_is_that_of_the_exact_test(seen):
     assert agreement.fisher(*seen) == pytest.approx(expected)
 
 
+def test_a_trial_of_which_nobody_says_who_served_is_not_taken_for_a_failover():
+    unknown = [("unknown", value) for _, value in MOVED]
+    assert both(unknown, unknown).shift is None
+
+
 def test_another_verdict_of_what_came_back_in_place_is_found():
     found = agreement.compared("x", told(*in_place(2.0)), told(*in_place(2.0), verdict="FAIL"), 0.1)
     assert found.differs

@@ -64,6 +64,31 @@ def test_both_sides_of_a_bound_on_how_slow_that_second_was(text, quick, slow):
     assert judged(struck(0, slow=slow), text).verdict is FAIL
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("latency.p99@impact < 100ms", FAIL),
+        ("latency.mean@impact < 2 x baseline", FAIL),
+        ("latency.max@impact < 200ms", FAIL),
+        ("latency.p99@impact < 300ms", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_second_in_which_nobody_was_answered_is_as_slow_as_clients_were_patient(text, verdict):
+    """All of it failed: no latency at all is the worst of all, and no flaw of the measurement."""
+    assert judged(struck(round(RATE)), text).verdict is verdict
+
+
+def test_a_fault_that_was_on_for_less_than_an_interval_says_nothing_of_requests_under_it():
+    (fault,) = struck(0).faults
+    brief = replace(
+        fault, heal_commanded_ns=FAULT + 1, healed_ns=FAULT + 2, felt_healed_ns=FAULT + 2
+    )
+    shifted = replace(brief, commanded_ns=FAULT + 1, acknowledged_ns=FAULT + 1)
+    for text in ("error_rate@fault < 1%", "dropped_requests@fault == 0"):
+        assert judged(replace(struck(0), faults=(shifted,)), text).verdict is INVALID
+        assert judged(struck(0), text).verdict is PASS
+
+
 def test_what_fails_before_and_after_that_second_is_not_of_it():
     history = struck(0, also=50)
     assert judged(history, "error_rate@impact == 0").verdict is PASS

@@ -8,7 +8,7 @@ import pytest
 
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
-from chaoskit.measure.answered import changed_hands
+from chaoskit.measure.answered import Hands
 from chaoskit.measure.cause import writer_changed
 from chaoskit.measure.metrics import measure_trial
 from chaoskit.measure.phases import split
@@ -273,7 +273,7 @@ def test_a_straggler_of_the_old_primary_is_nobody_who_took_over(late, changed):
     requests["server"][rows[np.argsort(requests["due_ns"][rows])][:late]] = 1
     view = View(replace(history, requests=requests))
     second = max(view.outages(view.headline), key=lambda o: o.start_ns)
-    assert changed_hands(view.headline, second) is changed
+    assert Hands(view.headline, None).changed(second) is changed
 
 
 def test_one_that_never_ends_leaves_the_trial_without_a_recovery():

@@ -227,11 +227,37 @@ def test_what_the_new_primary_had_acknowledged_is_lost_to_the_fault_that_hits_it
     (cut,) = clean.faults
     times = ("commanded_ns", "acknowledged_ns", "verified_ns", "bitten_ns")
     later = {name: getattr(cut, name) + 3 * NS // 2 for name in times}
-    both = replace(clean, faults=(cut, replace(cut, step=1, fault="kill", **later)))
+    kill = replace(cut, step=1, fault="kill", nodes=("node-b",), **later)
+    both = replace(clean, faults=(cut, kill))
     gone = acknowledged(clean, 1.2, 1.5)
     found = measure_trial(without(both, gone["token"]))
     assert counts(found) == (gone.size, 0, 0)
     assert found.rpo_time.value_s == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_second_fault_that_strikes_somebody_else_takes_nothing_over(amid):
+    """node-a goes on under a partition, and the backup is killed before it could take over."""
+    cut, kill = amid.faults
+    other = replace(amid, faults=(cut, replace(kill, nodes=("node-b",))))
+    gone = since_kill(amid, -0.3, 0.0)
+    found = measure_trial(without(other, gone["token"]))
+    assert counts(found) == (gone.size, gone.size, 0)
+    assert found.rpo_time.value_s == 0.0
+
+
+def test_one_that_was_relieved_in_its_turn_was_no_longer_in_office(clean):
+    """node-b takes over and hands back before the kill strikes it: its writes were not the kill's."""
+    (cut,) = clean.faults
+    times = ("commanded_ns", "acknowledged_ns", "verified_ns", "bitten_ns")
+    later = {name: getattr(cut, name) + 3 * NS // 2 for name in times}
+    kill = replace(cut, step=1, fault="kill", nodes=("node-b",), **later)
+    both = replace(clean, faults=(cut, kill))
+    requests = clean.requests.copy()
+    back = np.isin(requests["token"], acknowledged(clean, 1.3, 1.5)["token"])
+    requests["server"][back] = clean.servers.index("node-a")
+    gone = acknowledged(clean, 1.0, 1.2)
+    found = measure_trial(without(replace(both, requests=requests), gone["token"]))
+    assert counts(found) == (gone.size, gone.size, 0)
 
 
 def test_where_nobody_is_named_the_roles_tell_and_else_the_first_of_both_has_it(amid):

@@ -8,7 +8,7 @@ import pytest
 from chaoskit.history.records import Outcome
 from chaoskit.history.simulated import Scenario, simulate
 from chaoskit.judge.sentences import _STAYED
-from chaoskit.measure.answered import changed_hands
+from chaoskit.measure.answered import Hands
 from chaoskit.measure.metrics import measure_trial
 from chaoskit.measure.office import holders, in_office
 from chaoskit.measure.turns import turns_of
@@ -43,6 +43,15 @@ def test_what_names_nobody_is_measured_alike_and_needs_no_note():
     same = {"note": None}
     assert nobody.dual_primary.model_copy(update=same) == door.dual_primary.model_copy(update=same)
     assert (nobody.recovery, nobody.fencing_latency) == (door.recovery, door.fencing_latency)
+
+
+def test_names_of_which_none_is_a_node_s_are_names_of_their_own():
+    """A container's host name in every answer: whoever it is, it tells one from another."""
+    history, _ = simulate(Scenario(pinned=50.0))
+    named = replace(history, servers=("", "3fa9c1", "77b0de"))
+    assert holders(named) is None
+    assert measure_trial(named).recovery == "failover"
+    assert measure_trial(named).dual_primary.low_s == 0.0
 
 
 def test_two_nodes_that_both_acknowledge_are_seen_whatever_the_front_door_is_called():
@@ -81,8 +90,8 @@ def test_a_front_door_that_answers_before_an_outage_and_a_node_after_it_is_no_ch
     after = requests["done_ns"] > history.faults[0].healed_ns - 10**9
     requests["server"][after & (requests["server"] == DOOR)] = 1
     view = View(replace(history, requests=requests))
-    assert changed_hands(view.headline, view.outage), "a name that was not there before"
-    assert not changed_hands(view.headline, view.outage, view.holders)
+    assert Hands(view.headline, None).changed(view.outage), "a name that was not there before"
+    assert not Hands(view.headline, view.holders).changed(view.outage)
 
 
 # ---------------------------------------------------------------- told by roles

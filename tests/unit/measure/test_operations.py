@@ -61,6 +61,20 @@ def test_nothing_is_found_where_nothing_is_planted(clean):
     assert [found.count for found in told(clean)] == [0, 0, 0]
 
 
+@pytest.mark.parametrize("key", [1, 8])
+def test_a_register_that_is_only_read_and_holds_what_nobody_wrote_is_passed_by(
+    monkeypatch, spoiled, key
+):
+    requests = spoiled.requests.copy()
+    mine = requests["key"] == key
+    requests["outcome"][mine & (requests["op"] == Op.PUT)] = Outcome.FAIL_DEFINITE
+    requests["seen"][mine & (requests["op"] == Op.GET)] = 1 << 40
+    foreign = replace(spoiled, requests=requests)
+    usual = told(foreign)
+    monkeypatch.setattr(module, "_TOGETHER", 1)
+    assert told(foreign) == usual
+
+
 @pytest.mark.parametrize(("together", "parts"), [(1, 8), (1 << 30, 1)])
 def test_every_operation_is_in_one_part_and_every_register_too(monkeypatch, clean, together, parts):
     monkeypatch.setattr(module, "_TOGETHER", together)
