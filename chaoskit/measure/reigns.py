@@ -24,6 +24,7 @@ import numpy as np
 from chaoskit.clock import NS
 from chaoskit.history.history import FaultRecord, Stream
 from chaoskit.history.records import Flag, Op, Outcome
+from chaoskit.measure.kept import found_once
 from chaoskit.measure.office import in_office
 from chaoskit.measure.shards import shard_of
 from chaoskit.measure.track import Bools, Ints
@@ -39,6 +40,7 @@ __all__ = [
     "reigns_of",
     "within",
     "within_others",
+    "written",
 ]
 
 WRITES = (int(Op.APPEND), int(Op.PUT))
@@ -112,25 +114,40 @@ def reigns_of(view: View, shard: int = 0) -> dict[int, Reigns]:
 
     A name that is no node's, as a front door's own, is no server.
     """
-    table = view.table
-    writes = np.isin(table.column("op"), WRITES)
-    if shard:
-        writes &= shard_of(table.column("key"), view.shards) == shard
-    outcome, servers = table.column("outcome"), in_office(table.column("server"), view.holders)
-    acked = writes & np.isin(outcome, ACKED) & (servers > 0)
-    no = writes & (outcome == Outcome.FAIL_DEFINITE)
-    no &= (table.column("flags") & int(Flag.TIMED_OUT)) == 0
-    shared = _shared(servers[acked], table.column("epoch")[acked])
+    rows = written(view, shard)
+    outcome, flags, server = (view.table.column(c)[rows] for c in ("outcome", "flags", "server"))
+    servers = in_office(server, view.holders)
+    acked = np.isin(outcome, ACKED) & (servers > 0)
+    no = (outcome == Outcome.FAIL_DEFINITE) & ((flags & int(Flag.TIMED_OUT)) == 0)
+    unnamed = rows[no & (servers == 0)]
+    shared = _shared(servers[acked], view.table.column("epoch")[rows[acked]])
     found = {}
-    for server in np.unique(servers[acked]).tolist():
-        if server < len(view.history.servers):
-            mine = servers == server
-            spoken = no & mine  # what the server itself said
-            silent = no & (servers == 0) & _nobody_listened(view, server)
-            rows = np.flatnonzero(acked & mine)
-            one = _of_server(view, rows, spoken, spoken | silent, shared)
-            found[server] = _heard(view, server, one, acked & ~mine, shared)
+    for name in np.unique(servers[acked]).tolist():
+        if name < len(view.history.servers):
+            mine = servers == name
+            spoken = rows[no & mine]  # what the server itself said
+            denied = np.concatenate((spoken, _nobody_listened(view, name, unnamed)))
+            one = _of_server(view, rows[acked & mine], spoken, denied, shared)
+            found[name] = _heard(view, name, one, rows[acked & ~mine], shared)
     return found
+
+
+def written(view: View, shard: int = 0) -> Ints:
+    """Rows of the table that are writes, of that shard if one is given; in the table's order."""
+    if not shard:
+        return np.flatnonzero(np.isin(view.table.column("op"), WRITES))
+    rows, ends = _by_shard(view)
+    return rows[ends[shard - 1] : ends[shard]]
+
+
+@found_once
+def _by_shard(view: View) -> tuple[Ints, Ints]:
+    """Rows of writes, shard after shard, and where those of each end: one look for all of them."""
+    rows = np.flatnonzero(np.isin(view.table.column("op"), WRITES))
+    shards = shard_of(view.table.column("key")[rows], view.shards).astype(np.uint16)
+    order = np.argsort(shards, kind="stable")
+    ends = np.searchsorted(shards[order], np.arange(view.shards + 1), side="right")
+    return rows[order].astype(np.uint32), ends
 
 
 def _shared(servers: Ints, epochs: Ints) -> Ints:
@@ -142,7 +159,7 @@ def _shared(servers: Ints, epochs: Ints) -> Ints:
     return found
 
 
-def _of_server(view: View, rows: Ints, spoken: Bools, denied: Bools, shared: Ints) -> Reigns:
+def _of_server(view: View, rows: Ints, spoken: Ints, denied: Ints, shared: Ints) -> Reigns:
     table = view.table
     rows = rows[np.argsort(table.column("done_ns")[rows], kind="stable")]
     sent: Ints = table.column("sent_ns")[rows]
@@ -160,7 +177,7 @@ def _of_server(view: View, rows: Ints, spoken: Bools, denied: Bools, shared: Int
     return Reigns(rows, sent, done, of, of, told)
 
 
-def _heard(view: View, server: int, one: Reigns, others: Bools, shared: Ints) -> Reigns:
+def _heard(view: View, server: int, one: Reigns, others: Ints, shared: Ints) -> Reigns:
     """The same reigns, with a new run where others acknowledged while the server was silent."""
     epoch = view.table.column("epoch")[one.rows[1:]]
     pinned = pinned_to(view, server)
@@ -197,20 +214,23 @@ def pause_ns(view: View, stream: Stream) -> int:
     return int(NS / stream.rate) * max(1, view.shards)
 
 
-def _nobody_listened(view: View, server: int) -> Bools:
-    """Rows of the server's own writer that found no process listening there.
+def _nobody_listened(view: View, server: int, rows: Ints) -> Ints:
+    """Those of the rows that the server's own writer sent, and found no process listening there.
 
     That is the word of its host, unless a fault that answers for it with resets was in force.
     """
     table, pinned = view.table, pinned_to(view, server)
     if pinned is None or _NOBODY_LISTENS not in view.history.errors:
-        return np.zeros(len(table), dtype=bool)
+        return rows[:0]
     error = view.history.errors.index(_NOBODY_LISTENS)
-    rows: Bools = (table.column("stream") == pinned[0]) & (table.column("error") == error)
-    done = table.column("done_ns")
+    stream, code, sent, done = (
+        table.column(c)[rows] for c in ("stream", "error", "sent_ns", "done_ns")
+    )
+    chosen = (stream == pinned[0]) & (code == error)
     for begin, end in _rejecting(view.history.faults):
-        rows &= (done < begin) | (table.column("sent_ns") > end)
-    return rows
+        chosen &= (done < begin) | (sent > end)
+    found: Ints = rows[chosen]
+    return found
 
 
 def _rejecting(faults: Iterable[FaultRecord]) -> list[tuple[int, int]]:
