@@ -73,7 +73,7 @@ def _against_baseline(threshold: Threshold, n: int, view: View, metrics: Metrics
     metric, stat, phase = threshold.metric, _within(threshold), threshold.phase
     found = read(view, metrics, metric, stat=stat, phase=phase, unit="ratio")
     base = sampled(view, metrics, metric, stat, "baseline")
-    if not (found.applicable and base.applicable):
+    if not (found.applicable and base.applicable) or base.censored:  # nothing was answered there
         return Bounded(n, found, Bound.exact(math.nan))
     maybe = sampled(view, metrics, metric, stat, phase)
     if threshold.op in AT_MOST:
