@@ -182,6 +182,15 @@ def amid(clean):
     return replace(clean, faults=(load, replace(kill, step=1)))
 
 
+def then_killed(history, node):
+    """1.5 s after the fault, which stays on, that node is killed."""
+    (first,) = history.faults
+    times = ("commanded_ns", "acknowledged_ns", "verified_ns", "bitten_ns")
+    later = {name: getattr(first, name) + 3 * NS // 2 for name in times}
+    kill = replace(first, step=1, fault="kill", nodes=(node,), **later)
+    return replace(history, faults=(first, kill))
+
+
 def since_kill(history, start_s, end_s):
     return acknowledged(replace(history, faults=history.faults[1:]), start_s, end_s)
 
@@ -210,10 +219,7 @@ def test_what_was_acknowledged_after_the_kill_is_under_both(amid):
 
 def test_a_deposed_node_s_writes_are_a_split_brain_whatever_is_done_to_it_next(clean):
     """A partition, node-b takes over, node-a goes on, and is then killed amid the partition."""
-    (cut,) = clean.faults
-    times = ("commanded_ns", "acknowledged_ns", "verified_ns", "bitten_ns")
-    later = {name: getattr(cut, name) + 3 * NS // 2 for name in times}
-    both = replace(clean, faults=(cut, replace(cut, step=1, fault="kill", **later)))
+    both = then_killed(clean, "node-a")
     mine = clean.servers.index("node-a")
     chosen = acknowledged(clean, 1.0, 1.2)["token"]
     requests = clean.requests.copy()
@@ -224,11 +230,7 @@ def test_a_deposed_node_s_writes_are_a_split_brain_whatever_is_done_to_it_next(c
 
 
 def test_what_the_new_primary_had_acknowledged_is_lost_to_the_fault_that_hits_it(clean):
-    (cut,) = clean.faults
-    times = ("commanded_ns", "acknowledged_ns", "verified_ns", "bitten_ns")
-    later = {name: getattr(cut, name) + 3 * NS // 2 for name in times}
-    kill = replace(cut, step=1, fault="kill", nodes=("node-b",), **later)
-    both = replace(clean, faults=(cut, kill))
+    both = then_killed(clean, "node-b")
     gone = acknowledged(clean, 1.2, 1.5)
     found = measure_trial(without(both, gone["token"]))
     assert counts(found) == (gone.size, 0, 0)
@@ -247,11 +249,7 @@ def test_a_second_fault_that_strikes_somebody_else_takes_nothing_over(amid):
 
 def test_one_that_was_relieved_in_its_turn_was_no_longer_in_office(clean):
     """node-b takes over and hands back before the kill strikes it: its writes were not the kill's."""
-    (cut,) = clean.faults
-    times = ("commanded_ns", "acknowledged_ns", "verified_ns", "bitten_ns")
-    later = {name: getattr(cut, name) + 3 * NS // 2 for name in times}
-    kill = replace(cut, step=1, fault="kill", nodes=("node-b",), **later)
-    both = replace(clean, faults=(cut, kill))
+    both = then_killed(clean, "node-b")
     requests = clean.requests.copy()
     back = np.isin(requests["token"], acknowledged(clean, 1.3, 1.5)["token"])
     requests["server"][back] = clean.servers.index("node-a")
