@@ -41,12 +41,12 @@ IN_PLACE = ("in-place restart", "rejected", "unknown")
 CHANCE = 0.05
 HEAD = """# The two labs agree
 
-Made by `python benchmarks/labs_agree.py`: each experiment with ten trials, with more where ten could
-not tell, with fewer where hardly anything fails over (n), in the sandbox and in the Docker lab, same
-seed, so the same moments in the failure detector's period. *Shift* is the Hodges-Lehmann estimate of Docker less sandbox with its
-exact 95 % interval. They agree where the verdict is the same and that interval lies inside one
-period of the detector on either side. They are *not told apart* where trials of one lab differ
-among themselves by more than that, and the interval holds 0.
+Made by `python benchmarks/labs_agree.py`: each experiment with ten trials, with more where ten
+could not tell, with fewer where hardly anything fails over (n), in the sandbox and in the Docker
+lab, same seed, so the same moments in the failure detector's period. *Shift* is the Hodges-Lehmann
+estimate of Docker less sandbox with its exact 95 % interval. They agree where the verdict is the
+same and that interval lies inside one period of the detector on either side. They are *not told
+apart* where trials of one lab differ among themselves by more than that, and the interval holds 0.
 
 Compared are trials in which another node took over. Service that came back *in place*, on the node
 that had it, came with the heal: that time is the experiment's `for` and what the lab needs to start
