@@ -82,9 +82,9 @@ class Injector:
         lacking = unmet(step.fault, self._lab)
         if lacking is not None:
             raise LabError(lacking)
-        targets = self._resolve(step)
-        names = tuple(node.name for node in targets.nodes)
         gone = self._gone()
+        targets = self._resolve(step, gone)
+        names = tuple(node.name for node in targets.nodes)
         self._refuse_collision(step, names)
         _refuse_gone(step, names, gone)
         self._say("fault", {"fault": fault.kind, "nodes": list(names)})
@@ -109,9 +109,9 @@ class Injector:
         if hold.verified_ns is None:
             run.problem = f"{fault.kind} could not be verified: {hold.detail}"
 
-    def _resolve(self, step: Step) -> Targets:
+    def _resolve(self, step: Step, gone: frozenset[str]) -> Targets:
         """Whom the words of the step mean now. Raises ``NotInjected``."""
-        roles, gone = self._roles.roles(), self._gone()
+        roles = self._roles.roles()
         limit = self._experiment.max_targets
         nodes = select(step.target, self._lab, roles, self._rng, max_targets=limit, gone=gone)
         others = {

@@ -38,7 +38,7 @@ def select(
         found = _one(word, lab, roles, rng, gone)
         if not found:
             known = ", ".join(f"{name} is {role or 'unknown'}" for name, role in roles.items())
-            ended = f"; {', '.join(gone)} ended by itself" if gone else ""
+            ended = f"; {', '.join(sorted(gone))} ended by itself" if gone else ""
             raise NotInjected(f"nothing matches the target '{word}' now ({known}{ended})")
         chosen.update({node.name: node for node in found})
     if max_targets is not None and len(chosen) > max_targets:
